@@ -1,0 +1,38 @@
+# make demo    sets up, builds Caffe once, runs the study fashion-mnist: figures in demo/report
+# make test    sets up, builds Caffe once, lints, runs the tests
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEMO ?= demo
+
+.PHONY: demo test caffe lint bench docs clean
+
+demo: $(VENV)/.ready caffe
+	$(BIN)/caffe-transfer run fashion-mnist --out $(DEMO) --jobs 2
+
+test: $(VENV)/.ready caffe lint
+	$(BIN)/python -m pytest
+
+$(VENV)/.ready: setup.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	touch $@
+
+caffe: $(VENV)/.ready
+	@if program=$${CAFFE_BIN:-$$(command -v caffe)}; [ -n "$$program" ]; then \
+	  echo "using Caffe at $$program"; \
+	else \
+	  docker/install-caffe.sh "$$($(BIN)/python -c 'from caffe_transfer import paths; print(paths.caffe_prefix())')"; \
+	fi
+
+lint: $(VENV)/.ready
+	PATH="$(abspath $(BIN)):$$PATH" pre-commit run --all-files
+
+docs: $(VENV)/.ready
+	$(BIN)/python docs/write_cli.py
+
+bench: $(VENV)/.ready
+	for each in benchmarks/*.py; do $(BIN)/python $$each || exit 1; done
+
+clean:
+	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,79 @@
+"""The command line: `caffe-transfer COMMAND --help` shows an example for each.
+
+The commands only parse, call and print; what they call raises CaffeTransferError, and this
+module turns that into one sentence and an exit status.
+"""
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from caffe_transfer import __version__
+from caffe_transfer.errors import CaffeTransferError
+
+INTERRUPTED = 130
+
+# A command's module is imported when the command is called, so that `--help` answers at once.
+COMMANDS = {
+    "generate": "generate",
+    "data": "data",
+    "copy": "models",
+    "train": "train",
+    "run": "train",
+    "status": "train",
+    "report": "report",
+    "inspect": "models",
+    "doctor": "doctor",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module only when the command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"caffe_transfer.cli.{COMMANDS[cmd_name]}")
+        command: click.Command = getattr(module, f"{cmd_name}_command")
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="caffe-transfer")
+def cli() -> None:
+    """How transferable are features in deep neural networks?
+
+    Repeats and extends the study of Yosinski, Clune, Bengio and Lipson (NIPS 2014) in Caffe.
+    """
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line; exit status 0, 1 different, 2 cannot be done, 130 interrupted."""
+    sys.exit(_status(argv))
+
+
+def _status(argv: list[str] | None) -> int:
+    try:
+        result: Any = cli.main(argv, prog_name="caffe-transfer", standalone_mode=False)
+    except CaffeTransferError as error:
+        click.echo(f"caffe-transfer: {error}", err=True)
+        return error.status
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return 2
+    except click.ClickException as error:
+        where = getattr(error, "ctx", None)
+        name = where.command_path if where else "caffe-transfer"
+        click.echo(f"{name}: {error.format_message()} See {name} --help.", err=True)
+        return 2
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("caffe-transfer: interrupted; run the same command again to go on", err=True)
+        return INTERRUPTED
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,134 @@
+"""`data`: image sources, lists, databases, means."""
+
+from pathlib import Path
+
+import click
+
+from caffe_transfer.cli.show import Screen
+from caffe_transfer.paths import DataFolder
+from data_prep import lists, lmdbs, means, published, sources, splits
+
+PATH = click.Path(path_type=Path)
+
+
+@click.group("data")
+def data_command() -> None:
+    """Image sources, lists, databases, means.
+
+    \b
+    Example:
+      caffe-transfer data fetch fashion-mnist --out images
+      caffe-transfer data split --images images --out data --split 0
+      caffe-transfer data lmdb data/half0A_train/files.txt images/train \\
+          data/half0A_train/lmdb --size 28 --gray --shuffle 1
+      caffe-transfer data mean data/half0A_train/lmdb data/mean.binaryproto
+    """
+
+
+@data_command.command("fetch")
+@click.argument("source", type=click.Choice(list(sources.SOURCES)))
+@click.option("--out", type=PATH, required=True, help="Folder for the images and their lists.")
+@click.option("--from", "given", type=PATH, help="Where they are: a folder or an archive.")
+def fetch_command(source: str, out: Path, given: Path | None) -> None:
+    """Bring images into a folder with their lists; done already, nothing is done.
+
+    \b
+    Example:
+      caffe-transfer data fetch tiny-imagenet --from tiny-imagenet-200.zip --out images
+    """
+    with Screen(total=1) as screen:
+        found = sources.fetch(source, out, given, screen.step)
+    counts = ", ".join(f"{len(images)} {part}" for part, images in found.lists.items())
+    click.echo(f"{out}: {len(found.classes)} classes, {counts} images")
+
+
+@data_command.command("split")
+@click.option("--images", type=PATH, help="Folder that `data fetch` made.")
+@click.option("--out", type=PATH, required=True, help="Folder for the lists.")
+@click.option("--split", "keys", multiple=True, help="0, 1, ... (random halves) or natman.")
+@click.option(
+    "--custom", nargs=3, metavar="NAME A.txt B.txt", help="A split by two lists of classes."
+)
+@click.option("--per-class", type=int, multiple=True, help="Reduced: the first K of each class.")
+@click.option("--verify", is_flag=True, help="Compare with the authors' published MD5 sums.")
+@click.option("--published", "authors", type=PATH, help="Their lists, to show what differs.")
+def split_command(
+    images: Path | None,
+    out: Path,
+    keys: tuple[str, ...],
+    custom: tuple[str, str, str] | None,
+    per_class: tuple[int, ...],
+    verify: bool,
+    authors: Path | None,
+) -> int:
+    """Write the lists of tasks A and B, and the map from old to new labels.
+
+    With --verify: exit status 1 if a list differs from the authors'.
+
+    \b
+    Example:
+      caffe-transfer data split --images images --out data --split 0 --split natman
+    """
+    data = DataFolder(out)
+    if images is not None:
+        source = sources.read_source(images)
+        for path in splits.write_all(source.lists, source.classes, data, keys, custom, per_class):
+            click.echo(path)
+    elif not verify:
+        raise click.UsageError("name the images with --images, or ask for --verify.")
+    if not verify:
+        return 0
+    verdicts = published.verify(data, DataFolder(authors) if authors else None)
+    for each in verdicts:
+        click.echo(f"{each.name:20} {each.state}{': ' if each.detail else ''}{each.detail}")
+    return 1 if any(each.state is published.State.DIFFERENT for each in verdicts) else 0
+
+
+@data_command.command("lmdb")
+@click.argument("image_list", metavar="LIST", type=PATH)
+@click.argument("root", type=PATH)
+@click.argument("out", type=PATH)
+@click.option("--size", type=click.IntRange(1), help="Resize to SIZE x SIZE pixels.")
+@click.option("--gray", is_flag=True, help="One channel.")
+@click.option("--shuffle", type=int, metavar="SEED", help="Random order; Caffe never shuffles.")
+@click.option("--strict", is_flag=True, help="A broken image is an error.")
+def lmdb_command(
+    image_list: Path,
+    root: Path,
+    out: Path,
+    size: int | None,
+    gray: bool,
+    shuffle: int | None,
+    strict: bool,
+) -> None:
+    """Write the images of a list as a database, byte for byte as convert_imageset does.
+
+    \b
+    Example:
+      caffe-transfer data lmdb train.txt images/train train_lmdb --size 256 --shuffle 1
+    """
+    images = lists.read(image_list)
+    if shuffle is not None:
+        images = images.shuffled(shuffle)
+    with Screen(total=1) as screen:
+        written = lmdbs.write_lmdb(
+            images, root, out, size=size, gray=gray, strict=strict, progress=screen.step
+        )
+    click.echo(f"{out}: {written.count} images, {len(written.broken)} broken")
+    for name in written.broken:
+        click.echo(f"broken: {root / name}")
+
+
+@data_command.command("mean")
+@click.argument("databases", metavar="LMDB...", nargs=-1, required=True, type=PATH)
+@click.argument("out", type=PATH)
+def mean_command(databases: tuple[Path, ...], out: Path) -> None:
+    """Write the mean image, byte for byte as compute_image_mean does.
+
+    \b
+    Example:
+      caffe-transfer data mean train_lmdb mean.binaryproto
+    """
+    with Screen(total=1) as screen:
+        means.write_mean(databases, out, screen.step)
+    click.echo(out)

@@ -1,0 +1,72 @@
+"""What is installed, what is missing, and how to get it."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from caffe_transfer import __version__, engine, paths
+from caffe_transfer.errors import CaffeTransferError
+
+REQUIRED = ("click", "h5py", "jinja2", "lmdb", "matplotlib", "numpy", "opencv-python-headless",
+            "protobuf", "rich")  # fmt: skip
+CONVERTERS = ("convert_imageset", "compute_image_mean", "upgrade_net_proto_text")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked for: `found` says what is there, `remedy` what to do if not."""
+
+    name: str
+    found: str | None
+    remedy: str = ""
+    needed: bool = True
+
+
+def examine() -> Iterator[Finding]:
+    """Everything that caffe-transfer uses, in the order of its work."""
+    yield Finding("caffe-transfer", f"{__version__}, Python {sys.version.split()[0]}")
+    for name in REQUIRED:
+        yield Finding(name, _version(name), "pip install caffe-transfer")
+    yield from _engines()
+    yield Finding(
+        "torch",
+        _version("torch"),
+        "pip install 'caffe-transfer[torch]', for the engine caffe-torch",
+        needed=False,
+    )
+    for program, use in (("apt-get", "fetches Fashion-MNIST"), ("dpkg-deb", "unpacks it")):
+        yield Finding(program, shutil.which(program), f"{use}; or give --from", needed=False)
+    yield Finding("processor cores", str(len(os.sched_getaffinity(0))))
+    free = shutil.disk_usage(Path.cwd()).free / 1e9
+    yield Finding("free disk here", f"{free:.1f} GB")
+
+
+def _engines() -> Iterator[Finding]:
+    for name, remedy in (
+        (engine.CAFFE, "make caffe, or name the program with CAFFE_BIN"),
+        (engine.CAFFE_TORCH, "pip install 'caffe-transfer[torch]'"),
+    ):
+        try:
+            found = engine.find_engine(name)
+            text = f"{found.version()}: {found.program}"
+        except CaffeTransferError:
+            yield Finding(name, None, remedy, needed=name == engine.CAFFE)
+            continue
+        yield Finding(name, text)
+    tools = [tool for tool in CONVERTERS if _tool(tool)]
+    yield Finding("caffe's tools", " ".join(tools) or None, "make caffe", needed=False)
+
+
+def _tool(name: str) -> str | None:
+    return shutil.which(name) or shutil.which(paths.caffe_prefix() / "bin" / name)
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,139 @@
+"""The one boundary to training: the argv of a program that behaves like `caffe`."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from caffe_transfer import paths
+from caffe_transfer.errors import EngineError
+
+CAFFE, CAFFE_TORCH = "caffe", "caffe-torch"
+ENGINES = (CAFFE, CAFFE_TORCH)
+_THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A program with the commands, the log lines, the snapshots and the signals of `caffe`.
+
+    Attributes:
+        name: "caffe", "caffe-torch", or the path that the user gave.
+        program: its absolute path.
+    """
+
+    name: str
+    program: Path
+
+    def train(
+        self,
+        solver: Path | str,
+        weights: Path | str | None = None,
+        snapshot: Path | str | None = None,
+        gpu: str | None = None,
+    ) -> list[str]:
+        """The argv that trains; paths are relative to the folder it is started in."""
+        argv = [str(self.program), "train", f"--solver={solver}"]
+        if snapshot is not None:
+            argv.append(f"--snapshot={snapshot}")
+        elif weights is not None:  # caffe takes one of the two
+            argv.append(f"--weights={weights}")
+        return argv if gpu is None else [*argv, f"--gpu={gpu}"]
+
+    def version(self) -> str:
+        """What the program says of its version, in one line.
+
+        Raises:
+            EngineError: it does not start.
+        """
+        try:
+            done = subprocess.run(
+                [self.program, "--version"], capture_output=True, text=True, check=False
+            )
+        except OSError as error:
+            raise EngineError(f"cannot start {self.program}: {error.strerror}") from error
+        lines = (done.stdout or done.stderr).strip().splitlines()
+        if done.returncode or not lines:
+            raise EngineError(
+                f"{self.program} --version ended with status {done.returncode}; "
+                "name another program with --engine or CAFFE_BIN"
+            )
+        return lines[0]
+
+
+def find_engine(asked: str | None = None) -> Engine:
+    """The engine to train with.
+
+    "caffe" is looked for as $CAFFE_BIN, on PATH, and where `make caffe` installs; without a
+    name, caffe-torch takes its place where there is none.
+
+    Raises:
+        EngineError: there is none; says how to get one.
+    """
+    if asked not in (None, *ENGINES):
+        program = shutil.which(str(asked))
+        if program is None:
+            raise EngineError(f"there is no program {asked}; --engine takes {', '.join(ENGINES)}")
+        return Engine(str(asked), Path(program).absolute())
+    for name in ENGINES if asked is None else (asked,):
+        if program := _find_caffe() if name == CAFFE else _find_caffe_torch():
+            return Engine(name, Path(program).absolute())
+    raise EngineError(
+        "there is no caffe program here; run `make caffe`, or name one with CAFFE_BIN"
+        if asked != CAFFE_TORCH
+        else "caffe-torch is not installed; run pip install 'caffe-transfer[torch]'"
+    )
+
+
+def _find_caffe() -> str | None:
+    if named := os.environ.get("CAFFE_BIN"):
+        program = shutil.which(named)
+        if program is None:
+            raise EngineError(f"CAFFE_BIN names {named}, which is no program; correct it")
+        return program
+    return shutil.which("caffe") or shutil.which(paths.caffe_prefix() / "bin" / "caffe")
+
+
+def _find_caffe_torch() -> str | None:
+    return shutil.which("caffe-torch") or shutil.which(
+        Path(sys.executable).with_name("caffe-torch")
+    )
+
+
+def start(
+    argv: Sequence[str], folder: Path, log: BinaryIO, threads: int, inherit: int
+) -> subprocess.Popen[bytes]:
+    """Start an engine in `folder`, its standard error going to `log`.
+
+    It gets a session of its own: a Ctrl-C in the terminal reaches only us, and we pass it on
+    as Caffe's "snapshot and stop".
+
+    Raises:
+        EngineError: the program does not start.
+    """
+    environment = os.environ | {"GLOG_logtostderr": "1"}
+    environment |= dict.fromkeys(_THREAD_VARIABLES, str(threads))
+    try:
+        return subprocess.Popen(
+            argv,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            pass_fds=[inherit],
+        )
+    except OSError as error:
+        raise EngineError(f"cannot start {argv[0]}: {error.strerror}") from error
+
+
+def snapshot_and_stop(process: subprocess.Popen[bytes]) -> None:
+    """Ask a running engine to write a snapshot and end."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)

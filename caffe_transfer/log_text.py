@@ -1,0 +1,184 @@
+"""The text of Caffe's logs: blocks of whole lines, and the numbers in many lines at once.
+
+A log has a hundred thousand lines and more; all that is done to each of them is done on arrays.
+"""
+
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Text: TypeAlias = NDArray[np.uint8]
+Positions: TypeAlias = NDArray[np.int64]
+Flags: TypeAlias = NDArray[np.bool_]
+Times: TypeAlias = NDArray[np.float64]
+Number = TypeVar("Number", np.int64, np.float64)
+
+_BLOCK = 1 << 19  # bytes of text worked on at once: they stay in the processor's cache
+_COMPRESSED = 32 << 10  # bytes of a gzip file read at once
+_GZIP = b"\x1f\x8b"
+_GZIP_WINDOW = 16 + zlib.MAX_WBITS
+
+_LONGEST_NUMBER = 24  # characters
+_LONGEST_ITERATION = 12
+_PADDING = b"\n" * 2 * _LONGEST_NUMBER  # so that no look ahead leaves the text
+_IN_NUMBER = np.isin(np.arange(256), np.frombuffer(b"0123456789+-.einfa", np.uint8))
+
+DAY = 24 * 60 * 60.0  # seconds
+YEARLESS = 1972  # stands for a year that is not told: a leap year before all others
+_YEARLESS_DAYS = 366
+_YEARLESS_BEFORE = (2 * 365 + _YEARLESS_DAYS) * DAY  # the end of that year, seconds since 1970
+# Columns of the digits in "I0403 06:46:22.716258": month, day, hour, minute, second, microsecond
+_CLOCK_DIGITS = np.array([1, 2, 3, 4, 6, 7, 9, 10, 12, 13, 15, 16, 17, 18, 19, 20])
+_YEAR_DIGITS = np.array([1, 2, 3, 4])
+_CLOCK_PLACES = np.array(  # what a digit counts: months, days, microseconds of the day
+    [[10, 0, 0], [1, 0, 0], [0, 10, 0], [0, 1, 0]]
+    + [[0, 0, seconds * 10**6] for seconds in (36000, 3600, 600, 60, 10, 1)]
+    + [[0, 0, 10**place] for place in range(5, -1, -1)]
+)
+
+
+class LineBlocks:
+    """Iterates over a plain or gzip file in blocks of whole lines.
+
+    A last line without its end is left out, since it may be cut.  What keeps the file from
+    being read to its end is told in `problem`, after the blocks before it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.problem: str | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        waiting = bytearray()
+        for data in self._data():
+            waiting += data
+            if len(waiting) >= _BLOCK:
+                whole = waiting.rfind(b"\n") + 1
+                if whole:
+                    yield bytes(waiting[:whole])
+                elif len(waiting) > 4 * _BLOCK:  # no text has such lines
+                    whole = len(waiting)
+                del waiting[:whole]
+        if whole := waiting.rfind(b"\n") + 1:
+            yield bytes(waiting[:whole])
+
+    def _data(self) -> Iterator[bytes]:
+        try:
+            with self.path.open("rb") as file:
+                head = file.read(len(_GZIP))
+                file.seek(0)
+                pieces = iter(lambda: file.read(_COMPRESSED), b"")
+                yield from self._unzipped(pieces) if head == _GZIP else pieces
+        except OSError as error:
+            self.problem = f"{self.path} cannot be read ({error.strerror}); it was left out"
+
+    def _unzipped(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        member = zlib.decompressobj(_GZIP_WINDOW)
+        begun = False
+        for piece in pieces:
+            while piece:
+                before = member.copy()
+                try:
+                    yield member.decompress(piece)
+                except zlib.error:
+                    yield _until_broken(before, piece)
+                    self.problem = f"{self.path} is broken inside; only what comes before was read"
+                    return
+                begun = not member.eof
+                piece = member.unused_data.lstrip(b"\0")
+                if member.eof:  # another member may follow, as `cat a.gz b.gz` writes them
+                    member = zlib.decompressobj(_GZIP_WINDOW)
+        if begun:
+            self.problem = f"{self.path} is cut off; only what is there was read"
+
+
+def _until_broken(member: "zlib._Decompress", piece: bytes) -> bytes:
+    """What a broken piece still holds, found byte by byte."""
+    text = bytearray()
+    try:
+        for index in range(len(piece)):
+            text += member.decompress(piece[index : index + 1])
+    except zlib.error:
+        pass
+    return bytes(text)
+
+
+def padded(block: bytes) -> Text:
+    """A block as an array in which every look ahead stays inside."""
+    return np.frombuffer(block + _PADDING, np.uint8)
+
+
+def line_starts(text: Text) -> Positions:
+    """Where lines begin; the first one at 0."""
+    return np.append(0, np.flatnonzero(text == ord("\n")) + 1)
+
+
+def after(text: Text, pattern: bytes, rare: bytes) -> Positions:
+    """The positions just after each `pattern`, found by the `rare` byte in it."""
+    at = np.flatnonzero(text == ord(rare)) - pattern.index(rare)
+    at = at[(at >= 0) & (at < len(text) - len(_PADDING))]
+    for offset, byte in enumerate(pattern):
+        at = at[text[at + offset] == byte]
+    return at + len(pattern)
+
+
+def numbers(text: Text, at: Positions, kind: type[Number]) -> tuple[NDArray[Number], Flags]:
+    """The numbers that begin at the given positions, and which of them are numbers at all."""
+    width = _LONGEST_ITERATION if kind is np.int64 else _LONGEST_NUMBER
+    window = text[at[:, None] + np.arange(width)]
+    window[np.logical_or.accumulate(~_IN_NUMBER[window], axis=1)] = 0
+    words = window.view(f"S{width}").ravel()
+    try:
+        return words.astype(kind), np.ones(len(at), np.bool_)
+    except ValueError:  # seldom: find the bad ones one by one
+        good = np.array([_is_number(word, kind) for word in words.tolist()], np.bool_)
+        words[~good] = b"0"
+        return words.astype(kind), good
+
+
+def _is_number(word: bytes, kind: type[Number]) -> bool:
+    try:
+        kind(word)
+    except ValueError:
+        return False
+    return True
+
+
+def times(text: Text, starts: Positions) -> tuple[Times, Flags]:
+    """The times of glog's prefixes in seconds since 1970, and which lines have one.
+
+    Prefixes are "I0403 06:46:22.716258 " or, from glog 0.6 on, "I20261123 06:46:22.716258 ".
+    """
+    year_columns = np.where(text[starts + 5] == ord(" "), 0, 4)
+    clock = text[(starts + year_columns)[:, None] + _CLOCK_DIGITS].astype(np.int64) - ord("0")
+    year = text[starts[:, None] + _YEAR_DIGITS].astype(np.int64) - ord("0")
+    good = ((clock >= 0) & (clock <= 9)).all(axis=1)
+    good &= (year_columns == 0) | ((year >= 0) & (year <= 9)).all(axis=1)
+    month, day, microseconds = (clock @ _CLOCK_PLACES).T
+    good &= (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
+    years = np.where(year_columns == 0, YEARLESS, year @ [1000, 100, 10, 1])
+    months = np.where(good, (years - 1970) * 12 + month - 1, 0)
+    first_days = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
+    return (first_days + day - 1) * DAY + microseconds / 1e6, good
+
+
+def in_order_of_years(seconds: Times) -> Times:
+    """Times without a year, put in order by the longest pause of the year.
+
+    The year is a circle on which training leaves an arc free; the longest free arc is taken
+    for the time before the training began.
+    """
+    yearless = seconds < _YEARLESS_BEFORE
+    moments = np.unique(seconds[yearless])
+    if len(moments) < 2:
+        return seconds
+    pauses = np.append(np.diff(moments), moments[0] + _YEARLESS_DAYS * DAY - moments[-1])
+    longest = int(np.argmax(pauses))
+    if longest == len(moments) - 1:
+        return seconds
+    late = yearless & (seconds > moments[longest])
+    return np.where(late, seconds - _YEARLESS_DAYS * DAY, seconds)

@@ -1,0 +1,217 @@
+"""The names of all files and folders, and where the package's own files lie.
+
+A run's folder:
+
+    study.toml  lock  images/  data/  results/NETWORK/  report/
+"""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+STUDY_SUFFIX = ".toml"
+
+# Names that the authors gave, kept in dialect 2014.
+TRAIN_2014 = "imagenet_train.prototxt"
+VAL_2014 = "imagenet_val.prototxt"
+SOLVER_2014 = "imagenet_solver.prototxt"
+TRAIN_LINK_2014 = "imagenet_train_leveldb"
+VAL_LINK_2014 = "imagenet_val_leveldb"
+DATA_2014 = "../../ilsvrc12/data"
+BASENET_LINK = "basenet"
+
+REPORT = "report"
+RESULTS = "results"
+
+
+_LOG_NAME = re.compile(r".+\.(o[0-9A-Z]+|log(\..+)?)(\.gz)?")
+
+
+def is_log(name: str) -> bool:
+    """Whether a file's name is one that logs have: a cluster's `job.o1234`, glog's, our own."""
+    return _LOG_NAME.fullmatch(name) is not None
+
+
+def _beside(name: str) -> Path:
+    """A top-level folder: inside the package in a wheel, beside it in a checkout."""
+    packaged = PACKAGE / name
+    return packaged if packaged.is_dir() else PACKAGE.parent / name
+
+
+def templates() -> Path:
+    """The folder of the nets' Jinja templates."""
+    return _beside("templates")
+
+
+def solvers() -> Path:
+    """The folder of the solvers' Jinja templates."""
+    return _beside("solvers")
+
+
+def built_in_studies() -> Path:
+    """The folder of the studies that come with the package."""
+    return PACKAGE / "studies"
+
+
+def caffe_prefix() -> Path:
+    """Where `make caffe` installs: $CAFFE_PREFIX, else a folder of the user's cache."""
+    if prefix := os.environ.get("CAFFE_PREFIX"):
+        return Path(prefix)
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "caffe-transfer" / "caffe"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one run of a study."""
+
+    root: Path
+
+    @property
+    def study(self) -> Path:
+        return self.root / "study.toml"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "lock"
+
+    @property
+    def images(self) -> Path:
+        return self.root / "images"
+
+    @property
+    def data(self) -> "DataFolder":
+        return DataFolder(self.root / "data")
+
+    @property
+    def results(self) -> Path:
+        return self.root / RESULTS
+
+    @property
+    def report(self) -> Path:
+        return self.root / REPORT
+
+    def network(self, name: str) -> "NetworkFolder":
+        return NetworkFolder(self.results / name)
+
+
+@dataclass(frozen=True)
+class ImagesFolder:
+    """A source's images; a part is "train" or "valid"."""
+
+    root: Path
+
+    def images(self, part: str) -> Path:
+        return self.root / part
+
+    def list(self, part: str) -> Path:
+        return self.root / f"{part}.txt"
+
+    @property
+    def classes(self) -> Path:
+        return self.root / "classes.txt"
+
+
+@dataclass(frozen=True)
+class DataFolder:
+    """Lists, databases and the mean of a study's data sets."""
+
+    root: Path
+
+    def list(self, data_name: str) -> Path:
+        return self.root / data_name / "files.txt"
+
+    def lmdb(self, data_name: str) -> Path:
+        return self.root / data_name / "lmdb"
+
+    def labels(self, split: str) -> Path:
+        return self.root / f"{split}_labels.txt"
+
+    @property
+    def mean(self) -> Path:
+        return self.root / "mean.binaryproto"
+
+
+@dataclass(frozen=True)
+class NetworkFolder:
+    """The files of one network."""
+
+    root: Path
+
+    @classmethod
+    def names(cls) -> "NetworkFolder":
+        """The same files as bare names."""
+        return cls(Path())
+
+    @property
+    def net(self) -> Path:
+        return self.root / "train_val.prototxt"
+
+    @property
+    def solver(self) -> Path:
+        return self.root / "solver.prototxt"
+
+    @property
+    def deploy(self) -> Path:
+        return self.root / "deploy.prototxt"
+
+    @property
+    def basenet(self) -> Path:
+        return self.root / BASENET_LINK
+
+    @property
+    def init(self) -> Path:
+        return self.root / "init.caffemodel"
+
+    @property
+    def snapshots(self) -> Path:
+        return self.root / "snapshots"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def manifest(self) -> Path:
+        return self.root / "manifest.json"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "lock"
+
+
+@dataclass(frozen=True)
+class ReportFolder:
+    """The files of a report."""
+
+    root: Path
+
+    @property
+    def results(self) -> Path:
+        return self.root / "results.csv"
+
+    @property
+    def table(self) -> Path:
+        return self.root / "table.md"
+
+    @property
+    def decomposition(self) -> Path:
+        return self.root / "decomposition.csv"
+
+    @property
+    def page(self) -> Path:
+        return self.root / "index.html"
+
+    def figure(self, name: str, suffix: str) -> Path:
+        return self.root / f"{name}.{suffix}"
+
+
+# Relative to a network's folder, where the engine runs.
+SNAPSHOT_PREFIX = "snapshots/net"
+
+
+def data_seen_from_network() -> DataFolder:
+    """The data folder of a run, as seen from a network's folder in results/."""
+    return DataFolder(Path("../../data"))

@@ -1,0 +1,1 @@
+"""Caffe's wire schema and its generated module `caffe_pb2`."""

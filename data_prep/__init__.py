@@ -1,0 +1,1 @@
+"""From images to what Caffe trains on: sources, image lists, class splits, LMDBs, means."""

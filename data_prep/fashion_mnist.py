@@ -1,0 +1,135 @@
+"""Fashion-MNIST: 70,000 photographs of ten kinds of clothing, 28x28 gray (Xiao et al., 2017).
+
+From Debian's package dataset-fashion-mnist, fetched as an ordinary user and unpacked without
+installing, else from the publisher's address.
+"""
+
+import gzip
+import hashlib
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from caffe_transfer.errors import BadInput, CaffeTransferError, Incomplete
+from caffe_transfer.paths import ImagesFolder
+from data_prep.download import download
+from data_prep.lists import ImageList
+from data_prep.progress import Progress
+
+PACKAGE = "dataset-fashion-mnist"
+ADDRESS = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
+CLASSES = ["t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag",
+           "ankle-boot"]  # fmt: skip
+SIDE = 28
+# SHA-256 of what the publisher's four files hold.
+SHA256 = {
+    "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+    "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+    "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+    "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+}
+STEMS = {"train": "train", "valid": "t10k"}
+_IMAGE_HEADER, _LABEL_HEADER = 16, 8
+
+
+def fill(
+    folder: ImagesFolder, given: Path | None, progress: Progress
+) -> tuple[dict[str, ImageList], list[str]]:
+    """Write the images as gray PNG files.
+
+    Args:
+        given: a folder with the four .gz files, or the Debian package; None to fetch it.
+
+    Raises:
+        Incomplete: it can be fetched from nowhere.
+        BadInput: a file is missing or is not the publisher's.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        archive = _archive(given, Path(scratch), progress)
+        found = {}
+        for part, stem in STEMS.items():
+            pixels = _read_idx(archive, f"{stem}-images-idx3-ubyte")[_IMAGE_HEADER:]
+            labels = _read_idx(archive, f"{stem}-labels-idx1-ubyte")[_LABEL_HEADER:]
+            found[part] = _write_images(
+                pixels.reshape(-1, SIDE, SIDE), labels, folder.images(part), progress
+            )
+    return found, CLASSES
+
+
+def _archive(given: Path | None, scratch: Path, progress: Progress) -> Path:
+    """The folder that holds the four files."""
+    if given is not None and given.is_dir():
+        return given
+    if given is not None:
+        return _unpack(given, scratch)
+    package = _apt_download(scratch)
+    if package is not None:
+        return _unpack(package, scratch)
+    try:
+        for name in SHA256:
+            download(f"{ADDRESS}{name}.gz", scratch / f"{name}.gz", progress)
+    except CaffeTransferError as error:
+        raise Incomplete(
+            f"Fashion-MNIST could not be fetched, neither by apt nor otherwise: {error}; get the "
+            f"Debian package {PACKAGE} or the publisher's four .gz files and name them with --from"
+        ) from error
+    return scratch
+
+
+def _apt_download(scratch: Path) -> Path | None:
+    """Download the package as an ordinary user; None where apt cannot."""
+    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
+        return None
+    # The second try has lists of its own, for a system whose lists were never fetched.
+    own = ["-o", f"Dir::State::Lists={scratch}/lists", "-o", f"Dir::Cache={scratch}/cache"]
+    for commands in ([["download", PACKAGE]], [[*own, "update"], [*own, "download", PACKAGE]]):
+        for command in commands:
+            subprocess.run(
+                ["apt-get", "-qq", *command], cwd=scratch, capture_output=True, check=False
+            )
+        if found := sorted(scratch.glob("*.deb")):
+            return found[0]
+    return None
+
+
+def _unpack(package: Path, scratch: Path) -> Path:
+    done = subprocess.run(
+        ["dpkg-deb", "-x", package, scratch / "unpacked"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise BadInput(
+            f"{package} is neither a folder nor a Debian package: {done.stderr.strip()}; name "
+            f"the package {PACKAGE} or a folder of the publisher's four .gz files"
+        )
+    return scratch / "unpacked/usr/share/datasets/fashion-mnist"
+
+
+def _read_idx(archive: Path, name: str) -> npt.NDArray[np.uint8]:
+    path = archive / f"{name}.gz"
+    try:
+        with gzip.open(path) as file:
+            content = file.read()
+    except (OSError, EOFError) as error:
+        raise BadInput(f"cannot read {path}: {error}; fetch it again") from error
+    if hashlib.sha256(content).hexdigest() != SHA256[name]:
+        raise BadInput(f"{path} does not hold the publisher's {name}; fetch it again")
+    return np.frombuffer(content, np.uint8)
+
+
+def _write_images(
+    pixels: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8], root: Path, progress: Progress
+) -> ImageList:
+    root.mkdir()
+    names = [f"{number:05d}.png" for number in range(len(pixels))]
+    for number, (name, image) in enumerate(zip(names, pixels, strict=True), 1):
+        if not cv2.imwrite(str(root / name), image):
+            raise OSError(28, "No space left on device")
+        if number % 1000 == 0:
+            progress(f"Fashion-MNIST {root.name}", number, len(pixels))
+    return ImageList(tuple(names), tuple(int(label) for label in labels))

@@ -1,0 +1,86 @@
+"""Sources of images.  Each becomes a folder of one form, whole or not at all:
+
+train/  valid/         the images, or links to where the user has them
+train.txt  valid.txt   "path label" lines, paths relative to train/ and valid/
+classes.txt            the classes' names, by label
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from caffe_transfer.errors import BadInput, Incomplete
+from caffe_transfer.files import atomic_folder, atomic_text
+from caffe_transfer.paths import ImagesFolder
+from data_prep import fashion_mnist, lists, tiny_imagenet, user_images
+from data_prep.lists import ImageList
+from data_prep.progress import Progress, silent
+from data_prep.splits import PARTS
+
+# A source fills a new folder's train/ and valid/ and returns its lists and its classes.
+Filler = Callable[[ImagesFolder, Path | None, Progress], tuple[dict[str, ImageList], list[str]]]
+SOURCES: dict[str, Filler] = {
+    "fashion-mnist": fashion_mnist.fill,
+    "tiny-imagenet": tiny_imagenet.fill,
+    "ilsvrc12": user_images.fill_ilsvrc12,
+    "folder": user_images.fill_folder,
+    "list": user_images.fill_list,
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Images that are there: lists over all classes by part, "train" and "valid"."""
+
+    folder: ImagesFolder
+    lists: dict[str, ImageList]
+    classes: tuple[str, ...]
+
+
+def fetch(
+    name: str, destination: Path, given: Path | None = None, progress: Progress = silent
+) -> Source:
+    """Bring the images of a source into `destination`; nothing is done where they are already.
+
+    Args:
+        name: one of SOURCES.
+        given: a folder or archive that holds them; needed for a user's own images.
+
+    Raises:
+        BadInput: the source is unknown, or what is given is not what the source needs.
+        Incomplete: nothing is given, or it could not be downloaded; says what to do.
+    """
+    if name not in SOURCES:
+        raise BadInput(f"there is no source {name!r}; the sources are {', '.join(SOURCES)}")
+    if given is not None and not given.exists():
+        raise Incomplete(f"there is no {given}; check what --from names")
+    if not destination.is_dir():
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_folder(destination) as temporary:
+            folder = ImagesFolder(temporary)
+            found, classes = SOURCES[name](folder, given and given.absolute(), progress)
+            for part in PARTS:
+                found[part].check_files(folder.images(part))
+                found[part].check_labels(len(classes))
+                lists.write(found[part], folder.list(part))
+            atomic_text(folder.classes, "".join(f"{each}\n" for each in classes))
+    return read_source(destination)
+
+
+def read_source(destination: Path) -> Source:
+    """The images that `fetch` has brought into a folder.
+
+    Raises:
+        Incomplete: it has not.
+    """
+    folder = ImagesFolder(destination)
+    if not folder.classes.is_file():
+        raise Incomplete(
+            f"{destination} holds no images with their lists; make it with caffe-transfer data "
+            "fetch"
+        )
+    return Source(
+        folder,
+        {part: lists.read(folder.list(part)) for part in PARTS},
+        tuple(folder.classes.read_text().splitlines()),
+    )

@@ -1,0 +1,231 @@
+"""The classes of two tasks A and B, and the lists of their images.
+
+Paper section 4 and the authors' ilsvrc12/make_reduced_dataset.py: a class's new label is its
+rank within its task, and the images keep their order.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+
+from caffe_transfer.errors import BadInput
+from caffe_transfer.files import atomic_text
+from caffe_transfer.paths import DataFolder
+from caffe_transfer.study import NATMAN, Split
+from data_prep import lists
+from data_prep.lists import ImageList
+
+# ILSVRC2012 class indices of living things, plants, food and landscapes: the authors'
+# half_nat_idx.txt.
+NATURAL = frozenset([*range(398), *range(936, 959), 970, *range(972, 999)])
+
+PARTS = ("train", "valid")
+
+
+@dataclass(frozen=True)
+class Halves:
+    """The old labels of task A and task B, in the order of their new labels."""
+
+    a: tuple[int, ...]
+    b: tuple[int, ...]
+
+    @property
+    def sides(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """Both tasks with their letters."""
+        return ("A", self.a), ("B", self.b)
+
+
+@cache
+def ilsvrc12_synsets() -> tuple[str, ...]:
+    """The 1000 classes of ILSVRC2012 as WordNet synsets such as n01440764, by label."""
+    return tuple((files("data_prep") / "ilsvrc12_synsets.txt").read_text().split())
+
+
+def random_halves(seed: int, class_count: int) -> Halves:
+    """Two random halves of the classes, for 1000 classes exactly the authors'.
+
+    numpy seeds differently with [seed] and with seed; the authors' program passed a list.
+
+    Raises:
+        BadInput: fewer than two classes.
+    """
+    if class_count < 2:
+        raise BadInput(f"{class_count} classes cannot be split into two tasks; 2 are needed")
+    random = np.random.RandomState([seed])
+    chosen = random.choice(np.arange(class_count), class_count // 2, replace=False)
+    a = sorted(int(label) for label in chosen)
+    return Halves(tuple(a), tuple(sorted(set(range(class_count)) - set(a))))
+
+
+def natural_man_made(classes: Sequence[str]) -> Halves:
+    """A natural, B man-made, as in the authors' files (their paper's text has them swapped).
+
+    Raises:
+        BadInput: a class is no ILSVRC2012 synset, or all are of one kind.
+    """
+    index = {synset: label for label, synset in enumerate(ilsvrc12_synsets())}
+    for name in classes:
+        if name not in index:
+            raise BadInput(
+                f"class {name!r} is not one of the 1000 ILSVRC2012 synsets, so it is not known "
+                "whether it is natural or man-made; use a random or a custom split"
+            )
+    natural = tuple(i for i, name in enumerate(classes) if index[name] in NATURAL)
+    man_made = tuple(i for i, name in enumerate(classes) if index[name] not in NATURAL)
+    if not natural or not man_made:
+        raise BadInput("the classes are all natural or all man-made; use a random split")
+    return Halves(natural, man_made)
+
+
+def custom(a: Sequence[str], b: Sequence[str], classes: Sequence[str]) -> Halves:
+    """Two tasks of chosen classes, each given by name or by label.
+
+    Raises:
+        BadInput: a class is unknown, named twice or in both tasks, or a task is empty.
+    """
+    halves = Halves(_labels("A", a, classes), _labels("B", b, classes))
+    if both := set(halves.a) & set(halves.b):
+        raise BadInput(f"class {classes[min(both)]} is in both tasks; leave it in one")
+    return halves
+
+
+def _labels(side: str, names: Sequence[str], classes: Sequence[str]) -> tuple[int, ...]:
+    index = {str(label): label for label in range(len(classes))}
+    index |= {name: label for label, name in enumerate(classes)}
+    unknown = [name for name in names if name not in index]
+    if unknown:
+        raise BadInput(
+            f"task {side} names the class {unknown[0]!r}, which is not among the "
+            f"{len(classes)} classes {', '.join(classes[:5])}, ..."
+        )
+    labels = sorted(index[name] for name in names)
+    if not labels or len(set(labels)) != len(labels):
+        raise BadInput(f"task {side} has no classes, or one of them twice; correct its list")
+    return tuple(labels)
+
+
+def read_classes(path: Path) -> tuple[str, ...]:
+    """Read a list of classes: names or labels, one a line.
+
+    Raises:
+        BadInput: the file cannot be read as text, or is empty.
+    """
+    try:
+        names = tuple(line.strip() for line in path.read_text().splitlines() if line.strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"cannot read the list of classes {path}: {error}") from error
+    if not names:
+        raise BadInput(f"{path} lists no classes; write one a line")
+    return names
+
+
+def halves_of(
+    split: Split,
+    classes: Sequence[str],
+    chosen: tuple[Sequence[str], Sequence[str]] | None = None,
+) -> Halves:
+    """The tasks of a split over `classes`; `chosen` are the two class lists of a custom one.
+
+    Raises:
+        BadInput: the split does not go with the classes.
+    """
+    if split.kind == "random":
+        return random_halves(int(split.key), len(classes))
+    if split.kind == NATMAN:
+        return natural_man_made(classes)
+    if not re.fullmatch("[a-z]+", split.key):
+        raise BadInput(f"a custom split's name is of the letters a-z, not {split.key!r}")
+    if chosen is None:
+        raise BadInput(
+            f"split {split.key!r} is neither a seed nor {NATMAN}; give its two class lists"
+        )
+    return custom(*chosen, classes)
+
+
+def write_split(
+    split: Split,
+    halves: Halves,
+    images: dict[str, ImageList],
+    classes: Sequence[str],
+    data: DataFolder,
+) -> None:
+    """Write <task>_<part>/files.txt for both tasks, and the map of old to new labels.
+
+    Args:
+        images: "train" and "valid" lists over all classes.
+        classes: the classes' names, by old label; they go into the map.
+    """
+    rows = ["# task old_label new_label class\n"]
+    for side, chosen in halves.sides:
+        task = split.task(side)
+        for part, whole in images.items():
+            _write_if_changed(whole.relabel(chosen), data.list(f"{task}_{part}"))
+        rows += [f"{task} {old} {new} {classes[old]}\n" for new, old in enumerate(chosen)]
+    atomic_text(data.labels(f"half{split.key}"), "".join(rows))
+
+
+def write_all(
+    images: dict[str, ImageList],
+    classes: Sequence[str],
+    data: DataFolder,
+    keys: Sequence[str] = (),
+    chosen: tuple[str, str, str] | None = None,
+    per_class: Sequence[int] = (),
+) -> list[Path]:
+    """Write the lists of all classes, of each split and of each reduced set.
+
+    Args:
+        keys: splits by seed or name; chosen: name, list of A's classes, list of B's.
+        per_class: sizes of reduced sets.
+
+    Returns:
+        the lists that stand in `data` now.
+
+    Raises:
+        BadInput: a split does not go with the classes.
+    """
+    write_whole(images, data)
+    custom_lists: dict[str, tuple[Sequence[str], Sequence[str]] | None] = dict.fromkeys(keys)
+    if chosen is not None:
+        name, a, b = chosen
+        custom_lists[name] = read_classes(Path(a)), read_classes(Path(b))
+    for key, halves in custom_lists.items():
+        split = Split(key)
+        write_split(split, halves_of(split, classes, halves), images, classes, data)
+    for count in per_class:
+        write_reduced(count, images["train"], data)
+    return sorted(data.root.glob("*/files.txt"))
+
+
+def write_whole(images: dict[str, ImageList], data: DataFolder) -> None:
+    """Write the lists over all classes: whole_train/files.txt and whole_valid/files.txt."""
+    for part, whole in images.items():
+        _write_if_changed(whole, data.list(f"whole_{part}"))
+
+
+def reduced_name(per_class: int) -> str:
+    """The name of a reduced data set, such as reduced-0010."""
+    return f"reduced-{per_class:04d}"
+
+
+def write_reduced(per_class: int, train: ImageList, data: DataFolder) -> None:
+    """Write reduced-<k>_train/files.txt: the first k images of each class.
+
+    Raises:
+        BadInput: k is below 1.
+    """
+    if per_class < 1:
+        raise BadInput(f"reduced to {per_class} images a class leaves nothing; give 1 or more")
+    name = f"{reduced_name(per_class)}_train"
+    _write_if_changed(train.first_of_each_class(per_class), data.list(name))
+
+
+def _write_if_changed(images: ImageList, path: Path) -> None:
+    # An unchanged list keeps its time stamp, so that make-like tools do not rebuild from it.
+    if not path.is_file() or path.read_text() != images.text:
+        lists.write(images, path)

@@ -1,0 +1,89 @@
+"""Tiny ImageNet: 200 classes of ILSVRC, 64x64, 500 training and 50 validation images a class."""
+
+import zipfile
+from pathlib import Path
+
+from caffe_transfer.errors import BadInput, Incomplete
+from caffe_transfer.paths import ImagesFolder
+from data_prep.download import download
+from data_prep.lists import ImageList
+from data_prep.progress import Progress
+
+ADDRESS = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
+ROOT = "tiny-imagenet-200/"
+_NOT_THE_ZIP = "name the publisher's tiny-imagenet-200.zip with --from"
+
+
+def fill(
+    folder: ImagesFolder, given: Path | None, progress: Progress
+) -> tuple[dict[str, ImageList], list[str]]:
+    """Unpack the publisher's zip; labels follow the sorted synsets, as those of ILSVRC do.
+
+    Raises:
+        Incomplete: it could not be downloaded.
+        BadInput: the file is not the publisher's zip, or is cut off.
+    """
+    archive = given or folder.root / "download.zip"
+    if given is None:
+        try:
+            download(ADDRESS, archive, progress)
+        except Incomplete as error:
+            raise Incomplete(f"{error}; {_NOT_THE_ZIP}") from error
+    try:
+        with zipfile.ZipFile(archive) as zipped:
+            classes = sorted(zipped.read(ROOT + "wnids.txt").decode().split())
+            label = {name: index for index, name in enumerate(classes)}
+            found = {
+                "train": _train_list(zipped, label),
+                "valid": _valid_list(zipped, label),
+            }
+            _unpack(zipped, folder, found, progress)
+    except (zipfile.BadZipFile, KeyError, OSError, EOFError, ValueError) as error:
+        if isinstance(error, OSError) and error.filename is None and error.errno is not None:
+            raise  # the disk, not the zip
+        raise BadInput(f"{archive} cannot be used: {error}; {_NOT_THE_ZIP}") from error
+    if given is None:
+        archive.unlink()
+    return found, classes
+
+
+def _train_list(zipped: zipfile.ZipFile, label: dict[str, int]) -> ImageList:
+    prefix = ROOT + "train/"
+    names = [
+        name.removeprefix(prefix)
+        for name in zipped.namelist()
+        if name.startswith(prefix) and name.endswith(".JPEG")
+    ]
+    names.sort(key=lambda name: (name.split("/")[0], _number(name)))
+    return ImageList(tuple(names), tuple(label[name.split("/")[0]] for name in names))
+
+
+def _number(name: str) -> int:
+    return int(name.rsplit("_", 1)[1].removesuffix(".JPEG"))
+
+
+def _valid_list(zipped: zipfile.ZipFile, label: dict[str, int]) -> ImageList:
+    rows = zipped.read(ROOT + "val/val_annotations.txt").decode().splitlines()
+    images = [row.split("\t")[:2] for row in rows]
+    return ImageList(
+        tuple(f"images/{name}" for name, _ in images),
+        tuple(label[synset] for _, synset in images),
+    )
+
+
+def _unpack(
+    zipped: zipfile.ZipFile,
+    folder: ImagesFolder,
+    found: dict[str, ImageList],
+    progress: Progress,
+) -> None:
+    inside = {"train": ROOT + "train/", "valid": ROOT + "val/"}
+    total, done = sum(map(len, found.values())), 0
+    for part, images in found.items():
+        for name in images.paths:
+            target = folder.images(part) / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(zipped.read(inside[part] + name))
+            done += 1
+            if done % 1000 == 0 or done == total:
+                progress("unpacking Tiny ImageNet", done, total)

@@ -1,0 +1,66 @@
+"""Packaging of caffe-transfer.
+
+templates/ and solvers/ lie at the top level of a checkout, where a user looks for them; an
+installed package carries them as caffe_transfer/templates and caffe_transfer/solvers.
+"""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(
+    r'^__version__ = "(.+)"', (HERE / "caffe_transfer" / "__init__.py").read_text(), re.M
+)
+assert VERSION is not None
+
+setup(
+    name="caffe-transfer",
+    version=VERSION[1],
+    description="How transferable are features in deep neural networks? In Caffe, then and today",
+    long_description=(HERE / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="BSD-2-Clause",
+    python_requires=">=3.11",
+    packages=[
+        *find_packages(include=["caffe_transfer", "caffe_transfer.*", "data_prep", "data_prep.*"]),
+        "caffe_transfer.studies",
+        "caffe_transfer.templates",
+        "caffe_transfer.solvers",
+    ],
+    package_dir={"caffe_transfer.templates": "templates", "caffe_transfer.solvers": "solvers"},
+    package_data={
+        "caffe_transfer": ["proto/*.proto", "proto/*.pyi", "py.typed"],
+        "caffe_transfer.studies": ["*.toml"],
+        "caffe_transfer.templates": ["*.j2", "*/*.j2"],
+        "caffe_transfer.solvers": ["*.j2"],
+        "data_prep": ["*.txt"],
+    },
+    # Why each of these: docs/dependencies.md
+    install_requires=[
+        "click>=8.1",
+        "h5py>=3.9",
+        "jinja2>=3.1",
+        "lmdb>=1.4",
+        "matplotlib>=3.8",
+        "numpy>=1.26",
+        "opencv-python-headless>=4.8,<5",
+        "protobuf>=4.25",
+        "rich>=13",
+    ],
+    extras_require={
+        "torch": ["torch>=2.9"],
+        "test": [
+            "hypothesis>=6",
+            "mypy>=1.10",
+            "pytest>=8",
+            "ruff>=0.6",
+            "types-protobuf>=4.25",
+            "build>=1",
+            "setuptools>=77",
+            "pre-commit>=3.5",
+        ],
+    },
+    entry_points={"console_scripts": ["caffe-transfer=caffe_transfer.cli:main"]},
+)

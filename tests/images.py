@@ -1,0 +1,27 @@
+"""Small images for tests."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from data_prep.lists import ImageList
+
+
+def write_images(
+    root: Path,
+    count: int,
+    classes: int = 2,
+    broken: int | None = None,
+    endings: tuple[str, ...] = (".png",),
+) -> ImageList:
+    """Random images of 24x20 pixels in `root`; the one with the number `broken` is no image."""
+    root.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    names = [f"{number}{endings[number % len(endings)]}" for number in range(count)]
+    for number, name in enumerate(names):
+        if number == broken:
+            (root / name).write_bytes(b"no image")
+        else:
+            cv2.imwrite(str(root / name), random.integers(0, 256, (24, 20, 3), np.uint8))
+    return ImageList(tuple(names), tuple(number % classes for number in range(count)))

@@ -1,0 +1,65 @@
+"""The command line as a whole: exit statuses, one sentence for what goes wrong."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from caffe_transfer import __version__, cli
+from caffe_transfer.errors import Interrupted
+
+
+def call(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "caffe_transfer", *arguments],
+        capture_output=True, text=True, check=False, cwd=cwd,
+    )  # fmt: skip
+
+
+def test_version_and_help() -> None:
+    assert call("--version").stdout == f"caffe-transfer, version {__version__}\n"
+    done = call("--help")
+    assert done.returncode == 0
+    for name in cli.COMMANDS:
+        assert f"\n  {name} " in done.stdout
+
+
+def test_no_command_shows_the_help() -> None:
+    done = call()
+    assert done.returncode == 2
+    assert "Commands:" in done.stderr
+
+
+def test_an_unknown_command_or_option_is_one_sentence() -> None:
+    for arguments, message in (
+        (["trian"], "caffe-transfer: No such command 'trian'"),
+        (["generate", "--mod", "base"], "caffe-transfer generate: No such option"),
+    ):
+        done = call(*arguments)
+        assert done.returncode == 2
+        assert done.stderr.startswith(message)
+        assert done.stderr.count("\n") == 1
+
+
+def test_an_interruption_is_130(monkeypatch: pytest.MonkeyPatch, capsys: object) -> None:
+    for error in (Interrupted("stopped"), KeyboardInterrupt(), click.Abort()):
+
+        def stop(*_: object, error: BaseException = error, **__: object) -> None:
+            raise error
+
+        monkeypatch.setattr(cli.cli, "main", stop)
+        with pytest.raises(SystemExit) as end:
+            cli.main(["status"])
+        assert end.value.code == 130
+
+
+def test_help_answers_without_the_heavy_libraries() -> None:
+    code = (
+        "import sys, contextlib\nfrom caffe_transfer.cli import main\n"
+        "with contextlib.suppress(SystemExit): main(['--version'])\n"
+        "print([m for m in ('numpy', 'cv2', 'matplotlib', 'google.protobuf') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

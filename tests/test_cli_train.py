@@ -1,0 +1,176 @@
+"""`run`, `train` and `status` as a user calls them, with real Caffe."""
+
+import csv
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.small_study import TEXT, SmallRun, write_study
+
+COMMAND = [sys.executable, "-m", "caffe_transfer"]
+NETWORKS = {
+    "netbase", "half0A", "half0B", "transfer0A0B_1_3", "transfer-ft0A0B_1_3", "nolearn_1_2",
+}  # fmt: skip
+
+
+def call(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, check=False
+    )
+
+
+def run_arguments(folder: Path, study: Path, *more: str) -> list[str]:
+    return ["run", str(study), "--out", str(folder / "run"), "--from", str(folder / "given"), *more]
+
+
+def rows(folder: Path) -> dict[str, dict[str, str]]:
+    with (folder / "run/report/results.csv").open() as file:
+        return {row["network"]: row for row in csv.DictReader(file)}
+
+
+@pytest.fixture
+def caffe_environment(caffe_bin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program under test finds the real Caffe that the tests found."""
+    monkeypatch.setenv("CAFFE_BIN", str(caffe_bin))
+
+
+@pytest.mark.usefixtures("caffe_environment")
+class TestRun:
+    def test_from_images_to_report_and_again(self, tmp_path: Path) -> None:
+        arguments = run_arguments(tmp_path, write_study(tmp_path), "--jobs", "2")
+        done = call(*arguments)
+        assert done.returncode == 0, done.stderr
+        assert "6 of 6 networks are trained" in done.stderr
+        results = rows(tmp_path)
+        assert set(results) == NETWORKS
+        assert all(row["complete"] == "True" or row["complete"] == "1" or row["complete"] == "true"
+                   for row in results.values())  # fmt: skip
+        assert all(row["top1"] and row["train_loss"] for row in results.values())
+        logs = sorted((tmp_path / "run/results").glob("*/logs/*"))
+        again = call(*arguments)
+        assert again.returncode == 0
+        assert sorted((tmp_path / "run/results").glob("*/logs/*")) == logs
+        status = call("status", tmp_path / "run")
+        assert status.stdout.count("done") == 6
+
+    def test_kill_9_in_the_middle_and_a_second_run(self, tmp_path: Path) -> None:
+        study = write_study(tmp_path, TEXT.replace("max_iter = 4", "max_iter = 40"))
+        arguments = run_arguments(tmp_path, study, "--jobs", "2")
+        first = subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.DEVNULL)
+        logs = tmp_path / "run/results"
+        deadline = time.monotonic() + 60
+        while not list(logs.glob("transfer*/logs/*")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.kill(first.pid, signal.SIGKILL)
+        first.wait()
+        assert not (tmp_path / "run/report").exists()
+        second = call(*arguments)
+        assert second.returncode == 0, second.stderr
+        results = rows(tmp_path)
+        assert set(results) == NETWORKS
+        assert all(row["iterations"] == "40" for row in results.values())
+        assert all(row["top1"] and row["valid_loss"] for row in results.values())
+
+    def test_a_failure_is_told_at_the_end(self, tmp_path: Path) -> None:
+        study = write_study(tmp_path)
+        done = call(*run_arguments(tmp_path, study))
+        assert done.returncode == 0, done.stderr
+        broken = tmp_path / "run/results/half0A"
+        (broken / "manifest.json").write_text("no manifest")
+        done = call(*run_arguments(tmp_path, study))
+        assert done.returncode == 2
+        assert "half0A failed: " in done.stderr
+        assert "transfer0A0B_1_3 skipped: its base half0A is not trained" in done.stderr
+        assert "3 of 6 networks are trained" in done.stderr
+        assert done.stderr.splitlines()[-1].startswith("caffe-transfer: 3 of 6 networks are not")
+
+    def test_ctrl_c_keeps_the_state(self, tmp_path: Path) -> None:
+        study = write_study(tmp_path, TEXT.replace("max_iter = 4", "max_iter = 100000"))
+        arguments = run_arguments(tmp_path, study)
+        running = subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.PIPE, text=True)
+        logs = tmp_path / "run/results"
+        deadline = time.monotonic() + 60
+        while not list(logs.glob("*/snapshots/*.solverstate")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        running.send_signal(signal.SIGINT)
+        _, error = running.communicate(timeout=60)
+        assert running.returncode == 130
+        assert "run the same command again to go on" in error
+        assert "Traceback" not in error
+
+    def test_two_runs_in_one_folder(self, tmp_path: Path) -> None:
+        study = write_study(tmp_path, TEXT.replace("max_iter = 4", "max_iter = 100000"))
+        arguments = run_arguments(tmp_path, study)
+        running = subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "run/study.toml").exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        second = call(*arguments)
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(timeout=60) == 130
+        assert second.returncode == 2
+        assert "another process works in" in second.stderr
+
+    def test_another_study_in_the_same_folder(self, tmp_path: Path) -> None:
+        study = write_study(tmp_path)
+        assert call(*run_arguments(tmp_path, study)).returncode == 0
+        study.write_text(TEXT.replace("batch = 4", "batch = 8", 1))
+        done = call(*run_arguments(tmp_path, study))
+        assert done.returncode == 2
+        assert "holds a run of another study" in done.stderr
+
+    def test_a_full_disk(self, tmp_path: Path) -> None:
+        done = subprocess.run(
+            [*COMMAND, *run_arguments(tmp_path, write_study(tmp_path))],
+            capture_output=True, text=True, check=False,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)),
+        )  # fmt: skip
+        assert done.returncode == 2, done.stderr
+        assert "cannot write" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_dry_run_tells_order_and_cost(tmp_path: Path) -> None:
+    done = call("run", "fashion-mnist", "--out", tmp_path / "none", "--dry-run")
+    assert done.returncode == 0
+    assert "transfer-ft0A0B_1_7" in done.stdout
+    assert "time: about" in done.stdout
+    assert "disk: databases" in done.stdout
+    assert not (tmp_path / "none").exists()
+
+
+def test_train_prints_what_is_proven(small_run: SmallRun, caffe_environment: None) -> None:
+    small_run.train("half0A")
+    root = small_run.write("transfer0A0B_1_3")
+    done = call("train", root)
+    assert done.returncode == 0, done.stderr
+    assert "frozen layers are byte-identical to their source: conv1, conv2, conv3" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "none"], "there is no .*none/solver"),
+        (["train", ".", "--engine", "caff"], "there is no program caff"),
+        (["run", "none", "--out", "x"], "there is no study 'none'"),
+        (["run", "fashion-mnist", "--out", "x", "--jobs", "0"], "0 is not in the range"),
+        (["status", "none"], "there are no networks in none"),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    tmp_path: Path, caffe_environment: None, arguments: list[str], message: str
+) -> None:
+    done = call(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("caffe-transfer")
+    assert re.search(message, last), last
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []

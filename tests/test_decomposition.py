@@ -1,0 +1,116 @@
+"""The decomposition: by hand, and that its parts add up."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from caffe_transfer import decomposition
+from caffe_transfer.results import Row
+from caffe_transfer.study import Network
+
+
+def rows(**top1: float | None) -> list[Row]:
+    """Rows of networks by name; a - in a name is written __."""
+    return [
+        Row(Network.parse(name.replace("__", "-")), 1, top1=value) for name, value in top1.items()
+    ]
+
+
+def test_effects_by_hand() -> None:
+    level = decomposition.levels(
+        rows(
+            half0A=0.60,
+            half0B=0.64,
+            transfer0A0A_1_4=0.58,
+            transfer0A0B_1_4=0.57,
+            transfer0B0A_1_4=0.53,
+            transfer__ft0A0B_1_4=0.66,
+            transfer__ft0A0A_1_4=0.625,
+            halfnatmanA=0.9,
+            transfernatmanAB_1_4=0.1,
+            transfer0A0B_1_4__preserve1=0.2,
+            nolearn_1_4=0.3,
+        )
+    )
+    (effect,) = decomposition.decompose(level)
+    assert effect.label == "4"
+    assert effect.base == pytest.approx(0.62)
+    assert effect.co_adaptation == pytest.approx(0.04)
+    assert effect.specificity == pytest.approx(0.03)
+    assert effect.boost == pytest.approx(0.04)
+    assert effect.boost_over_selffer == pytest.approx(0.035)
+
+
+def test_base_is_that_of_the_tasks_trained_on() -> None:
+    level = decomposition.levels(rows(half0A=0.9, half0B=0.6, transfer0A0B_1_1=0.5))
+    assert (level.base_level, level.letter, level.other) == (0.6, "B", "A")
+    level = decomposition.levels(rows(half0A=0.9, half0B=0.6, transfer0A0A_1_1=0.5))
+    assert (level.base_level, level.letter, level.other) == (0.9, "A", "B")
+
+
+def test_table_1_is_over_networks_not_over_layers() -> None:
+    """The paper's 1.6, 1.8 and 2.1 come out so, with one or two networks for each n."""
+    level = decomposition.levels(
+        rows(
+            half0A=0.5,
+            half0B=0.5,
+            transfer__ft0A0B_1_1=0.5,
+            transfer__ft0A0B_1_3=0.6,
+            transfer__ft0B0A_1_3=0.7,
+            transfer__ft0B0A_1_7=0.8,
+        )
+    )
+    boosts = {effect.label: effect.boost for effect in decomposition.averages(level)}
+    assert boosts == pytest.approx({"1-7": 0.15, "3-7": 0.2, "5-7": 0.3})
+
+
+def test_missing_values_stay_missing() -> None:
+    level = decomposition.levels(rows(half0B=None, transfer0A0B_1_2=0.5, transfer0A0A_1_3=None))
+    (effect,) = decomposition.decompose(level)
+    assert (effect.base, effect.co_adaptation, effect.specificity) == (None, None, None)
+    assert decomposition.cells(effect) == ["2", "", "", "", "50.00", "", "", "", "", ""]
+    text = decomposition.as_csv([effect])
+    assert text.splitlines()[1] == "2,,,,0.5,,,,,"
+
+
+def test_nothing_to_decompose() -> None:
+    level = decomposition.levels(rows(netbase=0.5, half0A=0.5))
+    assert not level
+    assert decomposition.decompose(level) == decomposition.averages(level) == []
+
+
+accuracy = st.floats(0, 1)
+
+
+@given(accuracy, accuracy, accuracy, st.integers(1, 7))
+def test_the_parts_add_up_to_the_drop(base: float, selffer: float, transfer: float, n: int) -> None:
+    names = {"half0B": base, f"transfer0B0B_1_{n}": selffer, f"transfer0A0B_1_{n}": transfer}
+    (effect,) = decomposition.decompose(decomposition.levels(rows(**names)))
+    assert effect.co_adaptation is not None
+    assert effect.specificity is not None
+    whole = effect.co_adaptation + effect.specificity
+    assert math.isclose(whole, base - transfer, abs_tol=1e-12)
+
+
+def test_dissimilar_tasks_are_relative_to_their_own_bases() -> None:
+    table = rows(
+        halfnatmanA=0.65,
+        halfnatmanB=0.53,
+        transfernatmanAB_1_1=0.52,
+        transfernatmanBA_1_1=0.62,
+        transfernatmanBA_1_2=0.60,
+        half0A=0.1,
+        transfer0B0A_1_1=0.9,
+    )
+    assert decomposition.by_task(table) == {
+        "halfnatmanA": (0.65, {1: [0.62], 2: [0.60]}),
+        "halfnatmanB": (0.53, {1: [0.52]}),
+    }
+    assert decomposition.mean_of_tasks(table) == pytest.approx({1: -0.02, 2: -0.05})
+
+
+def test_fewer_images() -> None:
+    table = rows(reduced__0010=0.2, reduced__0010__seed2=0.4, reduced__1300=0.5)
+    assert decomposition.by_images(table) == pytest.approx({10: 0.3, 1300: 0.5})

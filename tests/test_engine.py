@@ -1,0 +1,70 @@
+"""The boundary to training: which program, which argv."""
+
+from pathlib import Path
+
+import pytest
+
+from caffe_transfer.engine import Engine, find_engine
+from caffe_transfer.errors import EngineError
+from tests.small_study import script
+
+
+@pytest.fixture(autouse=True)
+def nothing_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No engine anywhere, until a test makes one."""
+    monkeypatch.delenv("CAFFE_BIN", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path / "path"))
+    monkeypatch.setenv("CAFFE_PREFIX", str(tmp_path / "prefix"))
+    monkeypatch.setattr("sys.executable", str(tmp_path / "venv/python"))
+    for name in ("path", "prefix/bin", "venv"):
+        (tmp_path / name).mkdir(parents=True)
+
+
+def test_argv_is_that_of_caffe() -> None:
+    caffe = Engine("caffe", Path("/bin/caffe"))
+    assert caffe.train("s") == ["/bin/caffe", "train", "--solver=s"]
+    assert caffe.train("s", weights="w")[2:] == ["--solver=s", "--weights=w"]
+    assert caffe.train("s", weights="w", snapshot="x")[2:] == ["--solver=s", "--snapshot=x"]
+    assert caffe.train("s", gpu="0,1")[2:] == ["--solver=s", "--gpu=0,1"]
+
+
+def test_the_order_in_which_caffe_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(EngineError, match="run `make caffe`, or name one with CAFFE_BIN"):
+        find_engine()
+    script(tmp_path / "path/caffe-torch", "")
+    assert find_engine().name == "caffe-torch"
+    assert find_engine("caffe-torch").program == tmp_path / "path/caffe-torch"
+    with pytest.raises(EngineError, match="make caffe"):
+        find_engine("caffe")
+    for place in ("prefix/bin/caffe", "path/caffe"):
+        script(tmp_path / place, "")
+        assert find_engine() == Engine("caffe", tmp_path / place)
+    script(tmp_path / "mine", "")
+    monkeypatch.setenv("CAFFE_BIN", str(tmp_path / "mine"))
+    assert find_engine().program == tmp_path / "mine"
+
+
+def test_programs_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(EngineError, match=r"pip install 'caffe-transfer\[torch\]'"):
+        find_engine("caffe-torch")
+    with pytest.raises(EngineError, match="there is no program caffee; --engine takes caffe, "):
+        find_engine("caffee")
+    monkeypatch.setenv("CAFFE_BIN", str(tmp_path / "none"))
+    with pytest.raises(EngineError, match=r"CAFFE_BIN names .*none, which is no program"):
+        find_engine()
+
+
+def test_caffe_torch_is_found_beside_python(tmp_path: Path) -> None:
+    script(tmp_path / "venv/caffe-torch", "")
+    assert find_engine().program == tmp_path / "venv/caffe-torch"
+
+
+def test_version(tmp_path: Path, caffe_bin: Path) -> None:
+    assert Engine("caffe", caffe_bin).version() == "caffe version 1.0.0"
+    assert script(tmp_path / "good", "echo version 3").version() == "version 3"
+    with pytest.raises(EngineError, match="--version ended with status 7"):
+        script(tmp_path / "bad", "exit 7").version()
+    with pytest.raises(EngineError, match="cannot start"):
+        Engine("none", tmp_path / "none").version()

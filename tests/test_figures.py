@@ -1,0 +1,165 @@
+"""Figures: what is drawn of which networks, with which labels, and files that stay the same."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from caffe_transfer import drawing, figures, study_file
+from caffe_transfer.results import Row
+from caffe_transfer.study import Mode, Network
+
+PAPER = [
+    Row(network, 1, top1=0.6 - 0.01 * network.n + 0.0001 * index % 0.01)
+    for index, network in enumerate(study_file.paper().networks)
+]
+
+
+def some(*names: str) -> list[Row]:
+    return [Row(Network.parse(name), 1, top1=0.5 + 0.01 * i) for i, name in enumerate(names)]
+
+
+def labels(axes: Axes) -> list[str]:
+    legend = axes.get_legend()
+    return [] if legend is None else [text.get_text() for text in legend.get_texts()]
+
+
+def points(axes: Axes, label: str) -> list[tuple[float, float]]:
+    (line,) = (line for line in axes.lines if line.get_label() == label)
+    return [(float(x), float(y)) for x, y in line.get_xydata().tolist()]  # type: ignore[union-attr]
+
+
+def test_the_papers_networks_give_the_papers_figures() -> None:
+    assert list(figures.draw_all(PAPER)) == ["figure2", "figure3", "reduced"]
+
+
+def test_figure_2_shows_every_network_and_the_means() -> None:
+    figure = figures.figure2(PAPER)
+    assert figure is not None
+    upper, lower = figure.axes
+    assert labels(upper) == [
+        "baseB", "selffer BnB", "selffer BnB$^+$", "transfer AnB", "transfer AnB$^+$",
+    ]  # fmt: skip
+    assert len(points(upper, "baseB")) == 8
+    assert len(points(upper, "selffer BnB")) == 28
+    assert len(points(upper, "transfer AnB")) == 56
+    assert [x for x, _ in points(lower, "mean transfer AnB")] == list(range(8))
+    at_4 = [row.top1 for row in PAPER if _is(row, Mode.TRANSFER, 4) and row.top1 is not None]
+    assert len(at_4) == 8
+    assert points(lower, "mean transfer AnB")[4][1] == pytest.approx(sum(at_4) / 8)
+
+
+def _is(row: Row, mode: Mode, n: int) -> bool:
+    network = row.network
+    return (network.mode, network.n, network.fine_tuned, network.split != "natman") == (
+        mode, n, False, True,
+    )  # fmt: skip
+
+
+def test_labels_follow_a_study_of_one_direction() -> None:
+    figure = figures.figure2(some("half0A", "transfer0A0A_1_3", "transfer0B0A_1_3"))
+    assert figure is not None
+    assert labels(figure.axes[0]) == ["baseA", "selffer AnA", "transfer BnA"]
+
+
+def test_partly_missing_points_are_left_out() -> None:
+    table = [
+        *some("half0B", "transfer0A0B_1_2", "transfer0A0B_1_5"),
+        Row(Network.parse("transfer0A0B_1_3"), 0),
+    ]
+    figure = figures.figure2(table)
+    assert figure is not None
+    assert [x for x, _ in points(figure.axes[1], "mean transfer AnB")] == [0, 2, 5]
+
+
+def test_axes_hold_all_points() -> None:
+    figure = figures.figure2(some("half0B", "transfer0A0B_1_2"), PAPER)
+    assert figure is not None
+    for axes in figure.axes:
+        low, high = axes.get_ylim()
+        for line in axes.lines:
+            heights = np.asarray(line.get_ydata(), np.float64)
+            assert ((low <= heights) & (heights <= high)).all()
+
+
+def test_figure_3_of_the_paper() -> None:
+    figure = figures.figure3(PAPER)
+    assert figure is not None
+    dissimilar, random, relative = figure.axes
+    assert [len(line.get_xydata()) for line in dissimilar.lines] == [8, 1, 8, 1]  # type: ignore[arg-type]
+    assert [len(line.get_xydata()) for line in random.lines] == [8, 1]  # type: ignore[arg-type]
+    assert labels(relative) == [
+        "mean AnB, random splits", "mean AnB, m/n split", "random features", "reference",
+    ]  # fmt: skip
+    assert points(relative, "mean AnB, m/n split")[0] == (0, 0)
+
+
+def test_figure_3_without_natman_has_two_panels() -> None:
+    figure = figures.figure3(some("netbase", "nolearn_1_1", "nolearn_1_2"))
+    assert figure is not None
+    assert len(figure.axes) == 2
+    assert points(figure.axes[1], "random features") == [
+        (0, 0), (1, pytest.approx(0.01)), (2, pytest.approx(0.02)),
+    ]  # fmt: skip
+
+
+def test_figure_3_without_bases_is_not_relative() -> None:
+    figure = figures.figure3(some("nolearn_1_1", "transfernatmanAB_1_1"))
+    assert figure is not None
+    assert len(figure.axes[-1].lines) == 0
+
+
+def test_reduced_images() -> None:
+    figure = figures.reduced(some("reduced-0001", "reduced-0010"), some("reduced-0005"))
+    assert figure is not None
+    linear, logarithmic = figure.axes
+    assert points(linear, "this study") == [(1, 0.5), (10, pytest.approx(0.51))]
+    assert points(logarithmic, "published") == [(5, 0.5)]
+    assert logarithmic.get_xscale() == "log"
+
+
+def test_preserved_layers_beside_the_same_splits_without() -> None:
+    names = ("transfer0A0B_1_2-preserve1", "transfer0A0B_1_2", "transfer1A1B_1_2")
+    figure = figures.preserved(some(*names))
+    assert figure is not None
+    (axes,) = figure.axes
+    assert labels(axes) == ["AnB", "AnB, preserve 1"]
+    assert points(axes, "AnB") == pytest.approx(np.array([(2, 0.51)]))
+
+
+@pytest.mark.parametrize("draw", [figures.figure2, figures.figure3, figures.reduced])
+def test_published_results_are_gray_and_underneath(
+    draw: Callable[..., Figure],
+) -> None:
+    alone, both = draw(PAPER), draw(PAPER, PAPER)
+    more = [line for axes in both.axes for line in axes.lines]
+    assert len(more) > len([line for axes in alone.axes for line in axes.lines])
+    gray = [line for line in more if line.get_color() in (drawing.GRAY, drawing.LIGHT_GRAY)]
+    assert gray
+    colored = [line.get_zorder() for line in more if line.get_color() == drawing.RED]
+    assert all(line.get_zorder() < z for line in gray for z in colored)
+
+
+@pytest.mark.parametrize(
+    "names", [(), ("netbase",), ("half0A", "half0B"), ("halfnatmanA", "halfnatmanB")]
+)
+def test_no_networks_no_figures(names: tuple[str, ...]) -> None:
+    assert figures.draw_all(some(*names), PAPER) == {}
+
+
+def test_no_scores_no_figures() -> None:
+    table = [Row(row.network, 0) for row in PAPER]
+    assert figures.draw_all(table) == {}
+
+
+@pytest.mark.parametrize("suffix", drawing.SUFFIXES)
+def test_files_are_the_same_every_time(tmp_path: Path, suffix: str) -> None:
+    table = some("half0B", "transfer0A0B_1_2", "transfer0B0B_1_2")
+    for name in ("one", "two"):
+        drawing.save(figures.draw_all(table)["figure2"], tmp_path / f"{name}.{suffix}")
+    one, two = (tmp_path / f"{name}.{suffix}" for name in ("one", "two"))
+    assert one.read_bytes() == two.read_bytes()
+    assert len(one.read_bytes()) > 5000

@@ -1,0 +1,86 @@
+"""Files that are whole or not there."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from caffe_transfer.errors import BadInput
+from caffe_transfer.files import atomic_folder, atomic_text, atomic_write, sha256
+
+
+class Stop(Exception):
+    pass
+
+
+def write_and_stop(path: Path, content: bytes) -> None:
+    with atomic_write(path) as file:
+        file.write(content)
+        raise Stop
+
+
+def fill_and_stop(path: Path) -> None:
+    with atomic_folder(path) as folder:
+        (folder / "file").touch()
+        raise Stop
+
+
+@given(st.binary(max_size=100), st.binary(max_size=100))
+def test_an_interrupted_write_leaves_the_old_file(
+    tmp_path_factory: pytest.TempPathFactory, old: bytes, new: bytes
+) -> None:
+    path = tmp_path_factory.mktemp("files") / "file"
+    path.write_bytes(old)
+    with pytest.raises(Stop):
+        write_and_stop(path, new)
+    assert path.read_bytes() == old
+    with atomic_write(path) as file:
+        file.write(new)
+    assert path.read_bytes() == new
+    assert [each.name for each in path.parent.iterdir()] == ["file"]
+
+
+def test_permissions_are_the_users(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        atomic_text(tmp_path / "file", "text")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
+
+
+def test_folders_appear_whole(tmp_path: Path) -> None:
+    with pytest.raises(Stop):
+        fill_and_stop(tmp_path / "folder")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / ".folder.99999999.part").mkdir()  # of a process that was killed
+    with atomic_folder(tmp_path / "folder") as folder:
+        (folder / "file").touch()
+        assert not (tmp_path / "folder").exists()
+    assert [each.name for each in tmp_path.iterdir()] == ["folder"]
+    assert (tmp_path / "folder/file").exists()
+
+
+def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BadInput, match=r"cannot write .*file/x: .*; free some space or name"):
+        atomic_text(tmp_path / "file/x", "text")
+    with (
+        pytest.raises(BadInput, match=r"cannot write .*file/x"),
+        atomic_folder(tmp_path / "file/x"),
+    ):
+        pass
+
+
+def test_no_space_left(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="No space left on device"), atomic_write(tmp_path / "f"):
+        raise OSError(28, "No space left on device")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sha256(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"bytes")
+    assert sha256(tmp_path / "file") == hashlib.sha256(b"bytes").hexdigest()

@@ -1,0 +1,37 @@
+"""manifest.json."""
+
+from pathlib import Path
+
+import pytest
+
+from caffe_transfer import manifest
+from caffe_transfer.errors import FormatError
+
+
+def test_written_and_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.json"
+    assert manifest.read(path) == {}
+    assert not manifest.is_finished(path)
+    manifest.write(path, {"network": "half0A", "finished": manifest.now()})
+    assert manifest.is_finished(path)
+    assert manifest.read(path)["network"] == "half0A"
+
+
+def test_inputs_are_hashed(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "lmdb").mkdir()
+    (tmp_path / "lmdb/data.mdb").write_bytes(b"12345")
+    hashes = manifest.input_hashes(tmp_path, ["file", "lmdb", "none"])
+    empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    assert hashes == {"file": empty, "lmdb": {"bytes": 5}}
+
+
+@pytest.mark.parametrize("text", ["no json", "[]"])
+def test_what_is_no_manifest(tmp_path: Path, text: str) -> None:
+    (tmp_path / "m").write_text(text)
+    with pytest.raises(FormatError, match="is not a manifest"):
+        manifest.read(tmp_path / "m")
+
+
+def test_versions_are_told() -> None:
+    assert set(manifest.surroundings()) == {"caffe_transfer", "python", "system"}

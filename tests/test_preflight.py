@@ -1,0 +1,82 @@
+"""What is found out before an engine is started."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from caffe_transfer.errors import BadInput, CaffeTransferError, FormatError, Incomplete
+from caffe_transfer.network_folder import write_network
+from caffe_transfer.paths import RunFolder
+from caffe_transfer.preflight import check_inputs, read_plan
+from caffe_transfer.study import Network, Study
+
+
+@pytest.fixture
+def folder(prepared: tuple[Path, Study], tmp_path: Path) -> Path:
+    """The folder of half0A in a copy of the small run."""
+    root, study = prepared
+    shutil.copytree(root, tmp_path / "run", symlinks=True)
+    results = RunFolder(tmp_path / "run").results
+    return write_network(Network.parse("half0A"), study, results)
+
+
+def change(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_a_good_folder(folder: Path) -> None:
+    plan = read_plan(folder)
+    check_inputs(plan)
+    assert plan.name == "half0A"
+    assert plan.network == Network.parse("half0A")
+    assert plan.snapshots == folder / "snapshots"
+    assert plan.target_shapes()["fc8"] == ((2, 96), (2,))
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        ("solver.prototxt", "max_iter", "max_itr", r"solver\.prototxt .* line 9.*max_itr"),
+        ("solver.prototxt", "max_iter: 4", "", "does not set max_iter; add it"),
+        ("solver.prototxt", 'net: "train_val.prototxt"', "", "does not set net; add it"),
+        ("solver.prototxt", "train_val", "other", r"there is no .*other\.prototxt"),
+        ("train_val.prototxt", "num_output: 16", "num_otput: 16", "num_otput"),
+        ("train_val.prototxt", "num_output: 2\n", "num_output: 1\n", "label 1, but the net has 1"),
+        ("train_val.prototxt", "mean.binary", "none.binary", "caffe-transfer data mean"),
+        ("train_val.prototxt", "half0A_train", "half7A_train", "there is no database"),
+    ],
+)
+def test_what_is_wrong_is_named(folder: Path, file: str, old: str, new: str, message: str) -> None:
+    change(folder / file, old, new)
+    with pytest.raises(CaffeTransferError, match=message):
+        check_inputs(read_plan(folder))
+
+
+def test_a_database_of_another_size(folder: Path) -> None:
+    mean = folder / "../../data/mean.binaryproto"
+    content = bytearray(mean.read_bytes())
+    assert content[:4] == b"\x08\x01\x10\x01"  # num 1, channels 1
+    content[3] = 3
+    mean.write_bytes(content)
+    with pytest.raises(BadInput, match="has the shape 1x28x28, but the net's mean has 3x28x28"):
+        check_inputs(read_plan(folder))
+    mean.write_bytes(b"\xff" * 8)
+    with pytest.raises(FormatError, match=r"mean\.binaryproto is not a mean"):
+        check_inputs(read_plan(folder))
+
+
+def test_folders_that_cannot_be_trained(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(Incomplete, match=r"there is no .*none/solver\.prototxt; write it with"):
+        read_plan(tmp_path / "none")
+    (folder / "imagenet_solver.prototxt").touch()
+    with pytest.raises(BadInput, match=r"is in dialect 2014, .* generate the network in"):
+        read_plan(folder)
+
+
+def test_a_binary_file_is_no_prototxt(folder: Path) -> None:
+    (folder / "solver.prototxt").write_bytes(b"\xff\xfe")
+    with pytest.raises(BadInput, match="as a prototxt"):
+        read_plan(folder)

@@ -1,0 +1,231 @@
+"""Results: the published values from the authors' own logs, then tables with pieces missing."""
+
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from caffe_transfer import results
+from caffe_transfer.errors import BadInput, FormatError
+from caffe_transfer.results import Row
+from caffe_transfer.study import Network
+
+NET_2014 = "layers { layer { name: 'fc8' num_output: 1000 } }\n"
+
+
+@pytest.fixture(scope="module")
+def published(authors: Path) -> dict[str, Row]:
+    return {row.network.name: row for row in results.collect(authors).rows}
+
+
+@pytest.mark.parametrize(
+    ("name", "top1"),
+    [
+        ("nolearn_1_1", "0.4917"),
+        ("nolearn_1_2", "0.4026"),
+        ("nolearn_1_3", "0.0011"),
+        ("reduced-1300", "0.5517618"),
+        # Read off the authors' own plot of the same networks, result_transfer.pdf.
+        ("half0A", "0.615"),
+        ("half0B", "0.634"),
+    ],
+)
+def test_published_values_come_out(published: dict[str, Row], name: str, top1: str) -> None:
+    value = published[name].top1
+    assert value is not None
+    assert f"{value:.{len(top1) - 2}f}" == top1
+
+
+def test_published_networks_are_complete_or_said_not_to_be(published: dict[str, Row]) -> None:
+    incomplete = [name for name, row in published.items() if not row.complete]
+    assert incomplete == ["transfer-ft0B0A_1_1"]
+    row = published["transfer-ft0B0A_1_1"]
+    assert (row.iterations, row.top1, row.train_loss, row.stalled) == (0, None, None, None)
+
+
+def test_published_networks_that_stalled(published: dict[str, Row]) -> None:
+    stalled = {name for name, row in published.items() if row.stalled}
+    assert stalled == {"nolearn_1_3", "nolearn_1_7", "reduced-0010", "reduced-0100"}
+
+
+def log(losses: list[float], scores: list[float], step: int = 20) -> str:
+    lines = []
+    for i, loss in enumerate(losses):
+        lines.append(f"I0403 06:{i:02d}:00.000000 1 s.cpp:1] Iteration {i * step}, loss = {loss}")
+    for i, score in enumerate(scores):
+        stamp = f"I0403 07:{i:02d}:00.000000 1 s.cpp:1]"
+        lines += [f"{stamp} Iteration {i * step}, Testing net", f"{stamp} Test score #0: {score}"]
+    return "\n".join(lines) + "\n"
+
+
+def network(folder: Path, name: str, text: str, net: str = NET_2014, max_iter: int = 40) -> Path:
+    path = folder / name
+    path.mkdir(parents=True)
+    (path / "job.o1").write_text(text)
+    (path / "imagenet_train.prototxt").write_text(net)
+    (path / "imagenet_solver.prototxt").write_text(f"base_lr: 0.01\nmax_iter: {max_iter}\n")
+    return path
+
+
+def one(folder: Path, *args: object, **kwargs: object) -> Row:
+    network(folder, *args, **kwargs)  # type: ignore[arg-type]
+    (row,) = results.collect(folder).rows
+    return row
+
+
+def test_metric_of_fewer_than_ten_values_is_the_mean_of_those_there(tmp_path: Path) -> None:
+    row = one(tmp_path, "netbase", log([3, 2, 1], [0.25, 0.5]))
+    assert (row.top1, row.top1_last, row.train_loss) == (0.375, 0.5, 2.0)
+    assert row.valid_loss is None
+    assert row.complete is True
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
+def test_metric_is_between_mean_and_highest(values: list[float]) -> None:
+    mean = results.mean_of_highest(np.array(values))
+    assert mean is not None
+    assert np.mean(values) - 1e-12 <= mean <= max(values) + 1e-12
+    assert mean == pytest.approx(np.mean(sorted(values)[::-1][:10]))
+
+
+def test_not_complete(tmp_path: Path) -> None:
+    assert one(tmp_path, "netbase", log([3, 2], []), max_iter=450000).complete is False
+
+
+@pytest.mark.parametrize(
+    ("name", "loss", "stalled"),
+    [
+        ("netbase", math.log(1000), True),
+        ("half0A", math.log(500), True),  # of 1000 outputs only 500 are classes
+        ("half0A", math.log(1000), False),
+        ("halfnatmanA", math.log(449), True),
+        ("halfnatmanB", math.log(551), True),
+        ("netbase", 3.0, False),
+        ("netbase", math.nan, True),
+    ],
+)
+def test_stalled_at_the_loss_of_guessing(
+    tmp_path: Path, name: str, loss: float, stalled: bool
+) -> None:
+    assert one(tmp_path, name, log([9, *[loss] * 12], [])).stalled is stalled
+
+
+def test_stalled_with_other_outputs_and_with_none(tmp_path: Path) -> None:
+    five = network(tmp_path, "half0A", log([math.log(5)] * 12, []), "num_output: 5")
+    assert results.collect(tmp_path).rows[0].stalled is True
+    (five / "imagenet_train.prototxt").unlink()
+    (five / "imagenet_solver.prototxt").unlink()
+    (row,) = results.collect(tmp_path).rows
+    assert (row.stalled, row.complete) == (None, None)
+
+
+def test_files_of_dialect_1_0(tmp_path: Path) -> None:
+    path = tmp_path / "results" / "half0A"
+    (path / "logs").mkdir(parents=True)
+    (path / "logs" / "train-20261123-204000.log").write_text(log([1.6, 1.2], [0.5]))
+    (path / "solver.prototxt").write_text("# max_iter: 7\nmax_iter: 20\n")
+    (path / "train_val.prototxt").write_text("num_output: 16 num_output: 5")
+    (row,) = results.collect(tmp_path).rows
+    assert (row.iterations, row.complete, row.top1, row.stalled) == (20, True, 0.5, False)
+
+
+def test_other_folders_are_named_and_broken_logs_too(tmp_path: Path) -> None:
+    network(tmp_path, "half0A", log([3, 2], [0.5]))
+    network(tmp_path, "half0B", "")
+    (tmp_path / "half0B" / "job.o2.gz").write_bytes(b"\x1f\x8bgarbage")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / ".hidden").mkdir()
+    found = results.collect(tmp_path)
+    assert [row.network.name for row in found.rows] == ["half0A", "half0B"]
+    assert len(found.problems) == 2
+    assert "job.o2.gz is broken inside" in found.problems[0]
+    assert found.problems[1].startswith(f"{tmp_path / 'notes'} was left out")
+
+
+def test_loops_of_links_are_not_walked(tmp_path: Path) -> None:
+    network(tmp_path, "half0A", log([3, 2], [0.5]))
+    os.symlink("..", tmp_path / "half0A" / "basenet")
+    os.symlink(".", tmp_path / "half0B")
+    os.symlink("loop", tmp_path / "loop")
+    found = results.collect(tmp_path)
+    assert [(row.network.name, row.top1) for row in found.rows] == [
+        ("half0A", 0.5),
+        ("half0B", None),
+    ]
+
+
+def test_progress_names_each_folder(tmp_path: Path) -> None:
+    network(tmp_path, "half0A", "")
+    network(tmp_path, "half0B", "")
+    calls: list[tuple[int, int, str]] = []
+    results.collect(tmp_path, lambda *call: calls.append(call))
+    assert calls == [(0, 2, "half0A"), (1, 2, "half0B")]
+
+
+def test_no_folder_and_no_networks(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="is not a folder"):
+        results.collect(tmp_path / "none")
+    with pytest.raises(BadInput, match="holds no folder of a network"):
+        results.collect(tmp_path)
+
+
+values = st.none() | st.floats(0, 10, allow_subnormal=False).map(lambda x: float(f"{x:.10g}"))
+rows = st.builds(
+    Row,
+    st.sampled_from(
+        ["half0A", "transfer-ft0A0B_1_4", "nolearn_1_4", "reduced-0010", "transfernatmanAB_1_4"]
+    ).map(Network.parse),
+    st.integers(0, 450000),
+    st.none() | st.booleans(),
+    values,
+    values,
+    values,
+    values,
+    st.none() | st.booleans(),
+)
+
+
+@given(st.lists(rows, max_size=5))
+def test_csv_comes_back(tmp_path_factory: pytest.TempPathFactory, table: list[Row]) -> None:
+    path = tmp_path_factory.mktemp("csv") / "results.csv"
+    results.write_csv(path, table)
+    assert results.read_csv(path) == table
+
+
+def test_csv_has_the_columns_and_leaves_missing_values_empty(tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    results.write_csv(path, [Row(Network.parse("transfer-ft0A0B_1_4"), 0, complete=False)])
+    assert path.read_text() == (
+        "network,mode,base,target,split,n,fine_tuned,iterations,complete,"
+        "top1,top1_last,valid_loss,train_loss,stalled\n"
+        "transfer-ft0A0B_1_4,transfer,A,B,0,4,true,0,false,,,,,\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("a,b\n1,2\n", "lacks 'network'"),
+        ("", "lacks 'network'"),
+        (",".join(results.COLUMNS) + "\nhalf0A,base,,A,0,0,false,x,true,,,,,\n", "line 2"),
+        (",".join(results.COLUMNS) + "\nhalf0A,base,,A,0,0,false,1,maybe,,,,,\n", "line 2"),
+        (",".join(results.COLUMNS) + "\nhalf0A\n", "line 2"),
+        (",".join(results.COLUMNS) + "\nnonsense,base,,A,0,0,false,1,true,,,,,\n", "line 2"),
+    ],
+)
+def test_other_tables_are_refused(tmp_path: Path, text: str, complaint: str) -> None:
+    path = tmp_path / "results.csv"
+    path.write_text(text)
+    with pytest.raises(FormatError, match=complaint):
+        results.load(path)
+
+
+def test_binary_file_is_no_table(tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(FormatError, match="is no table of results"):
+        results.load(path)

@@ -1,0 +1,132 @@
+"""The dependency graph: order, failures, several at once."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from caffe_transfer import runner, schedule, study_file
+from caffe_transfer.engine import Engine
+from caffe_transfer.errors import BadInput, Busy, EngineError, Interrupted
+from caffe_transfer.runner import Progress, Report, Settings
+from caffe_transfer.schedule import End, Result
+from caffe_transfer.study import Mode, Network
+
+Train = Callable[[Path, Settings, Report, threading.Event], None]
+SETTINGS = Settings(Engine("none", Path("/nonexistent")))
+PAPER = study_file.paper().networks
+BASES = [n for n in PAPER if n.mode is Mode.BASE]
+
+
+def run(
+    needs: dict[str, tuple[str, ...]],
+    train: Train,
+    monkeypatch: pytest.MonkeyPatch,
+    jobs: int = 2,
+    stop: threading.Event | None = None,
+    gpus: tuple[str, ...] = (),
+) -> tuple[list[Result], list[Result]]:
+    monkeypatch.setattr(runner, "train", train)
+    monkeypatch.setattr(schedule, "BUSY_RETRY_SECONDS", 0.01)
+    heard: list[Result] = []
+    results = schedule.run_all(
+        Path("results"), needs, SETTINGS, jobs, lambda _: None, stop or threading.Event(),
+        heard.append, gpus,
+    )  # fmt: skip
+    return results, heard
+
+
+@given(st.permutations(PAPER))
+def test_bases_come_before_what_is_copied_from_them(networks: list[Network]) -> None:
+    order = schedule.order(networks)
+    assert sorted(order) == sorted(network.name for network in networks)
+    place = {name: index for index, name in enumerate(order)}
+    for network in networks:
+        if network.base_name:
+            assert place[network.base_name] < place[network.name]
+
+
+def test_a_study_without_its_base_is_refused() -> None:
+    lonely = [n for n in PAPER if n.mode is Mode.TRANSFER][:1]
+    with pytest.raises(BadInput, match="transfer0A0B_1_1 needs its base half0A"):
+        schedule.graph(lonely)
+    with pytest.raises(BadInput, match="names the network half0A twice"):
+        schedule.graph([Network.parse("half0A")] * 2)
+
+
+def test_a_failure_skips_what_needs_it_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    def train(root: Path, *_: object) -> None:
+        if root.name == "a":
+            raise EngineError("it broke")
+
+    needs = {"a": (), "b": (), "a1": ("a",), "b1": ("b",)}
+    results, heard = run(needs, train, monkeypatch)
+    assert results == [
+        Result("a", End.FAILED, "it broke"),
+        Result("b", End.DONE),
+        Result("a1", End.SKIPPED, "its base a is not trained"),
+        Result("b1", End.DONE),
+    ]
+    assert sorted(result.name for result in heard) == sorted(needs)
+
+
+def test_as_many_at_once_as_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    meeting = threading.Barrier(3, timeout=10)
+
+    def train(*_: object) -> None:
+        meeting.wait()
+
+    results, _ = run(dict.fromkeys("abc", ()), train, monkeypatch, 3)
+    assert {result.end for result in results} == {End.DONE}
+
+
+def test_never_more_at_once_and_each_with_a_device_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    busy: list[str | None] = []
+    most = 0
+
+    def train(_root: Path, settings: Settings, *_: object) -> None:
+        nonlocal most
+        assert settings.gpu not in busy
+        busy.append(settings.gpu)
+        most = max(most, len(busy))
+        threading.Event().wait(0.01)
+        busy.remove(settings.gpu)
+
+    results, _ = run(dict.fromkeys("abcdef", ()), train, monkeypatch, jobs=2, gpus=("0", "1", "2"))
+    assert {result.end for result in results} == {End.DONE}
+    assert most <= 2
+
+
+def test_a_busy_folder_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[Path] = []
+
+    def train(root: Path, *_: object) -> None:
+        tries.append(root)
+        if len(tries) < 3:
+            raise Busy("another process")
+
+    results, _ = run({"a": ()}, train, monkeypatch)
+    assert results == [Result("a", End.DONE)]
+    assert tries == [Path("results/a")] * 3
+
+
+def test_stop_ends_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = threading.Event()
+
+    def train(_root: Path, _settings: Settings, report: Report, stop: threading.Event) -> None:
+        report(Progress("a", 1, 2, 0.5, 0.5, None))
+        stop.set()
+        raise Interrupted("a was stopped")
+
+    results, _ = run({"a": (), "b": ("a",), "c": ()}, train, monkeypatch, jobs=1, stop=stop)
+    assert [result.end for result in results] == [End.STOPPED, End.SKIPPED, End.STOPPED]
+
+
+def test_threads_are_shared_among_jobs() -> None:
+    assert schedule.threads_for(10_000) == 1
+    assert schedule.threads_for(1) >= 1

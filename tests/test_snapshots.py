@@ -1,0 +1,85 @@
+"""Snapshot pairs: which of them are whole."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from caffe_transfer import runner
+from caffe_transfer.errors import FormatError, Incomplete
+from caffe_transfer.proto import caffe_pb2 as pb
+from caffe_transfer.snapshots import is_complete, newest_complete, open_state, snapshots
+from tests.models import LAYERS, write_model
+from tests.small_study import SmallRun
+
+
+def write_pair(folder: Path, iteration: int) -> None:
+    arrays = write_model(folder / f"net_iter_{iteration}.caffemodel")
+    state = pb.SolverState(iter=iteration, learned_net="x", current_step=0)
+    for name in LAYERS:
+        for array in arrays[name]:
+            state.history.add(shape=pb.BlobShape(dim=array.shape), data=array.ravel())
+    (folder / f"net_iter_{iteration}.solverstate").write_bytes(state.SerializeToString())
+
+
+def test_newest_first_by_number(tmp_path: Path) -> None:
+    for iteration in (900, 1000, 50):
+        write_pair(tmp_path, iteration)
+    assert [pair.iteration for pair in snapshots(tmp_path)] == [1000, 900, 50]
+    newest = newest_complete(tmp_path)
+    assert newest is not None
+    assert newest.iteration == 1000
+    assert newest_complete(tmp_path / "none") is None
+
+
+@pytest.mark.parametrize("ending", ["caffemodel", "solverstate"])
+def test_every_cut_of_the_newest_pair_leads_to_the_one_before(tmp_path: Path, ending: str) -> None:
+    write_pair(tmp_path, 10)
+    write_pair(tmp_path, 20)
+    newest = tmp_path / f"net_iter_20.{ending}"
+    whole = newest.read_bytes()
+    for cut in range(len(whole)):
+        newest.write_bytes(whole[:cut])
+        found = newest_complete(tmp_path)
+        assert found is not None
+        assert found.iteration == 10, cut
+
+
+def test_pairs_that_do_not_belong_together(tmp_path: Path) -> None:
+    write_pair(tmp_path, 10)
+    shutil.copy(tmp_path / "net_iter_10.solverstate", tmp_path / "net_iter_30.solverstate")
+    shutil.copy(tmp_path / "net_iter_10.caffemodel", tmp_path / "net_iter_30.caffemodel")
+    (tmp_path / "net_iter_40.caffemodel").touch()
+    assert [pair.iteration for pair in snapshots(tmp_path)] == [30, 10]
+    assert [is_complete(pair) for pair in snapshots(tmp_path)] == [False, True]
+
+
+@pytest.mark.parametrize("form", ["BINARYPROTO", "HDF5"])
+@pytest.mark.parametrize("kind", ["SGD", "Adam"])
+def test_snapshots_of_real_caffe(small_run: SmallRun, form: str, kind: str) -> None:
+    root = small_run.write("half0A")
+    solver = root / "solver.prototxt"
+    text = solver.read_text() + f'snapshot_format: {form}\ntype: "{kind}"\n'
+    solver.write_text(text.replace("momentum: 0.9", "momentum: 0.9 momentum2: 0.999"))
+    root = root.rename(root.with_name("plain"))
+
+    runner.train(root, small_run.settings, lambda _: None)
+    newest = newest_complete(root / "snapshots")
+    assert newest is not None
+    assert newest.iteration == 4
+    assert newest.model.suffix == (".h5" if form == "HDF5" else ".caffemodel")
+    with open_state(newest.state) as state:
+        assert state.iteration == 4
+        assert len(state.history) == 16 * (2 if kind == "Adam" else 1)
+        assert state.learned_net.endswith(newest.model.name)
+
+
+def test_what_is_no_solverstate(tmp_path: Path) -> None:
+    (tmp_path / "noise").write_bytes(b"\xff\x00noise")
+    (tmp_path / "hdf5").write_bytes(b"\x89HDF\r\n\x1a\n")
+    write_model(tmp_path / "model")
+    for name in ("noise", "hdf5", "model"):
+        with pytest.raises(FormatError, match="older snapshot"), open_state(tmp_path / name):
+            pass
+    with pytest.raises(Incomplete), open_state(tmp_path / "none"):
+        pass

@@ -1,0 +1,52 @@
+"""Where every network of a run stands."""
+
+from pathlib import Path
+
+import pytest
+
+from caffe_transfer.errors import Incomplete
+from caffe_transfer.lock import locked
+from caffe_transfer.paths import NetworkFolder
+from caffe_transfer.status import State, network_status, networks_in, status
+from tests.small_study import SmallRun
+
+
+def test_every_state(small_run: SmallRun) -> None:
+    small_run.train("half0A")
+    for name in ("half0B", "transfer0A0B_1_3", "nolearn_1_2"):
+        small_run.write(name)
+    stopped = NetworkFolder(small_run.folder.results / "half0B")
+    stopped.logs.mkdir()
+    (stopped.logs / "train-1.log").write_text(
+        "I20261123 10:00:00.000000 7 solver.cpp:239] Iteration 0 (1 iter/s, 1s/1 iters), loss = 3\n"
+        "I20261123 10:00:02.000000 7 solver.cpp:239] Iteration 1 (1 iter/s, 1s/1 iters), loss = 2\n"
+    )
+    broken = small_run.folder.results / "nolearn_1_2" / "solver.prototxt"
+    broken.write_text("typo: 1")
+    rows = {row.name: row for row in status(small_run.folder.root)}
+    assert rows["half0A"].state is State.DONE
+    assert (rows["half0A"].iteration, rows["half0A"].max_iter) == (4, 4)
+    assert rows["half0A"].accuracy is not None
+    assert rows["half0B"].state is State.STOPPED
+    assert (rows["half0B"].iteration, rows["half0B"].loss) == (1, 2)
+    assert rows["transfer0A0B_1_3"].state is State.WAITING
+    assert rows["nolearn_1_2"].state is State.BROKEN
+    assert "typo" in rows["nolearn_1_2"].problem
+    with locked(stopped.lock):
+        training = network_status(stopped.root)
+    assert training.state is State.TRAINING
+    assert training.seconds_left == pytest.approx(2 * 3)
+
+
+def test_networks_are_in_natural_order(tmp_path: Path) -> None:
+    for name in ("transfer0A0B_1_10", "half0A", "transfer0A0B_1_2"):
+        (tmp_path / "results" / name).mkdir(parents=True)
+        (tmp_path / "results" / name / "solver.prototxt").touch()
+    names = [path.name for path in networks_in(tmp_path)]
+    assert names == ["half0A", "transfer0A0B_1_2", "transfer0A0B_1_10"]
+    assert networks_in(tmp_path / "results/half0A") == [tmp_path / "results/half0A"]
+
+
+def test_a_folder_without_networks(tmp_path: Path) -> None:
+    with pytest.raises(Incomplete, match="there are no networks in"):
+        list(status(tmp_path))
