@@ -14,6 +14,9 @@ from caffe_transfer.errors import CaffeTransferError, FormatError, Incomplete
 from caffe_transfer.proto import caffe_pb2 as pb
 from caffe_transfer.snapshots import open_state
 
+# A mean of 1024x1024 pixels has 12 MB.
+MAX_MEAN_BYTES = 1 << 28
+
 
 class Kind(StrEnum):
     """Kinds of files."""
@@ -80,6 +83,9 @@ def read_mean(path: Path) -> Blob:
         FormatError: the file is none.
     """
     message = pb.BlobProto()
+    size = path.stat().st_size
+    if size > MAX_MEAN_BYTES:
+        raise FormatError(f"{path} is not a binaryproto: it has {size} bytes")
     try:
         message.ParseFromString(path.read_bytes())
     except (DecodeError, OSError) as error:

@@ -1,5 +1,6 @@
-"""`copy` and `inspect` as a user calls them."""
+"""`copy`, `compare` and `inspect` as a user calls them."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +36,40 @@ def test_copy_into_a_network(small_run: SmallRun) -> None:
     )
 
 
+def test_compare_prints_each_blob_and_says_with_its_status(tmp_path: Path) -> None:
+    for name, options in {"a": {}, "b": {"form": "V1"}, "c": {"seed": 1}}.items():
+        write_model(tmp_path / f"{name}.caffemodel", **options)  # type: ignore[arg-type]
+    same = call("compare", "a.caffemodel", "a.caffemodel", cwd=tmp_path)
+    assert (same.stdout, same.returncode) == ("identical          a.caffemodel\n", 0)
+    meaning = call("compare", "a.caffemodel", "b.caffemodel", cwd=tmp_path)
+    assert meaning.returncode == 1
+    assert meaning.stdout.startswith(
+        "same meaning       a.caffemodel\n    conv1 0          4x3x2x2"
+    )
+    done = call("compare", "--meaning", "a.caffemodel", "b.caffemodel", cwd=tmp_path)
+    assert done.returncode == 0
+    different = call("compare", "--meaning", "a.caffemodel", "c.caffemodel", cwd=tmp_path)
+    assert different.returncode == 1
+    assert "conv1 0          4x3x2x2 48 differ, at most by" in different.stdout
+
+
+def test_compare_for_machines_and_of_trees(tmp_path: Path) -> None:
+    for folder in ("x", "y"):
+        (tmp_path / folder).mkdir()
+        write_model(tmp_path / folder / "a.caffemodel", seed=len(folder))
+    write_model(tmp_path / "y/b.caffemodel")
+    done = call("compare", "x", "y", cwd=tmp_path)
+    assert done.stdout.splitlines()[1:] == [
+        "only in the second b.caffemodel", "1 identical, 1 only in the second",
+    ]  # fmt: skip
+    assert done.returncode == 1
+    assert call("compare", "x", "y", "--common", cwd=tmp_path).returncode == 0
+    (tmp_path / "y/a.caffemodel").write_bytes(b"cut")
+    found = json.loads(call("compare", "x", "y", "--json", cwd=tmp_path).stdout.splitlines()[0])
+    assert (found["verdict"], found["kind"]) == ("broken", "file")
+    assert "y/a.caffemodel is not a whole" in found["lines"][0]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -44,6 +79,8 @@ def test_copy_into_a_network(small_run: SmallRun) -> None:
         (["copy", "a.caffemodel", "b"], "Missing option '--n'"),
         (["copy", "a.caffemodel", "a.caffemodel/b", "--n", "1"], "cannot write"),
         (["inspect", "cut.caffemodel"], "is not a whole .caffemodel"),
+        (["compare", "a.caffemodel", "none"], "there is no none; check the name"),
+        (["compare", "a.caffemodel", "."], "a folder and a file; compare two of a kind"),
         (["inspect", "none"], "there is no file none"),
     ],
 )

@@ -24,6 +24,7 @@ COMMANDS = {
     "run": "train",
     "status": "train",
     "report": "report",
+    "compare": "models",
     "inspect": "models",
     "doctor": "doctor",
 }

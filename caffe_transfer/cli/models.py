@@ -1,9 +1,12 @@
-"""`copy` and `inspect`."""
+"""`copy`, `compare` and `inspect`."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
+from caffe_transfer.compare import SAME, Comparison, Verdict, compare
 from caffe_transfer.inspection import describe
 from caffe_transfer.preflight import read_plan
 from caffe_transfer.transplant import transplant
@@ -31,6 +34,47 @@ def copy_command(source: Path, out: Path, n: int, into: Path | None) -> None:
     if done.fresh is not None:
         click.echo(f"fresh    {' '.join(done.fresh) or '-'}")
     click.echo(f"ignored  {' '.join(done.ignored) or '-'}")
+
+
+@click.command("compare")
+@click.argument("left", metavar="X", type=FILE)
+@click.argument("right", metavar="Y", type=FILE)
+@click.option("--meaning", is_flag=True, help="The same meaning is enough for status 0.")
+@click.option("--match-fresh", is_flag=True, help="conv4 of one is conv4-new of the other.")
+@click.option("--common", is_flag=True, help="Leave out files that only one tree has.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a file.")
+def compare_command(
+    left: Path, right: Path, meaning: bool, match_fresh: bool, common: bool, as_json: bool
+) -> int:
+    """Two models, solver states, means, prototxts or lists, or two trees of them.
+
+    First the bytes, then the meaning: models blob by blob, prototxts after Caffe's upgrade to
+    today's format. Exit status 0 if all is identical (with --meaning: means the same), else 1.
+
+    \b
+    Example:
+      caffe-transfer compare theirs.caffemodel ours.caffemodel
+      caffe-transfer compare convnet_transfer/results authors --common
+    """
+    accepted = SAME if meaning else {Verdict.IDENTICAL}
+    counts = dict.fromkeys(Verdict, 0)
+    for found in compare(left, right, match_fresh=match_fresh, common=common):
+        counts[found.verdict] += 1
+        if as_json:
+            click.echo(json.dumps(asdict(found)))
+        else:
+            _print(found)
+    if not as_json and sum(counts.values()) != 1:
+        click.echo(", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count))
+    return 0 if all(verdict in accepted for verdict, count in counts.items() if count) else 1
+
+
+def _print(found: Comparison) -> None:
+    click.echo(f"{found.verdict:18} {found.name}")
+    for line in found.lines:
+        click.echo(f"    {line}")
+    for blob in found.blobs:
+        click.echo(f"    {blob.name:16} {blob.summary}")
 
 
 @click.command("inspect")
