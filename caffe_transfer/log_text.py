@@ -23,7 +23,8 @@ _GZIP = b"\x1f\x8b"
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 
 _LONGEST_NUMBER = 24  # characters
-_LONGEST_ITERATION = 12
+_LONGEST_PLAIN = 15  # characters of numbers like 4500 and 6.66556: exact in a float64
+_POWERS = 10.0 ** np.arange(_LONGEST_PLAIN + 1)
 _PADDING = b"\n" * 2 * _LONGEST_NUMBER  # so that no look ahead leaves the text
 _IN_NUMBER = np.isin(np.arange(256), np.frombuffer(b"0123456789+-.einfa", np.uint8))
 
@@ -37,7 +38,8 @@ _YEAR_DIGITS = np.array([1, 2, 3, 4])
 _CLOCK_PLACES = np.array(  # what a digit counts: months, days, microseconds of the day
     [[10, 0, 0], [1, 0, 0], [0, 10, 0], [0, 1, 0]]
     + [[0, 0, seconds * 10**6] for seconds in (36000, 3600, 600, 60, 10, 1)]
-    + [[0, 0, 10**place] for place in range(5, -1, -1)]
+    + [[0, 0, 10**place] for place in range(5, -1, -1)],
+    np.float64,  # for which numpy has a fast product
 )
 
 
@@ -126,26 +128,53 @@ def after(text: Text, pattern: bytes, rare: bytes) -> Positions:
     return at + len(pattern)
 
 
+def find_all(block: bytes, pattern: bytes) -> Iterator[int]:
+    """Where a pattern that is rare begins."""
+    at = block.find(pattern)
+    while at >= 0:
+        yield at
+        at = block.find(pattern, at + 1)
+
+
 def numbers(text: Text, at: Positions, kind: type[Number]) -> tuple[NDArray[Number], Flags]:
     """The numbers that begin at the given positions, and which of them are numbers at all."""
-    width = _LONGEST_ITERATION if kind is np.int64 else _LONGEST_NUMBER
-    window = text[at[:, None] + np.arange(width)]
-    window[np.logical_or.accumulate(~_IN_NUMBER[window], axis=1)] = 0
-    words = window.view(f"S{width}").ravel()
-    try:
-        return words.astype(kind), np.ones(len(at), np.bool_)
-    except ValueError:  # seldom: find the bad ones one by one
-        good = np.array([_is_number(word, kind) for word in words.tolist()], np.bool_)
-        words[~good] = b"0"
-        return words.astype(kind), good
+    digits = np.zeros(len(at), np.int64)
+    count = np.zeros(len(at), np.int64)
+    places = np.zeros(len(at), np.int64)  # after the point
+    pointed = np.zeros(len(at), np.bool_)
+    inside = np.ones(len(at), np.bool_)
+    last = np.zeros(len(at), np.uint8)
+    for column in range(_LONGEST_PLAIN):
+        last = np.where(inside, text[at + column], last)
+        digit = last - np.uint8(ord("0"))  # wraps: what is no digit is more than 9
+        is_digit = inside & (digit <= 9)
+        digits = np.where(is_digit, digits * 10 + digit, digits)
+        count += is_digit
+        places += is_digit & pointed
+        point = inside & (last == ord(".")) & ~pointed
+        pointed |= point
+        inside = is_digit | point
+        if not inside.any():
+            break
+    plain = (count > 0) & ~inside & ~_IN_NUMBER[last]
+    if kind is np.int64:
+        return digits.astype(kind), plain & ~pointed
+    # Both are whole numbers that a float64 holds, so that one division rounds correctly.
+    values = (digits / _POWERS[places]).astype(kind)
+    odd = np.flatnonzero(~plain)  # seldom: 1e-05, nan, very long ones
+    good = np.ones(len(at), np.bool_)
+    for index in odd.tolist():
+        values[index], good[index] = _number(text, int(at[index]))
+    return values, good
 
 
-def _is_number(word: bytes, kind: type[Number]) -> bool:
+def _number(text: Text, at: int) -> tuple[float, bool]:
+    window = text[at : at + _LONGEST_NUMBER]
+    ends = np.flatnonzero(~_IN_NUMBER[window])
     try:
-        kind(word)
+        return float(window[: ends[0] if len(ends) else None].tobytes()), True
     except ValueError:
-        return False
-    return True
+        return 0.0, False
 
 
 def times(text: Text, starts: Positions) -> tuple[Times, Flags]:
@@ -154,14 +183,14 @@ def times(text: Text, starts: Positions) -> tuple[Times, Flags]:
     Prefixes are "I0403 06:46:22.716258 " or, from glog 0.6 on, "I20261123 06:46:22.716258 ".
     """
     year_columns = np.where(text[starts + 5] == ord(" "), 0, 4)
-    clock = text[(starts + year_columns)[:, None] + _CLOCK_DIGITS].astype(np.int64) - ord("0")
-    year = text[starts[:, None] + _YEAR_DIGITS].astype(np.int64) - ord("0")
-    good = ((clock >= 0) & (clock <= 9)).all(axis=1)
-    good &= (year_columns == 0) | ((year >= 0) & (year <= 9)).all(axis=1)
-    month, day, microseconds = (clock @ _CLOCK_PLACES).T
+    zero = np.uint8(ord("0"))  # subtracted, it wraps: what is no digit is more than 9
+    clock = text[(starts + year_columns)[:, None] + _CLOCK_DIGITS] - zero
+    year = text[starts[:, None] + _YEAR_DIGITS] - zero
+    good = (clock <= 9).all(axis=1) & ((year_columns == 0) | (year <= 9).all(axis=1))
+    month, day, microseconds = (clock.astype(np.float64) @ _CLOCK_PLACES).T
     good &= (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
-    years = np.where(year_columns == 0, YEARLESS, year @ [1000, 100, 10, 1])
-    months = np.where(good, (years - 1970) * 12 + month - 1, 0)
+    years = np.where(year_columns == 0, YEARLESS, year @ np.array([1000.0, 100, 10, 1]))
+    months = np.where(good, (years - 1970) * 12 + month - 1, 0).astype(np.int64)
     first_days = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
     return (first_days + day - 1) * DAY + microseconds / 1e6, good
 

@@ -141,7 +141,7 @@ class _Scanner:
         good = told & numbers
         self.losses.append(_Points(times[good], iterations[good], values[good]))
         self._reached(int(iterations[good].max(initial=0)))
-        for at in log_text.after(lines.text, b"Snapshotting to ", b"S"):
+        for at in log_text.find_all(block, b"Snapshotting to "):
             if saved := _SAVED.match(block, at):
                 self._reached(int(saved[1]))
         self._read_tests(block, lines)
@@ -150,7 +150,7 @@ class _Scanner:
         self.last_iteration = max(self.last_iteration, iteration)
 
     def _read_tests(self, block: bytes, lines: "_Lines") -> None:
-        words = log_text.after(lines.text, b"Test", b"T") - len(b"Test")
+        words = log_text.find_all(block, b"Test")
         found = [match for at in words if (match := _TEST.match(block, at))]
         times, iterations, told = lines.about(np.array([m.start() for m in found], np.int64))
         for match, time, iteration, good in zip(found, times, iterations, told, strict=True):

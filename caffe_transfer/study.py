@@ -306,6 +306,8 @@ class Study:
         custom_splits: the class names of A and B, by the name of the split.
         seconds_per_iteration: measured for this study, tests included, on the machine that its
             file names; an estimate's only source.
+        all_outputs: fc8 has an output for every class of the source, for halves too, as the
+            authors had it; otherwise one for each class of the task.
         about: the comment that the study's file opens with.
     """
 
@@ -321,6 +323,7 @@ class Study:
         default_factory=dict
     )
     seconds_per_iteration: float | None = None
+    all_outputs: bool = False
     about: str = ""
 
     def solver_of(self, network: Network) -> Solver:
@@ -330,12 +333,12 @@ class Study:
         return self.solver
 
     def outputs(self, network: Network) -> int:
-        """The number of classes of a network's task.
+        """The number of outputs of a network's fc8.
 
         Raises:
             BadInput: the source does not say how large the split's halves are.
         """
-        if network.split is None:
+        if network.split is None or self.all_outputs:
             return self.images.classes
         if network.split.isdigit():
             half = self.images.classes // 2

@@ -35,7 +35,7 @@ from caffe_transfer.study import DEFAULT_SEED, Images, Mode, Network, Solver, St
 T = TypeVar("T", Images, Solver)
 _STUDY_KEYS = (
     "name", "net", "batch", "test_batch", "images", "solver", "reduced_solver", "networks", "quick",
-    "splits", "seconds_per_iteration",
+    "splits", "seconds_per_iteration", "all_outputs",
 )  # fmt: skip
 _GROUP_KEYS = {
     Mode.BASE: ("splits", "targets", "whole", "seeds"),
@@ -121,6 +121,7 @@ def _study(path: Path, table: dict[str, Any], about: str) -> Study:
             for name, classes in table.get("splits", {}).items()
         },
         seconds_per_iteration=table.get("seconds_per_iteration"),
+        all_outputs=table.get("all_outputs", False),
         about=about,
     )
 

@@ -43,6 +43,12 @@ def test_quick_changes_only_what_it_names() -> None:
     assert quick.networks == plain.networks
 
 
+def test_halves_keep_all_outputs_on_request(tmp_path: Path) -> None:
+    half = Network.parse("half0A")
+    assert study_file.load(write(tmp_path, TEXT)).outputs(half) == 2
+    assert study_file.load(write(tmp_path, "all_outputs = true\n" + TEXT)).outputs(half) == 4
+
+
 def test_a_users_own_study(tmp_path: Path) -> None:
     study = study_file.load(
         write(

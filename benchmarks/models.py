@@ -1,0 +1,85 @@
+"""`copy` and `compare` on CaffeNet models of 240 MB, against `cp`, `cmp` and pycaffe.
+
+    python benchmarks/models.py
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import timing
+from caffe_transfer import paths, prototxt, study_file
+from caffe_transfer.caffemodel import Blob, Layer
+from caffe_transfer.shapes import parameter_shapes
+from caffe_transfer.study import Network
+from caffe_transfer.transplant import write_binary
+
+ROUNDS = 5
+PYCAFFE = """
+import sys, caffe
+net = caffe.Net(sys.argv[1], sys.argv[2], caffe.TEST)
+net.save(sys.argv[3])
+"""
+
+
+def write_model(path: Path, seed: int) -> None:
+    """CaffeNet with random parameters."""
+    files = prototxt.render(Network.parse("netbase"), study_file.paper())
+    net = prototxt.parsed_net(files)
+    types = {layer.name: layer.type for layer in net.layer}
+    random = np.random.default_rng(seed)
+    layers = [
+        Layer(name, types[name], tuple(
+            Blob(shape, random.standard_normal(int(np.prod(shape)), np.float32))
+            for shape in shapes
+        ))
+        for name, shapes in parameter_shapes(net, (3, 227, 227)).items()
+    ]  # fmt: skip
+    with path.open("wb") as file:
+        write_binary("CaffeNet", layers, file)
+    path.with_name(paths.NetworkFolder.names().deploy.name).write_text(
+        files[paths.NetworkFolder.names().deploy.name]
+    )
+
+
+def main(folder: Path) -> None:
+    """Print the table."""
+    a, b, same, out = (folder / f"{name}.caffemodel" for name in ("a", "b", "same", "out"))
+    write_model(a, 0)
+    write_model(b, 1)
+    timing.run(["cp", a, same])
+    ours = [sys.executable, "-m", "caffe_transfer"]
+    compare_differing = [
+        sys.executable, "-c",
+        "import sys, caffe_transfer.cli as c; sys.exit(c.main(sys.argv[1:]) != 1)",
+    ]  # fmt: skip
+    runs = {
+        "cp": lambda: timing.run(["cp", a, out]),
+        "copy --n 8": lambda: timing.run([*ours, "copy", a, out, "--n", "8"]),
+        "cmp, identical": lambda: timing.run(["cmp", a, same]),
+        "compare, identical": lambda: timing.run([*ours, "compare", a, same]),
+        "compare, all different": lambda: timing.run([*compare_differing, "compare", a, b]),
+        "sha256sum of both": lambda: timing.run(["sha256sum", a, b]),
+    }
+    python = paths.caffe_prefix() / "venv/bin/python"
+    if python.exists():
+        deploy = folder / paths.NetworkFolder.names().deploy.name
+        runs["pycaffe load and save"] = lambda: timing.run(
+            [python, "-c", PYCAFFE, deploy, a, out], {"GLOG_minloglevel": "2"}
+        )
+    found = timing.in_turn(runs, ROUNDS)
+    print(f"CaffeNet, {a.stat().st_size / timing.MIB:.0f} MiB; {timing.processor()}\n")
+    cp = found["cp"]
+    print(
+        timing.table(
+            ("", "seconds", "CPU seconds", "seconds / cp", "peak MiB"),
+            [(name, c.wall, c.cpu, c.wall / cp.wall, c.memory) for name, c in found.items()],
+        )
+    )
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        main(Path(folder))
