@@ -24,7 +24,7 @@ def main(folder: Path) -> None:
         for path in logs.log_files(network)
     ]
     # -f: files that are not compressed are passed through.
-    unpack = ["gzip", "-dcf", *files]
+    unpack: list[str | Path] = ["gzip", "-dcf", *files]
     found = timing.in_turn(
         {
             "gzip -dc": lambda: timing.run(unpack),
