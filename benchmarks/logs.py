@@ -1,6 +1,6 @@
 """Reading all logs of a tree of networks, against `gzip -dc` of the same files.
 
-    python benchmarks/logs.py [FOLDER]        default: authors/results in CAFFE_TRANSFER_SHARED
+python benchmarks/logs.py [FOLDER]        default: authors/results in CAFFE_TRANSFER_SHARED
 """
 
 import os

@@ -1,6 +1,6 @@
 """`copy` and `compare` on CaffeNet models of 240 MB, against `cp`, `cmp` and pycaffe.
 
-    python benchmarks/models.py
+python benchmarks/models.py
 """
 
 import sys
