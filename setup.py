@@ -52,6 +52,7 @@ setup(
     extras_require={
         "torch": ["torch>=2.9"],
         "test": [
+            "torch==2.13.0",  # the one that the tests' tolerances were measured with
             "hypothesis>=6",
             "mypy>=1.10",
             "pytest>=8",
@@ -62,5 +63,10 @@ setup(
             "pre-commit>=3.5",
         ],
     },
-    entry_points={"console_scripts": ["caffe-transfer=caffe_transfer.cli:main"]},
+    entry_points={
+        "console_scripts": [
+            "caffe-transfer=caffe_transfer.cli:main",
+            "caffe-torch=caffe_transfer.caffe_torch.__main__:main",
+        ]
+    },
 )

@@ -12,9 +12,9 @@ import numpy as np
 from benchmarks import timing
 from caffe_transfer import paths, prototxt, study_file
 from caffe_transfer.caffemodel import Blob, Layer
+from caffe_transfer.model_writer import write_model
 from caffe_transfer.shapes import parameter_shapes
 from caffe_transfer.study import Network
-from caffe_transfer.transplant import write_binary
 
 ROUNDS = 5
 PYCAFFE = """
@@ -24,7 +24,7 @@ net.save(sys.argv[3])
 """
 
 
-def write_model(path: Path, seed: int) -> None:
+def make_caffenet(path: Path, seed: int) -> None:
     """CaffeNet with random parameters."""
     files = prototxt.render(Network.parse("netbase"), study_file.paper())
     net = prototxt.parsed_net(files)
@@ -38,7 +38,7 @@ def write_model(path: Path, seed: int) -> None:
         for name, shapes in parameter_shapes(net, (3, 227, 227)).items()
     ]  # fmt: skip
     with path.open("wb") as file:
-        write_binary("CaffeNet", layers, file)
+        write_model("CaffeNet", layers, file)
     path.with_name(paths.NetworkFolder.names().deploy.name).write_text(
         files[paths.NetworkFolder.names().deploy.name]
     )
@@ -47,8 +47,8 @@ def write_model(path: Path, seed: int) -> None:
 def main(folder: Path) -> None:
     """Print the table."""
     a, b, same, out = (folder / f"{name}.caffemodel" for name in ("a", "b", "same", "out"))
-    write_model(a, 0)
-    write_model(b, 1)
+    make_caffenet(a, 0)
+    make_caffenet(b, 1)
     timing.run(["cp", a, same])
     ours = [sys.executable, "-m", "caffe_transfer"]
     compare_differing = [

@@ -1,5 +1,6 @@
 """The one boundary to training: the argv of a program that behaves like `caffe`."""
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -100,9 +101,10 @@ def _find_caffe() -> str | None:
 
 
 def _find_caffe_torch() -> str | None:
-    return shutil.which("caffe-torch") or shutil.which(
-        Path(sys.executable).with_name("caffe-torch")
-    )
+    # The command is always installed with this package; PyTorch is an extra.
+    if importlib.util.find_spec("torch") is None:
+        return None
+    return shutil.which(Path(sys.executable).with_name(CAFFE_TORCH)) or shutil.which(CAFFE_TORCH)
 
 
 def start(

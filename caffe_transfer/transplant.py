@@ -5,20 +5,14 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
-import h5py
-import numpy as np
-
-from caffe_transfer import wire
-from caffe_transfer.caffemodel import Blob, Layer, Model, open_model
+from caffe_transfer.caffemodel import Layer, Model, open_model
 from caffe_transfer.errors import BadInput
 from caffe_transfer.files import atomic_write
-from caffe_transfer.proto import caffe_pb2 as pb
+from caffe_transfer.model_writer import HDF5_SUFFIX, write_model
 from caffe_transfer.shapes import Shape
 from caffe_transfer.study import LEARNED_LAYERS
 
-HDF5_SUFFIX = ".h5"
 # What a researcher counts as a layer: it has weights of its own.  BatchNorm, Scale, Bias and
 # PReLU hold parameters too, but belong to the layer below them.
 LEARNING_TYPES = {
@@ -71,10 +65,7 @@ def transplant(
         if target is not None:
             _check_shapes(model, layers, target)
         with atomic_write(out) as file:
-            if out.suffix == HDF5_SUFFIX:
-                _write_hdf5(layers, file)
-            else:
-                write_binary(model.name, layers, file)
+            write_model(model.name, layers, file, hdf5=out.suffix == HDF5_SUFFIX)
         return Transplant(
             copied=tuple(names),
             fresh=None if target is None else tuple(t for t in target if t not in names),
@@ -134,45 +125,6 @@ def same_shape(found: Shape, wanted: Shape) -> bool:
 
 def _shapes(shapes: Sequence[Shape]) -> str:
     return " + ".join("x".join(map(str, shape)) for shape in shapes)
-
-
-def write_binary(name: str, layers: Sequence[Layer], file: BinaryIO) -> None:
-    """Write a binary model of these layers."""
-    encoded = name.encode()
-    file.write(wire.delimited(pb.NetParameter.NAME_FIELD_NUMBER, len(encoded)) + encoded)
-    for layer in layers:
-        if layer.record:
-            file.write(layer.record)
-        else:
-            _write_layer(layer, file)
-
-
-def _write_layer(layer: Layer, file: BinaryIO) -> None:
-    message = pb.LayerParameter(name=layer.name, type=layer.type)
-    blobs = [_blob_record(blob) for blob in layer.blobs]
-    field = pb.LayerParameter.BLOBS_FIELD_NUMBER
-    parts = [message.SerializeToString()]
-    parts += [wire.delimited(field, len(blob)) + blob for blob in blobs]
-    length = sum(map(len, parts))
-    file.write(wire.delimited(pb.NetParameter.LAYER_FIELD_NUMBER, length))
-    file.writelines(parts)
-
-
-def _blob_record(blob: Blob) -> bytes:
-    # By hand, because protobuf would make a Python object of every number.
-    double = blob.values.dtype == np.float64
-    field = pb.BlobProto.DOUBLE_DATA_FIELD_NUMBER if double else pb.BlobProto.DATA_FIELD_NUMBER
-    shape = pb.BlobProto(shape=pb.BlobShape(dim=blob.shape)).SerializeToString()
-    return shape + wire.delimited(field, blob.values.nbytes) + blob.tobytes()
-
-
-def _write_hdf5(layers: Sequence[Layer], file: BinaryIO) -> None:
-    with h5py.File(file, "w") as hdf5:
-        data = hdf5.create_group("data")
-        for layer in layers:
-            group = data.create_group(layer.name)
-            for index, blob in enumerate(layer.blobs):
-                group[str(index)] = blob.values.reshape(blob.shape)
 
 
 def blob_hashes(path: Path, layers: Sequence[str]) -> dict[str, list[str]]:

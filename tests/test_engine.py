@@ -16,6 +16,7 @@ def nothing_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path / "path"))
     monkeypatch.setenv("CAFFE_PREFIX", str(tmp_path / "prefix"))
     monkeypatch.setattr("sys.executable", str(tmp_path / "venv/python"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)  # PyTorch is here
     for name in ("path", "prefix/bin", "venv"):
         (tmp_path / name).mkdir(parents=True)
 
@@ -59,6 +60,15 @@ def test_programs_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_caffe_torch_is_found_beside_python(tmp_path: Path) -> None:
     script(tmp_path / "venv/caffe-torch", "")
     assert find_engine().program == tmp_path / "venv/caffe-torch"
+
+
+def test_caffe_torch_without_pytorch_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script(tmp_path / "venv/caffe-torch", "")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(EngineError, match=r"pip install 'caffe-transfer\[torch\]'"):
+        find_engine("caffe-torch")
 
 
 def test_version(tmp_path: Path, caffe_bin: Path) -> None:

@@ -1,0 +1,20 @@
+"""`caffe-torch` and `python -m caffe_transfer.caffe_torch`."""
+
+import importlib.util
+import sys
+
+NO_TORCH = 2
+
+
+def main() -> int:
+    """The command; without PyTorch one sentence that says how to get it."""
+    if importlib.util.find_spec("torch") is None:
+        print("caffe-torch needs PyTorch; run pip install 'caffe-transfer[torch]'", file=sys.stderr)
+        return NO_TORCH
+    from caffe_transfer.caffe_torch import command
+
+    return command.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,222 @@
+"""`caffe-torch`: Caffe's command line, flags with one or two dashes as gflags takes them."""
+
+import argparse
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+import torch
+from google.protobuf import text_format
+
+from caffe_transfer import __version__
+from caffe_transfer.caffe_torch import glog, scoring
+from caffe_transfer.caffe_torch.allocator import keep_memory
+from caffe_transfer.caffe_torch.net import Net
+from caffe_transfer.caffe_torch.precision import Precision
+from caffe_transfer.caffe_torch.rng import Rng
+from caffe_transfer.caffe_torch.snapshot import load_weights
+from caffe_transfer.caffe_torch.solver import Action, Solver, read_net
+from caffe_transfer.errors import BadInput, CaffeTransferError, Incomplete
+from caffe_transfer.proto import caffe_pb2 as pb
+from caffe_transfer.upgrade import upgrade_solver
+
+FAILED = 1
+_EFFECTS = {"none": Action.NONE, "stop": Action.STOP, "snapshot": Action.SNAPSHOT}
+_EXAMPLE = """\
+commands:
+  train           train or finetune a model
+  test            score a model
+  time            benchmark model execution time
+  device_query    show the GPUs
+
+example:
+  caffe-torch train --solver=solver.prototxt --weights=init.caffemodel
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0, or 1 with one line that says why not."""
+    flags = _parser().parse_args(arguments)
+    keep_memory()
+    try:
+        if flags.threads:
+            torch.set_num_threads(flags.threads)
+        _COMMANDS[flags.command](flags)
+    except CaffeTransferError as error:
+        glog.fatal(str(error))
+        return FAILED
+    except torch.OutOfMemoryError:
+        glog.fatal("the device is out of memory; lower batch_size, or raise iter_size instead")
+        return FAILED
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "caffe-torch", description="The caffe command on PyTorch.", epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
+    )  # fmt: skip
+    version = f"caffe-torch {__version__} (PyTorch {torch.__version__})"
+    parser.add_argument("-version", "--version", action="version", version=version)
+    parser.add_argument("command", choices=sorted(_COMMANDS))
+    for name, what in (
+        ("solver", "the solver, a prototxt"),
+        ("model", "the net, a prototxt"),
+        ("weights", "models to start from, with commas between them"),
+        ("snapshot", "the solver state to go on from"),
+        ("gpu", "number of the GPU to use; without it the CPU, or what the solver says"),
+        ("phase", "TRAIN or TEST; for time"),
+        ("stage", "stages of the net, with commas between them"),
+    ):
+        parser.add_argument(f"-{name}", f"--{name}", default="", help=what)
+    for name, default, what in (
+        ("iterations", 50, "how many, for test and time"),
+        ("level", 0, "level of the net"),
+        ("threads", 0, "processor threads; 0 leaves it to OMP_NUM_THREADS"),
+    ):
+        parser.add_argument(f"-{name}", f"--{name}", type=int, default=default, help=what)
+    for name, effect in (("sigint_effect", "stop"), ("sighup_effect", "snapshot")):
+        parser.add_argument(f"-{name}", f"--{name}", choices=sorted(_EFFECTS), default=effect)
+    parser.add_argument(
+        "-precision", "--precision", type=Precision, choices=list(Precision),
+        default=Precision.FP32, help="how exactly the device multiplies",
+    )  # fmt: skip
+    return parser
+
+
+def _train(flags: argparse.Namespace) -> None:
+    if not flags.solver:
+        raise BadInput("train needs --solver=FILE")
+    if flags.snapshot and flags.weights:
+        raise BadInput("give --snapshot to resume or --weights to finetune, but not both")
+    param = read_solver(Path(flags.solver))
+    gpu = flags.gpu
+    if not gpu and param.HasField("solver_mode") and param.solver_mode == pb.SolverParameter.GPU:
+        gpu = str(param.device_id)
+    if flags.snapshot or flags.weights:
+        del param.weights[:]
+    device, signals = _device(gpu), _Signals(flags.sigint_effect, flags.sighup_effect)
+    flags.precision.set_up()
+    glog.say(f"Precision: {flags.precision}, {torch.get_num_threads()} threads", "caffe")
+    solver = Solver(param, device, flags.precision, signals.take, _state(flags))
+    try:
+        if flags.weights:
+            solver.load(flags.weights)
+        if flags.snapshot:
+            glog.say(f"Resuming from {flags.snapshot}", "caffe")
+        glog.say("Starting Optimization", "caffe")
+        solver.solve(Path(flags.snapshot) if flags.snapshot else None)
+        glog.say("Optimization Done.", "caffe")
+    finally:
+        solver.close()
+
+
+def _test(flags: argparse.Namespace) -> None:
+    if not flags.weights:
+        raise BadInput("test needs --weights=FILE")
+    net = _net(flags, pb.TEST)
+    try:
+        for name in flags.weights.split(","):
+            load_weights(net, Path(name))
+        scoring.test(net, flags.iterations, flags.precision)
+    finally:
+        net.close()
+
+
+def _time(flags: argparse.Namespace) -> None:
+    if flags.phase not in ("", "TRAIN", "TEST"):
+        raise BadInput("--phase must be TRAIN or TEST")
+    net = _net(flags, pb.TEST if flags.phase == "TEST" else pb.TRAIN)
+    try:
+        scoring.time_passes(net, flags.iterations, flags.precision)
+    finally:
+        net.close()
+
+
+def _device_query(flags: argparse.Namespace) -> None:
+    count = torch.cuda.device_count()
+    wanted = range(count) if flags.gpu in ("", "all") else map(int, flags.gpu.split(","))
+    if not count:
+        raise BadInput("there is no GPU that PyTorch can use")
+    for index in wanted:
+        _device(str(index))
+        found = torch.cuda.get_device_properties(index)
+        glog.say(f"Device id:                     {index}")
+        glog.say(f"Major revision number:         {found.major}")
+        glog.say(f"Minor revision number:         {found.minor}")
+        glog.say(f"Name:                          {found.name}")
+        glog.say(f"Total global memory:           {found.total_memory}")
+        glog.say(f"Number of multiprocessors:     {found.multi_processor_count}")
+
+
+_COMMANDS = {"train": _train, "test": _test, "time": _time, "device_query": _device_query}
+
+
+def read_solver(path: Path) -> pb.SolverParameter:
+    """A solver, brought to today's format.
+
+    Raises:
+        Incomplete: there is no such file.
+        BadInput: it is no solver; names the line.
+    """
+    try:
+        text = path.read_text(errors="replace")
+    except OSError as error:
+        raise Incomplete(f"cannot read the solver {path}: {error.strerror}") from error
+    try:
+        return upgrade_solver(text_format.Parse(text, pb.SolverParameter()))
+    except text_format.ParseError as error:
+        raise BadInput(f"{path} is no solver: {error}") from error
+
+
+def _net(flags: argparse.Namespace, phase: int) -> Net:
+    if not flags.model:
+        raise BadInput(f"{flags.command} needs --model=FILE")
+    flags.precision.set_up()
+    param = read_net(Path(flags.model))
+    state = pb.NetState(phase=phase)  # type: ignore[arg-type]
+    state.MergeFrom(param.state)
+    state.MergeFrom(_state(flags))
+    return Net(param, state, Rng(), _device(flags.gpu))
+
+
+def _state(flags: argparse.Namespace) -> pb.NetState:
+    return pb.NetState(level=flags.level, stage=[s for s in flags.stage.split(",") if s])
+
+
+def _device(gpu: str) -> torch.device:
+    if not gpu:
+        glog.say("Use CPU.", "caffe")
+        return torch.device("cpu")
+    if not gpu.isdigit():
+        raise BadInput(f"--gpu={gpu}: caffe-torch trains on one GPU; give its number")
+    count = torch.cuda.device_count()
+    if int(gpu) >= count:
+        raise BadInput(
+            f"there is no GPU {gpu}; PyTorch finds {count}. Set solver_mode: CPU in the solver, "
+            "or --gpu to one that is there"
+        )
+    device = torch.device("cuda", int(gpu))
+    glog.say(f"Using GPUs {gpu}", "caffe")
+    glog.say(f"GPU {gpu}: {torch.cuda.get_device_name(device)}", "caffe")
+    return device
+
+
+class _Signals:
+    """What SIGINT and SIGHUP have asked for, kept until the solver takes it."""
+
+    def __init__(self, interrupt: str, hangup: str) -> None:
+        self._effects = {signal.SIGINT: _EFFECTS[interrupt], signal.SIGHUP: _EFFECTS[hangup]}
+        self._asked: list[Action] = []
+        for number in self._effects:
+            signal.signal(number, self._note)
+
+    def take(self) -> Action:
+        """The next action that was asked for."""
+        return self._asked.pop(0) if self._asked else Action.NONE
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        effect = self._effects[signal.Signals(number)]
+        if effect is not Action.NONE:
+            self._asked.append(effect)

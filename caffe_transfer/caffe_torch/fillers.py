@@ -1,0 +1,89 @@
+"""Initial parameters, number for number as Caffe's fillers draw them (caffe/filler.hpp)."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from caffe_transfer.caffe_torch.rng import Floats, Rng
+from caffe_transfer.errors import BadInput
+from caffe_transfer.proto import caffe_pb2 as pb
+
+Shape = tuple[int, ...]
+
+
+def fill(filler: pb.FillerParameter, shape: Shape, rng: Rng, layer: str) -> Floats:
+    """A blob of this shape, float32.
+
+    Args:
+        layer: named in errors.
+
+    Raises:
+        BadInput: the filler is unknown, or cannot fill such a shape.
+    """
+    if filler.type not in _FILLERS:
+        raise BadInput(
+            f"layer {layer!r} has the unknown filler {filler.type!r}; the fillers are "
+            f"{', '.join(sorted(_FILLERS))}"
+        )
+    if filler.type == "bilinear" and (len(shape) != 4 or shape[2] != shape[3]):
+        raise BadInput(f"layer {layer!r}: the bilinear filler needs square filters, not {shape}")
+    return _FILLERS[filler.type](filler, shape, rng).reshape(shape)
+
+
+def _constant(filler: pb.FillerParameter, shape: Shape, _rng: Rng) -> Floats:
+    return np.full(shape, filler.value, np.float32)
+
+
+def _uniform(filler: pb.FillerParameter, shape: Shape, rng: Rng) -> Floats:
+    return rng.uniform(math.prod(shape), filler.min, filler.max)
+
+
+def _gaussian(filler: pb.FillerParameter, shape: Shape, rng: Rng) -> Floats:
+    count = math.prod(shape)
+    values = rng.gaussian(count, filler.mean, filler.std)
+    if filler.sparse < 0:
+        return values
+    # On average so many inputs of each output are not zero.
+    return values * rng.bernoulli(count, float(np.float32(filler.sparse) / np.float32(shape[0])))
+
+
+def _unit_ball(_filler: pb.FillerParameter, shape: Shape, rng: Rng) -> Floats:
+    values = rng.uniform(math.prod(shape), 0, 1).reshape(shape[0], -1)
+    # One after the other, as Caffe's loop adds them: numpy's sum adds pairs.
+    return values / np.cumsum(values, axis=1, dtype=np.float32)[:, -1:]
+
+
+def _xavier(filler: pb.FillerParameter, shape: Shape, rng: Rng) -> Floats:
+    scale = np.sqrt(np.float32(3) / _fan(filler, shape))
+    return rng.uniform(math.prod(shape), float(-scale), float(scale))
+
+
+def _msra(filler: pb.FillerParameter, shape: Shape, rng: Rng) -> Floats:
+    return rng.gaussian(math.prod(shape), 0, float(np.sqrt(np.float32(2) / _fan(filler, shape))))
+
+
+def _fan(filler: pb.FillerParameter, shape: Shape) -> np.float32:
+    fan_in = math.prod(shape[1:])
+    fan_out = math.prod(shape) // shape[1] if len(shape) > 1 else math.prod(shape)
+    if filler.variance_norm == pb.FillerParameter.AVERAGE:
+        return np.float32(fan_in + fan_out) / np.float32(2)
+    return np.float32(fan_out if filler.variance_norm == pb.FillerParameter.FAN_OUT else fan_in)
+
+
+def _bilinear(_filler: pb.FillerParameter, shape: Shape, _rng: Rng) -> Floats:
+    half = math.ceil(shape[3] / 2)
+    centre = (shape[3] - 1) / (2 * half)
+    ramp = 1 - np.abs(np.arange(shape[3], dtype=np.float32) / half - np.float32(centre))
+    return np.broadcast_to(np.outer(ramp, ramp), shape).astype(np.float32)
+
+
+_FILLERS: dict[str, Callable[[pb.FillerParameter, Shape, Rng], Floats]] = {
+    "constant": _constant,
+    "uniform": _uniform,
+    "gaussian": _gaussian,
+    "positive_unitball": _unit_ball,
+    "xavier": _xavier,
+    "msra": _msra,
+    "bilinear": _bilinear,
+}

@@ -1,0 +1,153 @@
+"""Tops that come from no image: Input, DummyData, HDF5Data, MemoryData."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+from torch import Tensor
+
+from caffe_transfer.caffe_torch import fillers
+from caffe_transfer.caffe_torch.layers.base import Layer, Shape
+from caffe_transfer.errors import BadInput
+from caffe_transfer.proto import caffe_pb2 as pb
+
+
+class Input(Layer):
+    """input_layer.cpp: blobs that a program fills; zeros until then.
+
+    Attributes:
+        values: the tops, to be replaced by whoever feeds the net.
+    """
+
+    bottom_count = (0, 0)
+    top_count = (1, None)
+
+    def set_up(self, bottoms: Sequence[Shape]) -> list[Shape]:
+        given = self.param.input_param.shape
+        if len(given) not in (1, len(self.param.top)):
+            raise self.refuse(f"has {len(given)} shapes for {len(self.param.top)} tops")
+        shapes = [tuple(shape.dim) for shape in given] * (len(self.param.top) // len(given))
+        self.values = [torch.zeros(shape, device=self.device) for shape in shapes]
+        return list(shapes)
+
+    def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
+        return list(self.values)
+
+
+class DummyData(Layer):
+    """dummy_data_layer.cpp: constants, filled once, and random numbers, filled every time."""
+
+    bottom_count = (0, 0)
+    top_count = (1, None)
+
+    def set_up(self, bottoms: Sequence[Shape]) -> list[Shape]:
+        self._shapes = [self._shape(index) for index in range(len(self.param.top))]
+        given = list(self.param.dummy_data_param.data_filler)
+        count = len(self._shapes)
+        if len(given) not in (0, 1, count):
+            raise self.refuse(f"has {len(given)} fillers for {count} tops")
+        constant = pb.FillerParameter(type="constant")
+        self._fillers = given if len(given) == count else (given or [constant]) * count
+        self._tops = [
+            self._fill(filler, shape) if filler.type == "constant" else torch.empty(0)
+            for filler, shape in zip(self._fillers, self._shapes, strict=True)
+        ]
+        return self._shapes
+
+    def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
+        return [
+            top if filler.type == "constant" else self._fill(filler, shape)
+            for top, filler, shape in zip(self._tops, self._fillers, self._shapes, strict=True)
+        ]
+
+    def _fill(self, filler: pb.FillerParameter, shape: Shape) -> Tensor:
+        values = fillers.fill(filler, shape, self.rng, self.param.name)
+        return torch.from_numpy(values).to(self.device)
+
+    def _shape(self, index: int) -> Shape:
+        given = self.param.dummy_data_param
+        columns = [given.num, given.channels, given.height, given.width]
+        old = all(columns)
+        wanted: Sequence[Sequence[object]] = columns if old else [given.shape]
+        for column in wanted:
+            if len(column) not in (1, len(self.param.top)):
+                raise self.refuse("needs one shape, or one for each top")
+        if old:
+            return tuple(column[0 if len(column) == 1 else index] for column in columns)
+        return tuple(given.shape[0 if len(given.shape) == 1 else index].dim)
+
+
+class HDF5Data(Layer):
+    """hdf5_data_layer.cpp: rows of the files that a list names; a dataset for each top."""
+
+    bottom_count = (0, 0)
+    top_count = (1, None)
+
+    def set_up(self, bottoms: Sequence[Shape]) -> list[Shape]:
+        given = self.param.hdf5_data_param
+        try:
+            self._files = Path(given.source).read_text().split()
+        except OSError as error:
+            raise self.refuse(f"cannot read its list {given.source}: {error.strerror}") from error
+        if not self._files:
+            raise self.refuse(f"has a list, {given.source}, that names no file")
+        self._rows = self._all_rows()
+        batch = given.batch_size
+        return [(batch, *blob.shape[1:]) for blob in self._load(self._files[0])]
+
+    def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
+        rows = [next(self._rows) for _ in range(self.param.hdf5_data_param.batch_size)]
+        return [
+            torch.from_numpy(np.stack(column)).to(self.device)
+            for column in zip(*rows, strict=True)
+        ]  # fmt: skip
+
+    def _all_rows(self) -> Iterator[tuple[np.ndarray, ...]]:
+        # Caffe shuffles with the C library's generator, which cannot be followed; the order
+        # here is another one.
+        shuffle = self.param.hdf5_data_param.shuffle
+        random = np.random.default_rng()
+        while True:
+            files = list(self._files)
+            if shuffle:
+                random.shuffle(files)
+            for name in files:
+                blobs = self._load(name)
+                order = np.arange(len(blobs[0]))
+                if shuffle:
+                    random.shuffle(order)
+                for row in order:
+                    yield tuple(blob[row] for blob in blobs)
+
+    def _load(self, name: str) -> list[np.ndarray]:
+        try:
+            with h5py.File(name) as file:
+                blobs = [np.asarray(file[top], np.float32) for top in self.param.top]
+        except (OSError, KeyError) as error:
+            raise self.refuse(f"cannot read {name}: {error}") from error
+        if len({len(blob) for blob in blobs}) != 1 or not len(blobs[0]):
+            raise self.refuse(f"needs the same number of rows in all datasets of {name}")
+        return blobs
+
+
+class MemoryData(Layer):
+    """memory_data_layer.cpp: batches that a program hands over."""
+
+    bottom_count = (0, 0)
+    top_count = (2, 2)
+
+    def set_up(self, bottoms: Sequence[Shape]) -> list[Shape]:
+        given = self.param.memory_data_param
+        self.values: list[Tensor] = []
+        shape = (given.batch_size, given.channels, given.height, given.width)
+        return [shape, (given.batch_size,)]
+
+    def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
+        if not self.values:
+            raise BadInput(
+                f"layer {self.param.name!r} (MemoryData) is filled by a program, and none has "
+                "done so; read an LMDB by a Data layer instead"
+            )
+        return self.values

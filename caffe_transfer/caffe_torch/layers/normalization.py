@@ -1,0 +1,107 @@
+"""BatchNorm and MVN: values less their mean, over their deviation."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.autograd.function import FunctionCtx
+
+from caffe_transfer.caffe_torch.layers.base import Layer, Shape
+from caffe_transfer.proto import caffe_pb2 as pb
+
+
+class BatchNorm(Layer):
+    """batch_norm_layer.cpp: (x - mean) / sqrt(variance + eps), for each channel.
+
+    In training mean and variance are the batch's, and are added to the blobs: the sum of means,
+    the sum of unbiased variances and the number of summands, all fading by
+    moving_average_fraction.  Elsewhere they are the blobs' averages.
+    """
+
+    statistics = True
+
+    def set_up(self, bottoms: Sequence[Shape]) -> list[Shape]:
+        if len(bottoms[0]) < 2:
+            raise self.refuse(f"needs channels, but its bottom has the shape {bottoms[0]}")
+        given = self.param.batch_norm_param
+        testing = self.phase == pb.TEST
+        use_blobs = given.use_global_stats if given.HasField("use_global_stats") else testing
+        self._use_blobs = use_blobs
+        for shape in ((bottoms[0][1],), (bottoms[0][1],), (1,)):
+            self.add_blob(shape)
+        return [bottoms[0]]
+
+    def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
+        bottom, eps = bottoms[0].float(), self.param.batch_norm_param.eps
+        means, variances, number = self.blobs
+        if self._use_blobs:
+            factor = torch.where(number == 0, 0.0, 1 / number)
+            statistics = (means * factor, variances * factor)
+            return [_normalized(bottom, *statistics, from_batch=False, eps=eps)]
+        mean, variance = torch.zeros_like(means), torch.zeros_like(variances)
+        top = _normalized(bottom, mean, variance, from_batch=True, eps=eps)
+        if bottom.numel() == bottom.shape[1]:
+            variance.zero_()  # of one value; torch says it is not a number
+        self._add(mean, variance)
+        return [top]
+
+    def _add(self, *statistics: Tensor) -> None:
+        one = torch.ones_like(self.blobs[2])
+        with torch.no_grad():
+            for blob, new in zip(self.blobs, (*statistics, one), strict=True):
+                blob.mul_(self.param.batch_norm_param.moving_average_fraction).add_(new)
+
+
+def _normalized(
+    bottom: Tensor, mean: Tensor, variance: Tensor, *, from_batch: bool, eps: float
+) -> Tensor:
+    """Normalized by mean and variance, or by the batch's, which are then written to both."""
+    return torch.batch_norm(
+        bottom, None, None, mean, variance, from_batch, 1.0, eps, torch.backends.cudnn.enabled
+    )
+
+
+class MVN(Layer):
+    """mvn_layer.cpp: (x - mean) / (deviation + eps), for each image or each of its channels.
+
+    Its top always has four axes, as blobs had when the layer was written.
+    """
+
+    def set_up(self, bottoms: Sequence[Shape]) -> list[Shape]:
+        if len(bottoms[0]) > 4:
+            raise self.refuse(f"takes up to 4 axes, but its bottom has the shape {bottoms[0]}")
+        self._shape = (*bottoms[0], *(1,) * (4 - len(bottoms[0])))
+        return [self._shape]
+
+    def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
+        given = self.param.mvn_param
+        axes = (1, 2, 3) if given.across_channels else (2, 3)
+        bottom = bottoms[0].float().reshape(self._shape)
+        if not given.normalize_variance:
+            return [bottom - bottom.mean(axes, keepdim=True)]
+        return [_MeanVariance.apply(bottom, axes, given.eps)]  # type: ignore[no-untyped-call]
+
+
+class _Context(FunctionCtx):
+    saved_tensors: tuple[Tensor, ...]
+    axes: tuple[int, ...]
+
+
+class _MeanVariance(torch.autograd.Function):
+    """The gradient is Caffe's, which takes eps for a part of the deviation."""
+
+    @staticmethod
+    def forward(ctx: _Context, bottom: Tensor, axes: tuple[int, ...], eps: float) -> Tensor:
+        top = bottom - bottom.mean(axes, keepdim=True)
+        deviation = (top * top).mean(axes, keepdim=True).sqrt_().add_(eps)
+        top.div_(deviation)
+        ctx.save_for_backward(top, deviation)
+        ctx.axes = axes
+        return top
+
+    @staticmethod
+    def backward(ctx: _Context, top_diff: Tensor) -> tuple[Tensor | None, ...]:
+        top, deviation = ctx.saved_tensors
+        shared = (top_diff * top).mean(ctx.axes, keepdim=True) * top
+        centred = top_diff - top_diff.mean(ctx.axes, keepdim=True)
+        return (centred - shared) / deviation, None, None

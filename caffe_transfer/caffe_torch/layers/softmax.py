@@ -1,0 +1,88 @@
+"""Softmax and the losses made of it (softmax_layer.cpp, softmax_loss_layer.cpp)."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.autograd.function import FunctionCtx
+
+from caffe_transfer.caffe_torch.layers.activations import Neuron
+from caffe_transfer.caffe_torch.layers.base import Layer, Shape, canonical_axis
+from caffe_transfer.caffe_torch.layers.labels import (
+    Labels,
+    class_view,
+    ignored,
+    normalization,
+    normalizer,
+    read_labels,
+)
+
+
+class Softmax(Neuron):
+    """softmax_layer.cpp: exp(x) over its sum along an axis."""
+
+    def set_up(self, bottoms: Sequence[Shape]) -> list[Shape]:
+        self._axis = canonical_axis(self, self.param.softmax_param.axis, bottoms[0])
+        return [bottoms[0]]
+
+    def apply(self, x: Tensor) -> Tensor:
+        return torch.softmax(x.float(), self._axis)
+
+
+class SoftmaxWithLoss(Layer):
+    """softmax_loss_layer.cpp: -log of the label's probability; a second top has all of them.
+
+    Probabilities below the smallest normal float32 count as that, without effect on the gradient.
+    """
+
+    bottom_count = (2, 2)
+    top_count = (1, 2)
+    is_loss = True
+
+    def set_up(self, bottoms: Sequence[Shape]) -> list[Shape]:
+        axis = canonical_axis(self, self.param.softmax_param.axis, bottoms[0])
+        self._view = class_view(self, axis, bottoms)
+        given = self.param.loss_param
+        self._mode = normalization(given, default=given.normalization)
+        return [(), bottoms[0]][: max(1, len(self.param.top))]
+
+    def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
+        scores = bottoms[0].float().reshape(self._view)
+        outer, classes, inner = self._view
+        labels = read_labels(
+            self, bottoms[1].reshape(outer, 1, inner), classes, ignored(self.param.loss_param)
+        )
+        divisor = normalizer(self._mode, labels, outer)
+        loss, chances = _SoftmaxLoss.apply(scores, labels, divisor)  # type: ignore[no-untyped-call]
+        return [loss, chances.view(bottoms[0].shape)][: max(1, len(self.param.top))]
+
+
+class _Context(FunctionCtx):
+    saved_tensors: tuple[Tensor, ...]
+    labels: Labels
+    normalizer: Tensor | float
+
+
+class _SoftmaxLoss(torch.autograd.Function):
+    """Scores (outer, classes, inner) -> the loss and the probabilities."""
+
+    @staticmethod
+    def forward(
+        ctx: _Context, scores: Tensor, labels: Labels, normalizer: Tensor | float
+    ) -> tuple[Tensor, Tensor]:
+        chances = torch.softmax(scores, 1)
+        # Only a GPU comes here with labels that are no class: the loss shows it.
+        outside = (labels.index < 0) | (labels.index >= scores.shape[1])
+        index = labels.index.masked_fill(outside, 0)
+        found = chances.gather(1, index).clamp_(min=torch.finfo(torch.float32).tiny)
+        losses = labels.zero_ignored(-found.log()).masked_fill(outside, torch.nan)
+        ctx.save_for_backward(chances, index)
+        ctx.mark_non_differentiable(chances)
+        ctx.labels, ctx.normalizer = labels, normalizer
+        return losses.sum() / normalizer, chances
+
+    @staticmethod
+    def backward(ctx: _Context, diff: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        chances, index = ctx.saved_tensors
+        result = chances.scatter_add(1, index, chances.new_full((), -1.0).expand(index.shape))
+        return ctx.labels.zero_ignored(result).mul_(diff / ctx.normalizer), None, None

@@ -1,0 +1,263 @@
+"""A NetParameter as layers that run in order, as Caffe's Net does (net.cpp)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from caffe_transfer import caffemodel
+from caffe_transfer.caffe_torch.layers import Layer, Shape, make_layer
+from caffe_transfer.caffe_torch.layers.base import in_fast_order
+from caffe_transfer.caffe_torch.rng import Rng
+from caffe_transfer.caffemodel import Model
+from caffe_transfer.errors import BadInput
+from caffe_transfer.proto import caffe_pb2 as pb
+from caffe_transfer.transplant import same_shape
+
+Say = Callable[[str], None]
+
+_TOP_UNREAD = ("Convolution", "Deconvolution", "InnerProduct")
+
+
+@dataclass
+class Parameter:
+    """A learnable blob: the layer that owns it, its value and its multipliers."""
+
+    layer: str
+    value: Tensor
+    lr_mult: float
+    decay_mult: float
+
+
+@dataclass
+class Outputs:
+    """What a forward pass gave.
+
+    Attributes:
+        loss: the weighted sum of the losses; 0 without any.
+        blobs: the tops that no layer reads, by name, sorted, as Caffe lists them.
+    """
+
+    loss: Tensor
+    blobs: dict[str, Tensor]
+
+
+@dataclass
+class _Step:
+    """A layer in its place: the blobs that it reads and makes, and the weights of its losses."""
+
+    layer: Layer
+    bottoms: list[str]
+    tops: list[str]
+    loss_weights: list[float]
+    specs: list[pb.ParamSpec] = field(default_factory=list)
+
+
+class Net:
+    """A net of one phase.
+
+    Attributes:
+        parameters: the learnable blobs in Caffe's order; a shared one stands at its first layer.
+        loss_weights: of the output blobs, by name.
+    """
+
+    def __init__(
+        self, param: pb.NetParameter, state: pb.NetState, rng: Rng, device: torch.device
+    ) -> None:
+        """Set up the layers that the state asks for; `param` is in format V2.
+
+        Raises:
+            BadInput: a layer does not fit; names it.
+        """
+        self.name = param.name
+        self.device = device
+        self.parameters: list[Parameter] = []
+        self.loss_weights: dict[str, float] = {}
+        self._steps: list[_Step] = []
+        self._shapes: dict[str, Shape] = {}
+        self._named: dict[str, Parameter] = {}
+        unread: dict[str, None] = {}
+        for layer in param.layer:
+            if meets(layer, state):
+                self._append(layer, int(state.phase), rng, unread)
+        self._outputs = sorted(unread)
+        self._own_parameters()
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers in order."""
+        return [step.layer for step in self._steps]
+
+    @property
+    def shapes(self) -> dict[str, Shape]:
+        """The shapes of the blobs, as they were set up."""
+        return dict(self._shapes)
+
+    def forward(self, each: Callable[[Layer], None] | None = None) -> Outputs:
+        """Run the layers in order; `each` is called after each of them."""
+        blobs: dict[str, Tensor] = {}
+        loss: Tensor | None = None
+        for step in self._steps:
+            tops = step.layer.forward([blobs[name] for name in step.bottoms])
+            blobs.update(zip(step.tops, tops, strict=True))
+            for weight, top in zip(step.loss_weights, tops, strict=True):
+                if weight:
+                    part = top.sum() * weight
+                    loss = part if loss is None else loss + part
+            if each:
+                each(step.layer)
+        total = torch.zeros((), device=self.device) if loss is None else loss
+        return Outputs(total, {name: blobs[name].detach() for name in self._outputs})
+
+    def load(self, model: Model, say: Say) -> None:
+        """Take the parameters of the layers that a model has by the same names.
+
+        Raises:
+            BadInput: a shape differs; names the layer and both shapes.
+        """
+        own = {layer.param.name: layer for layer in self.layers}
+        for name, source in model.with_blobs.items():
+            if name not in own:
+                say(f"Ignoring source layer {name}")
+                continue
+            blobs = own[name].blobs
+            if len(blobs) != len(source.blobs):
+                raise BadInput(
+                    f"layer {name!r} has {len(source.blobs)} blobs in {model.path} and "
+                    f"{len(blobs)} in the net; rename the layer to learn it from scratch"
+                )
+            for index, (blob, given) in enumerate(zip(blobs, source.blobs, strict=True)):
+                if not same_shape(given.shape, tuple(blob.shape)):
+                    raise BadInput(
+                        f"parameter {index} of layer {name!r} has the shape {given.shape} in "
+                        f"{model.path} and {tuple(blob.shape)} in the net; rename the layer to "
+                        "learn it from scratch"
+                    )
+                values = np.array(given.values, np.float32).reshape(tuple(blob.shape))
+                with torch.no_grad():
+                    blob.copy_(torch.from_numpy(values))
+
+    def share(self, other: "Net") -> None:
+        """Use the parameters of another net's layers of the same names."""
+        theirs = {layer.param.name: layer for layer in other.layers}
+        for layer in self.layers:
+            source = theirs.get(layer.param.name)
+            if source is not None and source.blobs:
+                layer.blobs = source.blobs
+
+    def model_layers(self) -> list[caffemodel.Layer]:
+        """The layers with their parameters, on the CPU, as a model file holds them."""
+        return [
+            caffemodel.Layer(
+                layer.param.name, layer.param.type, tuple(map(as_blob, layer.blobs))
+            )
+            for layer in self.layers
+        ]  # fmt: skip
+
+    def close(self) -> None:
+        """End what layers do in the background."""
+        for layer in self.layers:
+            layer.close()
+
+    def _append(
+        self, param: pb.LayerParameter, phase: int, rng: Rng, unread: dict[str, None]
+    ) -> None:
+        layer = make_layer(param, param.phase if param.HasField("phase") else phase, rng)
+        for name in param.bottom:
+            if name not in self._shapes:
+                raise BadInput(
+                    f"layer {param.name!r} reads blob {name!r}, which no layer before it makes"
+                )
+            unread.pop(name, None)
+        layer.device = self.device
+        layer.in_place = self._may_overwrite(param)
+        shapes = layer.set_up([self._shapes[name] for name in param.bottom])
+        tops = list(param.top) or [f"{param.name} (automatic)" for _ in shapes]
+        for name, shape in zip(tops, shapes, strict=True):
+            if name in self._shapes and name not in param.bottom:
+                raise BadInput(f"layer {param.name!r} makes blob {name!r}, which is there already")
+            self._shapes[name] = shape
+        unread.update(dict.fromkeys(param.top))
+        weights = [*param.loss_weight] or [float(layer.is_loss and not n) for n in range(len(tops))]
+        weights += [0.0] * (len(tops) - len(weights))
+        self.loss_weights.update(zip(tops, weights, strict=True))
+        self._steps.append(_Step(layer, list(param.bottom), tops, weights, list(param.param)))
+
+    def _may_overwrite(self, param: pb.LayerParameter) -> bool:
+        """Whether a layer is in place right after one whose gradient does not need its top."""
+        if not self._steps or list(param.bottom) != list(param.top):
+            return False
+        before = self._steps[-1]
+        return before.layer.param.type in _TOP_UNREAD and before.tops == list(param.bottom)
+
+    def _own_parameters(self) -> None:
+        """Gather the learnable blobs, put them on the device and let the learning ones learn."""
+        owners = [[self._owner(step, index) for index in range(len(step.layer.blobs))]
+                  for step in self._steps]  # fmt: skip
+        for parameter in self.parameters:
+            parameter.value.requires_grad_(parameter.lr_mult != 0)
+        for step, own in zip(self._steps, owners, strict=True):
+            shapes = [blob.shape for blob in step.layer.blobs]
+            step.layer.blobs = [
+                owner.value if owner.value.shape == shape else owner.value.view(shape)
+                for owner, shape in zip(own, shapes, strict=True)
+            ]
+
+    def _owner(self, step: _Step, index: int) -> Parameter:
+        """The parameter of a layer's blob: its own, or one that an earlier layer has named."""
+        layer, blob = step.layer, step.layer.blobs[index]
+        spec = step.specs[index] if index < len(step.specs) else pb.ParamSpec()
+        if spec.name in self._named:
+            owner = self._named[spec.name]
+            _check_shared(layer, blob, owner, spec)
+            return owner
+        value = blob.to(self.device)
+        if not spec.name:  # shared ones may be seen in other shapes, for which they lie in C order
+            value = in_fast_order(value)
+        rates = (0.0, 0.0) if layer.statistics else (spec.lr_mult, spec.decay_mult)
+        owner = Parameter(layer.param.name, value, *rates)
+        self.parameters.append(owner)
+        if spec.name:
+            self._named[spec.name] = owner
+        return owner
+
+
+def meets(layer: pb.LayerParameter, state: pb.NetState) -> bool:
+    """Whether a layer is in the net of this phase, level and stages (Net::FilterNet)."""
+    if layer.include:
+        return any(_rule_met(rule, state) for rule in layer.include)
+    return not any(_rule_met(rule, state) for rule in layer.exclude)
+
+
+def _rule_met(rule: pb.NetStateRule, state: pb.NetState) -> bool:
+    stages: Sequence[str] = state.stage
+    return (
+        (not rule.HasField("phase") or rule.phase == state.phase)
+        and (not rule.HasField("min_level") or state.level >= rule.min_level)
+        and (not rule.HasField("max_level") or state.level <= rule.max_level)
+        and all(stage in stages for stage in rule.stage)
+        and not any(stage in stages for stage in rule.not_stage)
+    )
+
+
+def _check_shared(layer: Layer, blob: Tensor, owner: Parameter, spec: pb.ParamSpec) -> None:
+    permissive = spec.share_mode == pb.ParamSpec.PERMISSIVE
+    fits = blob.numel() == owner.value.numel() if permissive else blob.shape == owner.value.shape
+    if not fits:
+        raise layer.refuse(
+            f"shares parameter {spec.name!r} of layer {owner.layer!r}, whose shape is "
+            f"{tuple(owner.value.shape)}, not {tuple(blob.shape)}"
+        )
+    for key in ("lr_mult", "decay_mult"):
+        if spec.HasField(key) and getattr(spec, key) != getattr(owner, key):
+            raise layer.refuse(
+                f"shares parameter {spec.name!r} with another {key} than layer {owner.layer!r}"
+            )
+
+
+def as_blob(tensor: Tensor) -> caffemodel.Blob:
+    """A tensor as a file holds it: flat, in C order, float32."""
+    values = tensor.detach().to("cpu", torch.float32).contiguous().numpy().ravel()
+    return caffemodel.Blob(tuple(tensor.shape), values)

@@ -1,0 +1,111 @@
+"""The commands `test` and `time`: a net's scores, and how long its passes take."""
+
+import time
+from collections.abc import Callable
+
+import torch
+
+from caffe_transfer.caffe_torch import glog
+from caffe_transfer.caffe_torch.layers import Layer
+from caffe_transfer.caffe_torch.net import Net
+from caffe_transfer.caffe_torch.precision import Precision
+from caffe_transfer.errors import BadInput
+
+
+@torch.no_grad()
+def test(net: Net, iterations: int, precision: Precision) -> None:
+    """Print the outputs of each batch, and their means.
+
+    Raises:
+        BadInput: iterations is below 1.
+    """
+    _positive(iterations)
+    glog.say(f"Running for {iterations} iterations.", "caffe")
+    loss, sums = 0.0, dict[str, list[float]]()
+    for batch in range(iterations):
+        with precision.autocast(net.device):
+            outputs = net.forward()
+        loss += float(outputs.loss)
+        for name, blob in outputs.blobs.items():
+            values = blob.float().flatten().tolist()
+            for value in values:
+                glog.say(f"Batch {batch}, {name} = {glog.number(value)}", "caffe")
+            before = sums.get(name, [0.0] * len(values))
+            sums[name] = [a + b for a, b in zip(before, values, strict=True)]
+    glog.say(f"Loss: {glog.number(loss / iterations)}", "caffe")
+    for name, totals in sums.items():
+        weight = net.loss_weights[name]
+        for total in totals:
+            mean = total / iterations
+            text = f"{name} = {glog.number(mean)}"
+            if weight:
+                text += f" (* {glog.number(weight)} = {glog.number(weight * mean)} loss)"
+            glog.say(text, "caffe")
+
+
+def time_passes(net: Net, iterations: int, precision: Precision) -> None:
+    """Print how long forward and backward passes take, on the average and layer by layer.
+
+    Autograd goes backward in one sweep, so that layers have forward times only.
+
+    Raises:
+        BadInput: iterations is below 1.
+    """
+    _positive(iterations)
+    per_layer: dict[str, float] = {}
+    forward = backward = 0.0
+    for iteration in range(-1, iterations):  # the first is a warm-up
+        if iteration == 0:
+            glog.say("*** Benchmark begins ***", "caffe")
+            glog.say(f"Testing for {iterations} iterations.", "caffe")
+            per_layer.clear()
+            forward = backward = 0.0
+        start = _now(net)
+        with precision.autocast(net.device):
+            loss = net.forward(_stopwatch(net, per_layer)).loss
+        middle = _now(net)
+        if loss.requires_grad:
+            loss.backward()  # type: ignore[no-untyped-call]
+        end = _now(net)
+        forward, backward = forward + middle - start, backward + end - middle
+        for parameter in net.parameters:
+            parameter.value.grad = None
+        if iteration >= 0:
+            spent = glog.number((end - start) * 1000)
+            glog.say(f"Iteration: {iteration + 1} forward-backward time: {spent} ms.", "caffe")
+    glog.say("Average time per layer: ", "caffe")
+    for name, seconds in per_layer.items():
+        glog.say(f"{name:>10}\tforward: {_average(seconds, iterations)} ms.", "caffe")
+    glog.say(f"Average Forward pass: {_average(forward, iterations)} ms.", "caffe")
+    glog.say(f"Average Backward pass: {_average(backward, iterations)} ms.", "caffe")
+    both = _average(forward + backward, iterations)
+    glog.say(f"Average Forward-Backward: {both} ms.", "caffe")
+    glog.say("*** Benchmark ends ***", "caffe")
+
+
+def _stopwatch(net: Net, per_layer: dict[str, float]) -> Callable[[Layer], None]:
+    last = _now(net)
+
+    def stop(layer: Layer) -> None:
+        nonlocal last
+        now = _now(net)
+        name = layer.param.name
+        per_layer[name] = per_layer.get(name, 0) + now - last
+        last = now
+
+    return stop
+
+
+def _now(net: Net) -> float:
+    if net.device.type == "cuda":
+        torch.cuda.synchronize(net.device)
+    return time.perf_counter()
+
+
+def _average(seconds: float, iterations: int) -> str:
+    return glog.number(seconds * 1000 / iterations)
+
+
+def _positive(iterations: int) -> None:
+    if iterations < 1:
+        raise BadInput(f"--iterations={iterations} must be at least 1")

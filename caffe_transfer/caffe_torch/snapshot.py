@@ -1,0 +1,85 @@
+"""Snapshots: a net's parameters and a solver's state as Caffe writes and reads them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from caffe_transfer.caffe_torch import glog
+from caffe_transfer.caffe_torch.net import Net, as_blob
+from caffe_transfer.caffemodel import open_model
+from caffe_transfer.errors import BadInput
+from caffe_transfer.files import atomic_write
+from caffe_transfer.model_writer import HDF5_SUFFIX, write_model, write_state
+from caffe_transfer.proto import caffe_pb2 as pb
+from caffe_transfer.snapshots import SolverState, open_state
+from caffe_transfer.transplant import same_shape
+
+
+def save(
+    solver: pb.SolverParameter, net: Net, history: Sequence[Tensor], iteration: int, step: int
+) -> None:
+    """Write PREFIX_iter_N.caffemodel and then .solverstate, each under its name only when whole.
+
+    Raises:
+        BadInput: there is no way to write there.
+    """
+    hdf5 = solver.snapshot_format == pb.SolverParameter.HDF5
+    end = HDF5_SUFFIX if hdf5 else ""
+    stem = f"{solver.snapshot_prefix}_iter_{iteration}"
+    model, state = Path(f"{stem}.caffemodel{end}"), Path(f"{stem}.solverstate{end}")
+    kind = "HDF5 file" if hdf5 else "binary proto file"
+    glog.say(f"Snapshotting to {kind} {model}", "solver")
+    with atomic_write(model) as file:
+        write_model(net.name, net.model_layers(), file, hdf5)
+    glog.say(f"Snapshotting solver state to {kind} {state}", "sgd_solver")
+    with atomic_write(state) as file:
+        blobs = tuple(map(as_blob, history))
+        write_state(SolverState(iteration, step, blobs, str(model)), file, hdf5)
+
+
+def load_weights(net: Net, path: Path) -> None:
+    """Take a model's parameters by the names of the layers.
+
+    Raises:
+        Incomplete, FormatError: there is no such model.
+        BadInput: a shape differs.
+    """
+    with open_model(path) as model:
+        net.load(model, lambda text: glog.say(text, "net"))
+
+
+def restore(path: Path, net: Net, history: Sequence[Tensor]) -> tuple[int, int]:
+    """Take parameters and history from a solver state; its iteration and step.
+
+    Raises:
+        Incomplete, FormatError: the state or its model is missing or broken.
+        BadInput: the state is of another net or another type of solver.
+    """
+    with open_state(path) as state:
+        if len(state.history) != len(history):
+            raise BadInput(
+                f"{path} has {len(state.history)} blobs of history and this solver "
+                f"{len(history)}; it is of another net or another type of solver"
+            )
+        for index, (own, given) in enumerate(zip(history, state.history, strict=True)):
+            if not same_shape(given.shape, tuple(own.shape)):
+                raise BadInput(
+                    f"history {index} of {path} has the shape {given.shape}, not "
+                    f"{tuple(own.shape)}; it is of another net"
+                )
+        if state.learned_net:
+            load_weights(net, _beside(path, state.learned_net))
+        glog.say("SGDSolver: restoring history", "sgd_solver")
+        for own, given in zip(history, state.history, strict=True):
+            values = np.array(given.values, np.float32).reshape(tuple(own.shape))
+            own.copy_(torch.from_numpy(values))
+        return state.iteration, state.current_step
+
+
+def _beside(state: Path, learned_net: str) -> Path:
+    """The model's path as the state has it, or, where that is gone, beside the state."""
+    named = Path(learned_net)
+    return named if named.exists() else state.with_name(named.name)

@@ -1,0 +1,304 @@
+"""The training loop, step by step as Caffe's Solver has it (solver.cpp)."""
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from enum import Enum
+from pathlib import Path
+
+import torch
+from google.protobuf.message import DecodeError
+from torch import Tensor
+
+from caffe_transfer.caffe_torch import glog, snapshot
+from caffe_transfer.caffe_torch.net import Net, Outputs
+from caffe_transfer.caffe_torch.policies import check_policy, learning_rate, step_of
+from caffe_transfer.caffe_torch.precision import Precision
+from caffe_transfer.caffe_torch.rng import Rng
+from caffe_transfer.caffe_torch.updates import Updater
+from caffe_transfer.check import parse
+from caffe_transfer.errors import BadInput, EngineError, FormatError, Incomplete
+from caffe_transfer.proto import caffe_pb2 as pb
+from caffe_transfer.upgrade import upgrade_net
+
+
+class Action(Enum):
+    """What a signal asks for."""
+
+    NONE = 0
+    STOP = 1
+    SNAPSHOT = 2
+
+
+class Solver:
+    """A solver, its training net and its test nets.
+
+    Attributes:
+        iteration: updates done.
+    """
+
+    def __init__(
+        self,
+        param: pb.SolverParameter,
+        device: torch.device,
+        precision: Precision,
+        requested: Callable[[], Action],
+        state: pb.NetState | None = None,
+    ) -> None:
+        """Build the nets, drawing random numbers in Caffe's order.
+
+        Args:
+            requested: asked often; the action that a signal has asked for, once.
+            state: level and stages that the command line adds to the training net's.
+
+        Raises:
+            BadInput: a setting or a net does not fit.
+        """
+        check_policy(param)
+        self.param = param
+        self.iteration = 0
+        self._step = 0
+        self._precision = precision
+        self._requested = requested
+        self._stopped = False
+        rng = Rng(param.random_seed if param.random_seed >= 0 else None)
+        torch.manual_seed(rng.one() if param.random_seed < 0 else param.random_seed)
+        self.net = _net(_training_net(param), pb.TRAIN, [param.train_state, state], rng, device)
+        self.test_nets = _test_nets(param, rng, device)
+        self._updater = Updater(param, self.net.parameters)
+        self._losses: deque[Tensor] = deque(maxlen=max(1, param.average_loss))
+        for weights in param.weights:
+            self.load(weights)
+
+    def load(self, weights: str) -> None:
+        """Take parameters from models, given as paths with commas between them."""
+        for name in weights.split(","):
+            glog.say(f"Finetuning from {name.strip()}", "caffe")
+            snapshot.load_weights(self.net, Path(name.strip()))
+        self._share()
+
+    def solve(self, resume: Path | None = None) -> None:
+        """Train to max_iter, or until asked to stop; a snapshot is written in both cases.
+
+        Raises:
+            EngineError: the loss is no number any more.
+        """
+        glog.say(f"Solving {self.net.name}", "solver")
+        glog.say(f"Learning Rate Policy: {self.param.lr_policy}", "solver")
+        if resume is not None:
+            glog.say(f"Restoring previous solver status from {resume}", "solver")
+            self.iteration, self._step = snapshot.restore(resume, self.net, self._updater.history)
+        self._share()
+        self._train()
+        if self.param.snapshot_after_train and not self._due(self.param.snapshot):
+            self._snapshot()
+        if self._stopped:
+            glog.say("Optimization stopped early.", "solver")
+            return
+        if self._due(self.param.display):
+            with torch.no_grad():
+                self._losses.append(self._forward(self.net).loss.detach())
+            glog.say(f"Iteration {self.iteration}, loss = {self._smoothed()}", "solver")
+        if self._due(self.param.test_interval):
+            self._test_all()
+        glog.say("Optimization Done.", "solver")
+
+    def close(self) -> None:
+        """End the threads that read data."""
+        for net in (self.net, *self.test_nets):
+            net.close()
+
+    def _train(self) -> None:
+        timer, shown = time.monotonic(), self.iteration
+        while self.iteration < self.param.max_iter:
+            at_start = self.iteration == 0 and not self.param.test_initialization
+            if self._due(self.param.test_interval) and not at_start:
+                self._test_all()
+                if self._stopped:
+                    return
+            outputs = self._forward_backward()
+            if self._due(self.param.display):
+                self._display(outputs, time.monotonic() - timer, self.iteration - shown)
+                timer, shown = time.monotonic(), self.iteration
+            self._update()
+            request = self._requested()
+            if self._due(self.param.snapshot) or request is Action.SNAPSHOT:
+                self._snapshot()
+            if request is Action.STOP:
+                self._stopped = True
+                return
+
+    def _due(self, interval: int) -> bool:
+        return bool(interval) and self.iteration % interval == 0
+
+    def _forward(self, net: Net) -> Outputs:
+        with self._precision.autocast(net.device):
+            return net.forward()
+
+    def _forward_backward(self) -> Outputs:
+        total: Tensor | None = None
+        for _ in range(self.param.iter_size):
+            outputs = self._forward(self.net)
+            if outputs.loss.requires_grad:
+                outputs.loss.backward()  # type: ignore[no-untyped-call]
+            loss = outputs.loss.detach()
+            total = loss if total is None else total + loss
+        assert total is not None, "iter_size is at least 1"
+        self._losses.append(total / self.param.iter_size)
+        return outputs
+
+    def _update(self) -> None:
+        self._step = step_of(self.param, self.iteration, self._step)
+        rate = learning_rate(self.param, self.iteration, self._step)
+        if self._due(self.param.display):
+            glog.say(f"Iteration {self.iteration}, lr = {glog.number(rate)}", "sgd_solver")
+        norm = self._updater.apply(rate, self.iteration)
+        if norm is not None:
+            limit = glog.number(self.param.clip_gradients)
+            glog.say(
+                f"Gradient clipping: scaling down gradients (L2 norm {glog.number(norm)} > "
+                f"{limit}) by scale factor {glog.number(self.param.clip_gradients / norm)}",
+                "sgd_solver",
+            )
+        self.iteration += 1
+
+    def _display(self, outputs: Outputs, seconds: float, iterations: int) -> None:
+        loss = self._smoothed()
+        rate = glog.number(iterations / (seconds or 1))
+        glog.say(
+            f"Iteration {self.iteration} ({rate} iter/s, {glog.number(seconds)}s/"
+            f"{self.param.display} iters), loss = {loss}",
+            "solver",
+        )
+        values = {name: blob.flatten().tolist() for name, blob in outputs.blobs.items()}
+        _say_outputs(self.net, "Train", values)
+
+    def _smoothed(self) -> str:
+        """The mean of the last average_loss losses.
+
+        Raises:
+            EngineError: it is no number; the last snapshot stays as it is.
+        """
+        loss = float(torch.stack(list(self._losses)).mean())
+        if not math.isfinite(loss):
+            raise EngineError(
+                f"the loss is {loss} at iteration {self.iteration}: training has diverged; "
+                "lower base_lr and go on from the last snapshot"
+            )
+        return glog.number(loss)
+
+    def _test_all(self) -> None:
+        for index in range(len(self.test_nets)):
+            if not self._stopped:
+                self._test(index)
+
+    @torch.no_grad()
+    def _test(self, index: int) -> None:
+        glog.say(f"Iteration {self.iteration}, Testing net (#{index})", "solver")
+        net, sums = self.test_nets[index], dict[str, Tensor]()
+        for _ in range(self.param.test_iter[index]):
+            while (request := self._requested()) is not Action.NONE:
+                if request is Action.SNAPSHOT:
+                    self._snapshot()
+                else:
+                    glog.say("Test interrupted.", "solver")
+                    self._stopped = True
+                    return
+            for name, blob in self._forward(net).blobs.items():
+                sums[name] = sums[name] + blob if name in sums else blob.float()
+        count = self.param.test_iter[index]
+        means = {name: (blob / count).flatten().tolist() for name, blob in sums.items()}
+        _say_outputs(net, "Test", means)
+
+    def _snapshot(self) -> None:
+        snapshot.save(self.param, self.net, self._updater.history, self.iteration, self._step)
+
+    def _share(self) -> None:
+        for net in self.test_nets:
+            net.share(self.net)
+
+
+def _say_outputs(net: Net, phase: str, values: dict[str, list[float]]) -> None:
+    score = 0
+    for name, numbers in values.items():
+        weight = net.loss_weights.get(name, 0)
+        for value in numbers:
+            text = f"    {phase} net output #{score}: {name} = {glog.number(value)}"
+            if weight:
+                text += f" (* {glog.number(weight)} = {glog.number(weight * value)} loss)"
+            glog.say(text, "solver")
+            score += 1
+
+
+def read_net(path: Path) -> pb.NetParameter:
+    """A net from a text or binary file of any format, as V2.
+
+    Raises:
+        Incomplete: there is no such file.
+        FormatError: it is no net.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise Incomplete(f"cannot read the net {path}: {error.strerror}") from error
+    net = pb.NetParameter()
+    try:
+        net = parse(content.decode(errors="replace"), net, str(path))
+    except FormatError:
+        if not _is_binary(content, net):
+            raise
+    return upgrade_net(net, str(path))
+
+
+def _is_binary(content: bytes, net: pb.NetParameter) -> bool:
+    try:
+        net.ParseFromString(content)
+    except DecodeError:
+        return False
+    return bool(net.layer or net.layers)
+
+
+def _net(
+    param: pb.NetParameter, phase: int, states: Sequence[pb.NetState | None],
+    rng: Rng, device: torch.device,
+) -> Net:  # fmt: skip
+    state = pb.NetState(phase=phase)  # type: ignore[arg-type]
+    state.MergeFrom(param.state)
+    for more in states:
+        if more is not None:
+            state.MergeFrom(more)
+    return Net(param, state, rng, device)
+
+
+def _training_net(param: pb.SolverParameter) -> pb.NetParameter:
+    given = [key for key in ("net", "net_param", "train_net", "train_net_param")
+             if param.HasField(key)]  # fmt: skip
+    if len(given) != 1:
+        raise BadInput(
+            "the solver must name its training net once, by net, net_param, train_net or "
+            f"train_net_param; it has {' and '.join(given) or 'none'}"
+        )
+    value = getattr(param, given[0])
+    return read_net(Path(value)) if isinstance(value, str) else upgrade_net(value, given[0])
+
+
+def _test_nets(param: pb.SolverParameter, rng: Rng, device: torch.device) -> list[Net]:
+    nets = [upgrade_net(net, "test_net_param") for net in param.test_net_param]
+    nets += [read_net(Path(name)) for name in param.test_net]
+    missing = len(param.test_iter) - len(nets)
+    shared = param.HasField("net") or param.HasField("net_param")
+    if missing < 0 or (missing > 0 and not shared):
+        raise BadInput(
+            f"the solver has {len(param.test_iter)} test_iter for {len(nets)} test nets; "
+            "give one for each"
+        )
+    nets += [_training_net(param)] * missing
+    if param.test_state and len(param.test_state) != len(nets):
+        raise BadInput(f"the solver has {len(param.test_state)} test_state for {len(nets)} nets")
+    if nets and param.test_interval <= 0:
+        raise BadInput("the solver has test_iter, but no test_interval above 0")
+    states: Sequence[pb.NetState | None] = list(param.test_state) or [None] * len(nets)
+    return [
+        _net(net, pb.TEST, [state], rng, device) for net, state in zip(nets, states, strict=True)
+    ]

@@ -1,0 +1,122 @@
+"""Crop, mirror, mean and scale, with the random numbers of Caffe's DataTransformer."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from caffe_transfer.caffe_torch.rng import Rng
+from caffe_transfer.errors import BadInput
+from caffe_transfer.kinds import read_mean
+from caffe_transfer.proto import caffe_pb2 as pb
+
+Whole = npt.NDArray[np.int64]
+
+
+class Views(NamedTuple):
+    """Where each image of a batch is cropped, and whether it is mirrored; shape (batch,)."""
+
+    rows: Whole
+    columns: Whole
+    mirrored: npt.NDArray[np.bool_]
+
+
+class Transformer:
+    """The transform_param of one data layer.
+
+    Caffe's order: the mean is subtracted where the pixel came from, then crop, mirror, scale.
+    """
+
+    def __init__(self, param: pb.TransformationParameter, phase: int, rng: Rng) -> None:
+        self.param = param
+        self._rng = rng
+        self._random_crop = phase == pb.TRAIN and param.crop_size > 0
+        self._own: Rng | None = None
+        self._mean: Tensor | None = None
+
+    def init_rand(self) -> None:
+        """DataTransformer::InitRand: a generator of its own, seeded by a draw, where needed."""
+        if self._random_crop or self.param.mirror:
+            self._own = Rng(self._rng.one())
+
+    def prepare(self, shape: tuple[int, int, int], device: torch.device, layer: str) -> None:
+        """Read the mean for images of (channels, height, width).
+
+        Raises:
+            BadInput: the mean or the crop does not fit them; names the layer.
+        """
+        param = self.param
+        if param.crop_size > min(shape[1:]):
+            raise BadInput(
+                f"layer {layer!r} crops to {param.crop_size}, but its images have "
+                f"{shape[1]}x{shape[2]} pixels"
+            )
+        if param.mean_file:
+            mean = read_mean(Path(param.mean_file))
+            if mean.shape[-3:] != shape:
+                raise BadInput(
+                    f"layer {layer!r}: the mean {param.mean_file} has the shape "
+                    f"{mean.shape[-3:]}, its images {shape}"
+                )
+            self._mean = torch.from_numpy(mean.values.reshape(shape)).to(device)
+        elif param.mean_value:
+            values = list(param.mean_value)
+            if len(values) not in (1, shape[0]):
+                raise BadInput(
+                    f"layer {layer!r} has {len(values)} mean values for {shape[0]} channels"
+                )
+            self._mean = torch.tensor(values, device=device).view(-1, 1, 1).expand(shape)
+
+    def shape(self, images: tuple[int, int, int]) -> tuple[int, int, int]:
+        """The shape of an image after it."""
+        side = self.param.crop_size
+        return (images[0], side, side) if side else images
+
+    def draw(self, count: int, height: int, width: int) -> Views:
+        """Decide on mirror and crop for the next images: three draws an image, in turn."""
+        size = self.param.crop_size
+        mirrored = np.zeros(count, np.bool_)
+        rows = np.full(count, (height - size) // 2 if size else 0)
+        columns = np.full(count, (width - size) // 2 if size else 0)
+        draws_of = int(self.param.mirror) + 2 * int(self._random_crop)
+        if self._own is not None and draws_of:
+            draws = self._own.raw(count * draws_of).astype(np.int64).reshape(count, draws_of)
+            if self.param.mirror:
+                mirrored = draws[:, 0] % 2 == 1
+            if self._random_crop:
+                rows = draws[:, -2] % (height - size + 1)
+                columns = draws[:, -1] % (width - size + 1)
+        return Views(rows, columns, mirrored)
+
+    def apply(self, images: Tensor, views: Views) -> Tensor:
+        """The batch that a net reads.
+
+        Args:
+            images: (batch, channels, height, width), uint8 or float32, on the net's device.
+
+        Returns:
+            (batch, channels, crop, crop), float32.
+        """
+        count, channels, height, width = images.shape
+        _, side_y, side_x = self.shape((channels, height, width))
+        if (side_y, side_x) == (height, width) and not views.mirrored.any():
+            return self._centred(images.float(), self._mean)
+        rows = views.rows[:, None] + np.arange(side_y)
+        columns = np.arange(side_x)[None].repeat(count, 0)
+        columns[views.mirrored] = columns[views.mirrored, ::-1]
+        columns += views.columns[:, None]
+        flat = torch.from_numpy(rows[:, :, None] * width + columns[:, None, :])
+        flat = flat.view(count, 1, -1).to(images.device, non_blocking=True)
+        cut = images.view(count, channels, -1).gather(2, flat.expand(-1, channels, -1))
+        mean = None
+        if self._mean is not None:
+            mean = self._mean.reshape(channels, -1)[:, flat[:, 0]].transpose(0, 1)
+        return self._centred(cut.float(), mean).view(count, channels, side_y, side_x)
+
+    def _centred(self, pixels: Tensor, mean: Tensor | None) -> Tensor:
+        if mean is not None:
+            pixels = pixels - mean
+        return pixels if self.param.scale == 1 else pixels * self.param.scale

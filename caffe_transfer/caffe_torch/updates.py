@@ -1,0 +1,151 @@
+"""How gradients change parameters: Caffe's six solvers (src/caffe/solvers/).
+
+The learning rate is inside the history, so that a change of rate acts at once; PyTorch's own
+optimizers keep it outside.  A parameter with lr_mult 0 is never touched.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from caffe_transfer.caffe_torch.net import Parameter
+from caffe_transfer.errors import BadInput
+from caffe_transfer.proto import caffe_pb2 as pb
+
+
+class Updater:
+    """Applies gradients to parameters.
+
+    Attributes:
+        history: a blob for each parameter (Adam, AdaDelta: two, the second ones at the end), in
+            the order of the solver state.
+    """
+
+    def __init__(self, solver: pb.SolverParameter, parameters: Sequence[Parameter]) -> None:
+        """Make the history.
+
+        Raises:
+            BadInput: the solver's type or regularization is unknown.
+        """
+        if solver.type not in _RULES:
+            raise BadInput(
+                f"the solver's type {solver.type!r} is unknown; choose one of {', '.join(_RULES)}"
+            )
+        if solver.regularization_type not in ("L1", "L2"):
+            raise BadInput(
+                f"regularization_type {solver.regularization_type!r} is unknown; choose L1 or L2"
+            )
+        self._solver = solver
+        self._parameters = parameters
+        self._rule = _RULES[solver.type]
+        copies = 2 if solver.type in ("Adam", "AdaDelta") else 1
+        self.history = [
+            torch.zeros_like(parameter.value, requires_grad=False)
+            for _ in range(copies)
+            for parameter in parameters
+        ]
+
+    @torch.no_grad()
+    def apply(self, rate: float, iteration: int) -> float | None:
+        """Update the parameters by their gradients and forget these.
+
+        Args:
+            rate: the policy's; each parameter multiplies it by its lr_mult.
+
+        Returns:
+            the L2 norm of the gradients where they were clipped, else None.
+        """
+        learning = [
+            (index, p) for index, p in enumerate(self._parameters) if p.value.grad is not None
+        ]
+        norm = self._clip([p.value.grad for _, p in learning if p.value.grad is not None])
+        for index, parameter in learning:
+            grad = parameter.value.grad
+            assert grad is not None
+            if self._solver.iter_size > 1:
+                grad.mul_(1 / self._solver.iter_size)
+            self._regularize(parameter, grad)
+            histories = self.history[index :: len(self._parameters)]
+            local = rate * parameter.lr_mult
+            parameter.value.sub_(self._rule(self._solver, grad, histories, local, iteration))
+            parameter.value.grad = None
+        return norm
+
+    def _clip(self, grads: list[Tensor]) -> float | None:
+        limit = self._solver.clip_gradients
+        if limit < 0 or not grads:
+            return None
+        norm = float(torch.stack([grad.pow(2).sum() for grad in grads]).sum().sqrt())
+        if norm <= limit:
+            return None
+        for grad in grads:
+            grad.mul_(limit / norm)
+        return norm
+
+    def _regularize(self, parameter: Parameter, grad: Tensor) -> None:
+        decay = self._solver.weight_decay * parameter.decay_mult
+        if decay and self._solver.regularization_type == "L2":
+            grad.add_(parameter.value, alpha=decay)
+        elif decay:
+            grad.add_(parameter.value.sign(), alpha=decay)
+
+
+Rule = Callable[[pb.SolverParameter, Tensor, list[Tensor], float, int], Tensor]
+
+
+def _sgd(solver: pb.SolverParameter, grad: Tensor, history: list[Tensor], rate: float,
+         _iteration: int) -> Tensor:  # fmt: skip
+    return history[0].mul_(solver.momentum).add_(grad, alpha=rate)
+
+
+def _nesterov(solver: pb.SolverParameter, grad: Tensor, history: list[Tensor], rate: float,
+              _iteration: int) -> Tensor:  # fmt: skip
+    """Step back by the old velocity, then over-step by the new one."""
+    back = history[0] * -solver.momentum
+    new = history[0].mul_(solver.momentum).add_(grad, alpha=rate)
+    return back.add_(new, alpha=1 + solver.momentum)
+
+
+def _adagrad(solver: pb.SolverParameter, grad: Tensor, history: list[Tensor], rate: float,
+             _iteration: int) -> Tensor:  # fmt: skip
+    history[0].addcmul_(grad, grad)
+    return grad.div(history[0].sqrt().add_(solver.delta)).mul_(rate)
+
+
+def _rmsprop(solver: pb.SolverParameter, grad: Tensor, history: list[Tensor], rate: float,
+             _iteration: int) -> Tensor:  # fmt: skip
+    history[0].mul_(solver.rms_decay).addcmul_(grad, grad, value=1 - solver.rms_decay)
+    return grad.div(history[0].sqrt().add_(solver.delta)).mul_(rate)
+
+
+def _adadelta(solver: pb.SolverParameter, grad: Tensor, history: list[Tensor], rate: float,
+              _iteration: int) -> Tensor:  # fmt: skip
+    """The history of updates grows without the rate, which only scales the step."""
+    grads, updates = history
+    grads.mul_(solver.momentum).addcmul_(grad, grad, value=1 - solver.momentum)
+    ratio = updates.add(solver.delta).div_(grads.add(solver.delta)).sqrt_()
+    step = ratio.mul_(grad)
+    updates.mul_(solver.momentum).addcmul_(step, step, value=1 - solver.momentum)
+    return step * rate
+
+
+def _adam(solver: pb.SolverParameter, grad: Tensor, history: list[Tensor], rate: float,
+          iteration: int) -> Tensor:  # fmt: skip
+    mean, square = history
+    beta1, beta2, t = solver.momentum, solver.momentum2, iteration + 1
+    mean.mul_(beta1).add_(grad, alpha=1 - beta1)
+    square.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
+    correction = math.sqrt(1 - beta2**t) / (1 - beta1**t)
+    return mean.div(square.sqrt().add_(solver.delta)).mul_(rate * correction)
+
+
+_RULES: dict[str, Rule] = {
+    "SGD": _sgd,
+    "Nesterov": _nesterov,
+    "AdaGrad": _adagrad,
+    "RMSProp": _rmsprop,
+    "AdaDelta": _adadelta,
+    "Adam": _adam,
+}

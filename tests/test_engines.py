@@ -1,0 +1,204 @@
+"""The contract of an engine, held by real Caffe and by caffe-torch alike."""
+
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from caffe_transfer import logs, results, runner
+from caffe_transfer.caffemodel import open_model
+from caffe_transfer.engine import CAFFE, CAFFE_TORCH, Engine
+from caffe_transfer.errors import EngineError, Interrupted
+from caffe_transfer.logs import NetworkLog
+from caffe_transfer.paths import NetworkFolder
+from caffe_transfer.snapshots import newest_complete, snapshots
+from caffe_transfer.study import Study
+from tests.small_study import SmallRun
+
+
+@pytest.fixture(params=[CAFFE, CAFFE_TORCH])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """Each of the two."""
+    if request.param == CAFFE:
+        return Engine(CAFFE, request.getfixturevalue("caffe_bin"))
+    pytest.importorskip("torch", reason="no PyTorch here; pip install 'caffe-transfer[torch]'")
+    return Engine(CAFFE_TORCH, Path(sys.executable).with_name(CAFFE_TORCH))
+
+
+@pytest.fixture
+def run(prepared: tuple[Path, Study], engine: Engine, tmp_path: Path) -> SmallRun:
+    """A small study's data, for one test."""
+    root, study = prepared
+    shutil.copytree(root, tmp_path / "run", symlinks=True)
+    return SmallRun(tmp_path / "run", study, engine)
+
+
+def read(folder: NetworkFolder) -> NetworkLog:
+    return logs.read_logs(logs.log_files(folder.root))
+
+
+def call(engine: Engine, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [engine.program, *arguments], cwd=cwd, capture_output=True, text=True, check=False,
+        env={"GLOG_logtostderr": "1", "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+
+def test_the_small_study_is_trained_and_proven(run: SmallRun) -> None:
+    for name in ("half0A", "transfer0A0B_1_3", "transfer-ft0A0B_1_3", "nolearn_1_2"):
+        result, seen = run.train(name)
+        assert result["finished"]
+        assert seen[-1].iteration == 4
+        log = read(run.folder.network(name))
+        assert log.train_loss.iterations.tolist() == [0, 1, 2, 3, 4]
+        assert log.accuracy.iterations.tolist() == [0, 2, 4]
+        assert log.valid_loss.iterations.tolist() == [0, 2, 4]
+        assert log.problems == ()
+    rows = results.collect(run.folder.results).rows
+    assert all(row.complete and row.top1 is not None for row in rows)
+
+
+def test_both_flags_and_versions(run: SmallRun) -> None:
+    assert run.settings.engine.version()
+    root = run.write("half0A")
+    (root / "snapshots").mkdir()
+    done = call(run.settings.engine, "train", "-solver", "solver.prototxt", cwd=root)
+    assert done.returncode == 0, done.stderr
+    assert (root / "snapshots/net_iter_4.caffemodel").exists()
+
+
+def test_stop_and_resume(run: SmallRun) -> None:
+    root = run.write("half0A")
+    lengthen(root)
+    stop = threading.Event()
+
+    def report(progress: runner.Progress) -> None:
+        if progress.iteration >= 3:
+            stop.set()
+
+    with pytest.raises(Interrupted, match=r"half0A was stopped at iteration \d+ of 100000"):
+        runner.train(root, run.settings, report, stop)
+    newest = newest_complete(NetworkFolder(root).snapshots)
+    assert newest is not None
+    solver = NetworkFolder(root).solver
+    solver.write_text(
+        solver.read_text().replace("max_iter: 100000", f"max_iter: {newest.iteration + 2}")
+    )
+    result = runner.train(root, run.settings, lambda _: None)
+    assert result["finished"]
+    assert result["runs"][-1]["from_iteration"] == newest.iteration
+
+
+def test_hangup_asks_for_a_snapshot_and_interrupt_ends(run: SmallRun) -> None:
+    root = run.write("half0A")
+    lengthen(root)
+    folder = NetworkFolder(root)
+    folder.snapshots.mkdir()
+    argv = run.settings.engine.train("solver.prototxt")
+    with (root / "log").open("wb") as log:
+        process = subprocess.Popen(
+            argv, cwd=root, stderr=log, env={"GLOG_logtostderr": "1", "OMP_NUM_THREADS": "1"}
+        )
+    try:
+        wait_for(lambda: b"Iteration 2," in (root / "log").read_bytes())
+        process.send_signal(signal.SIGHUP)
+        wait_for(lambda: newest_complete(folder.snapshots) is not None)
+        assert process.poll() is None
+        first = len(snapshots(folder.snapshots))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+        assert len(snapshots(folder.snapshots)) == first + 1
+        assert b"Optimization stopped early." in (root / "log").read_bytes()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_scoring_a_model(run: SmallRun) -> None:
+    run.train("half0A")
+    folder = run.folder.network("half0A")
+    done = call(
+        run.settings.engine, "test", f"--model={folder.net.name}",
+        "--weights=snapshots/net_iter_4.caffemodel", "--iterations=4", cwd=folder.root,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    last = [line.partition("] ")[2] for line in done.stderr.splitlines()]
+    scores = [float(line.split(" = ")[1].split()[0]) for line in last[-2:]]
+    assert last[-2].startswith("accuracy = ")
+    assert last[-1].startswith("loss = ")
+    assert 0 <= scores[0] <= 1
+    assert scores[1] > 0
+
+
+def test_timing_a_model(run: SmallRun) -> None:
+    root = run.write("half0A")
+    done = call(
+        run.settings.engine, "time", "--model=train_val.prototxt", "--iterations=2", cwd=root
+    )
+    assert done.returncode == 0, done.stderr
+    for part in ("Forward pass", "Backward pass", "Forward-Backward"):
+        assert f"Average {part}: " in done.stderr
+
+
+def test_what_cannot_be_trained_fails_and_leaves_snapshots_alone(run: SmallRun) -> None:
+    run.train("half0A")
+    folder = run.folder.network("half0A")
+    before = {path: path.read_bytes() for path in folder.snapshots.iterdir()}
+    text = folder.net.read_text()
+    bad = {
+        "no database": (text.replace("half0A_train", "none"), []),
+        "unknown layer": (text.replace('"LRN"', '"LRM"'), []),
+        "other shapes": (
+            text.replace("num_output: 24", "num_output: 12"),
+            ["--weights=snapshots/net_iter_4.caffemodel"],
+        ),
+        "no such weights": (text, ["--weights=none.caffemodel"]),
+        "no such state": (text, ["--snapshot=none.solverstate"]),
+    }
+    for what, (net, more) in bad.items():
+        folder.net.write_text(net)
+        argv = ["train", "--solver=solver.prototxt", *more]
+        assert call(run.settings.engine, *argv, cwd=folder.root).returncode != 0, what
+    assert {path: path.read_bytes() for path in folder.snapshots.iterdir()} == before
+
+
+def test_a_failing_engine_is_quoted(run: SmallRun) -> None:
+    root = run.write("half0A")
+    net = NetworkFolder(root).net
+    net.write_text(net.read_text().replace("pool: MAX", "pool: STOCHASTIC stride_h: 0"))
+    with pytest.raises(EngineError, match=r"half0A: caffe\S* ended with status -?\d+: .*; see"):
+        runner.train(root, run.settings, lambda _: None)
+
+
+def test_the_same_run_gives_the_same_bytes(run: SmallRun, tmp_path: Path) -> None:
+    models = []
+    for name in ("a", "b"):
+        other = SmallRun(tmp_path / name, run.study, run.settings.engine)
+        shutil.copytree(run.folder.root, tmp_path / name, symlinks=True)
+        other.train("half0A")
+        path = other.folder.network("half0A").snapshots / "net_iter_4.caffemodel"
+        with open_model(path) as model:
+            models.append({
+                layer.name: [blob.tobytes() for blob in layer.blobs]
+                for layer in model.with_blobs.values()
+            })  # fmt: skip
+    assert models[0] == models[1]
+
+
+def lengthen(root: Path) -> None:
+    solver = NetworkFolder(root).solver
+    text = solver.read_text().replace("max_iter: 4", "max_iter: 100000")
+    solver.write_text(text.replace("snapshot: 2", "snapshot: 100000"))
+
+
+def wait_for(condition: object) -> None:
+    assert callable(condition)
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "waited for a minute"
+        time.sleep(0.05)

@@ -1,0 +1,230 @@
+"""Layers that bring data: the batches of real Caffe, number for number."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import h5py
+import lmdb
+import numpy as np
+import numpy.typing as npt
+import pytest
+from google.protobuf import text_format
+
+pytest.importorskip("torch", reason="no PyTorch here; pip install 'caffe-transfer[torch]'")
+
+import torch
+
+from caffe_transfer.caffe_torch.net import Net
+from caffe_transfer.caffe_torch.rng import Rng
+from caffe_transfer.errors import CaffeTransferError
+from caffe_transfer.proto import caffe_pb2 as pb
+from tests.images import write_images
+
+BATCHES = 3
+READ = """
+import sys, caffe, numpy
+caffe.set_random_seed(5)
+net = caffe.Net(sys.argv[1], int(sys.argv[2]))
+found = []
+for _ in range(int(sys.argv[4])):
+    net.forward()
+    found += [net.blobs[name].data.copy() for name in ("x", "y")]
+numpy.savez(sys.argv[3], *found)
+"""
+
+
+def write_lmdb(path: Path, encoding: str | None = None, floats: bool = False) -> None:
+    """Seven records of 3x9x8 pixels, raw, encoded or as floats."""
+    random = np.random.default_rng(0)
+    with lmdb.open(str(path), map_size=1 << 20) as environment, environment.begin(write=True) as w:
+        for number in range(7):
+            image = random.integers(0, 256, (9, 8, 3), np.uint8)
+            datum = pb.Datum(channels=3, height=9, width=8, label=number % 3)
+            if encoding:
+                datum.encoded = True
+                datum.data = cv2.imencode(encoding, image)[1].tobytes()
+            elif floats:
+                datum.float_data.extend(image.transpose(2, 0, 1).ravel() / 7)
+            else:
+                datum.data = image.transpose(2, 0, 1).tobytes()
+            w.put(f"{number:03}".encode(), datum.SerializeToString())
+
+
+def put(path: Path, key: bytes, value: bytes) -> None:
+    with lmdb.open(str(path)) as environment, environment.begin(write=True) as writing:
+        writing.put(key, value)
+
+
+def data_layer(folder: Path, transform: str = "", kind: str = "Data") -> str:
+    source = folder / ("lmdb" if kind == "Data" else "list.txt")
+    setting = "data_param { backend: LMDB" if kind == "Data" else "image_data_param {"
+    return (
+        f'layer {{ name: "d" type: "{kind}" top: "x" top: "y" transform_param {{ {transform} }} '
+        f'{setting} source: "{source}" batch_size: 5 '
+    )
+
+
+def ours(text: str, phase: int) -> list[npt.NDArray[np.float32]]:
+    param = text_format.Parse(text, pb.NetParameter())
+    net = Net(param, pb.NetState(phase=phase), Rng(5), torch.device("cpu"))  # type: ignore[arg-type]
+    try:
+        batches = [net.forward().blobs for _ in range(BATCHES)]
+    finally:
+        net.close()
+    return [blobs[name].numpy() for blobs in batches for name in ("x", "y")]
+
+
+def theirs(
+    text: str, phase: int, pycaffe: Callable[..., str], folder: Path
+) -> list[npt.NDArray[np.float32]]:
+    (folder / "net.prototxt").write_text(text)
+    pycaffe(READ, folder / "net.prototxt", str(phase), folder / "out.npz", str(BATCHES))
+    found = np.load(folder / "out.npz")
+    return [found[name] for name in found.files]
+
+
+@pytest.mark.parametrize("phase", [pb.TRAIN, pb.TEST])
+@pytest.mark.parametrize(
+    ("form", "transform"),
+    [
+        ("raw", ""),
+        ("raw", "crop_size: 5 mirror: true scale: 0.3 mean_value: 100 mean_value: 90 "
+                "mean_value: 80"),
+        ("raw", "mirror: true mean_value: 17"),
+        ("raw", "crop_size: 7 mean_file: MEAN"),
+        ("raw", "crop_size: 8 mirror: true mean_file: MEAN scale: 0.0078125"),
+        (".png", "crop_size: 5 mirror: true mean_file: MEAN"),
+        (".png", "force_gray: true scale: 2"),
+        ("floats", "crop_size: 6 mirror: true"),
+    ],
+)  # fmt: skip
+def test_batches_are_those_of_caffe(
+    form: str, transform: str, phase: int, pycaffe: Callable[..., str], tmp_path: Path
+) -> None:
+    write_lmdb(tmp_path / "lmdb", form if form[0] == "." else None, form == "floats")
+    values = np.random.default_rng(1).uniform(0, 255, 3 * 9 * 8)
+    mean = pb.BlobProto(num=1, channels=3, height=9, width=8, data=values)
+    (tmp_path / "mean").write_bytes(mean.SerializeToString())
+    text = data_layer(tmp_path, transform.replace("MEAN", f'"{tmp_path / "mean"}"')) + "} }"
+    for mine, other in zip(ours(text, phase), theirs(text, phase, pycaffe, tmp_path), strict=True):
+        np.testing.assert_array_equal(mine, other)
+
+
+@pytest.mark.parametrize("more", ["", "shuffle: true", "rand_skip: 4", "is_color: false"])
+def test_image_lists_are_read_as_caffe_reads_them(
+    more: str, pycaffe: Callable[..., str], tmp_path: Path
+) -> None:
+    images = write_images(tmp_path / "images", count=7)
+    (tmp_path / "list.txt").write_text("".join(
+        f"{path} {label}\n" for path, label in zip(images.paths, images.labels, strict=True)
+    ))  # fmt: skip
+    settings = f'root_folder: "{tmp_path}/images/" new_height: 12 new_width: 10 {more} }} }}'
+    text = data_layer(tmp_path, "crop_size: 8 mirror: true", "ImageData") + settings
+    for mine, other in zip(
+        ours(text, pb.TRAIN), theirs(text, pb.TRAIN, pycaffe, tmp_path), strict=True
+    ):
+        np.testing.assert_array_equal(mine, other)
+
+
+def test_rows_of_hdf5_files(pycaffe: Callable[..., str], tmp_path: Path) -> None:
+    for number in (1, 2):
+        with h5py.File(tmp_path / f"{number}.h5", "w") as file:
+            file["x"] = np.arange(12, dtype=np.float32).reshape(4, 3) * number
+            file["y"] = np.arange(4, dtype=np.float32)
+    (tmp_path / "list").write_text(f"{tmp_path}/1.h5\n{tmp_path}/2.h5\n")
+    text = (
+        'layer { name: "d" type: "HDF5Data" top: "x" top: "y" hdf5_data_param { '
+        f'source: "{tmp_path}/list" batch_size: 3 BATCH }} }}'
+    )
+    plain = text.replace("BATCH", "")
+    for mine, other in zip(
+        ours(plain, pb.TRAIN), theirs(plain, pb.TRAIN, pycaffe, tmp_path), strict=True
+    ):
+        np.testing.assert_array_equal(mine, other)
+    shuffled = ours(text.replace("BATCH", "shuffle: true"), pb.TRAIN)
+    assert [batch.shape for batch in shuffled[:2]] == [(3, 3), (3,)]
+
+
+def test_dummy_data(pycaffe: Callable[..., str], tmp_path: Path) -> None:
+    text = (
+        'layer { name: "d" type: "DummyData" top: "x" top: "y" dummy_data_param { '
+        'shape { dim: 2 dim: 3 } shape { dim: 4 } data_filler { type: "gaussian" std: 2 } '
+        'data_filler { type: "constant" value: 3 } } }'
+    )
+    for mine, other in zip(
+        ours(text, pb.TRAIN), theirs(text, pb.TRAIN, pycaffe, tmp_path), strict=True
+    ):
+        np.testing.assert_array_equal(mine, other)
+
+
+def test_two_layers_read_one_database(tmp_path: Path) -> None:
+    write_lmdb(tmp_path / "lmdb")
+    text = data_layer(tmp_path) + "} }"
+    other = text.replace('"d"', '"e"').replace('top: "x" top: "y"', 'top: "z"')
+    batches = ours(text + "\n" + other, pb.TRAIN)
+    assert batches[0].shape == (5, 3, 9, 8)
+
+
+@pytest.mark.parametrize(
+    ("transform", "ending", "message"),
+    [
+        ("crop_size: 12", "", "layer 'd' crops to 12, but its images have 9x8 pixels"),
+        ("mean_value: 1 mean_value: 2", "", "layer 'd' has 2 mean values for 3 channels"),
+        ("mean_file: WRONG", "", r"has the shape \(1, 2, 2\), its images \(3, 9, 8\)"),
+        ("", "backend: LEVELDB", "reads a LevelDB, which is not supported"),
+    ],
+)
+def test_what_does_not_fit(transform: str, ending: str, message: str, tmp_path: Path) -> None:
+    write_lmdb(tmp_path / "lmdb")
+    wrong = pb.BlobProto(num=1, channels=1, height=2, width=2, data=[0] * 4)
+    (tmp_path / "wrong").write_bytes(wrong.SerializeToString())
+    text = data_layer(tmp_path, transform.replace("WRONG", f'"{tmp_path / "wrong"}"'))
+    if ending:
+        text = text.replace("backend: LMDB", ending)
+    with pytest.raises(CaffeTransferError, match=message):
+        ours(text + "} }", pb.TRAIN)
+
+
+def test_databases_that_hold_no_images(tmp_path: Path) -> None:
+    text = data_layer(tmp_path) + "} }"
+    with pytest.raises(CaffeTransferError, match="lmdb"):
+        ours(text, pb.TRAIN)
+    with lmdb.open(str(tmp_path / "lmdb")):
+        pass
+    with pytest.raises(CaffeTransferError, match="is an empty database"):
+        ours(text, pb.TRAIN)
+    for value, message in (
+        (b"\xff\xff", r"record b'0' of .* is no Datum"),
+        (pb.Datum(channels=3, height=9, width=8, data=b"short").SerializeToString(),
+         r"record b'0' of .* holds no whole image"),
+        (pb.Datum(encoded=True, data=b"no image").SerializeToString(), "holds no whole image"),
+    ):  # fmt: skip
+        put(tmp_path / "lmdb", b"0", value)
+        with pytest.raises(CaffeTransferError, match=message):
+            ours(text, pb.TRAIN)
+
+
+def test_a_broken_record_further_on_is_told_when_it_is_reached(tmp_path: Path) -> None:
+    write_lmdb(tmp_path / "lmdb")
+    put(tmp_path / "lmdb", b"006", b"\xff\xff")
+    with pytest.raises(CaffeTransferError, match=r"record b'006' of .* is no Datum"):
+        ours(data_layer(tmp_path) + "} }", pb.TRAIN)
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        ('type: "HDF5Data" top: "x" hdf5_data_param { source: "none" }', "cannot read its list"),
+        ('type: "ImageData" top: "x" top: "y" image_data_param { source: "none" }', "is no list"),
+        ('type: "DummyData" top: "x" top: "y" dummy_data_param { shape {} shape {} shape {} }',
+         "needs one shape, or one for each top"),
+        ('type: "Input" top: "x" top: "y" input_param { shape {} shape {} shape {} }',
+         "has 3 shapes for 2 tops"),
+        ('type: "MemoryData" top: "x" top: "y" memory_data_param { batch_size: 1 channels: 1 '
+         "height: 1 width: 1 }", "is filled by a program, and none has done so"),
+    ],
+)  # fmt: skip
+def test_layers_without_their_data(layer: str, message: str) -> None:
+    with pytest.raises(CaffeTransferError, match=message):
+        ours(f'layer {{ name: "d" {layer} }}', pb.TRAIN)

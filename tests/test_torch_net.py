@@ -1,0 +1,172 @@
+"""Nets of caffe-torch: which layers, which parameters learn, what is loaded."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from google.protobuf import text_format
+
+pytest.importorskip("torch", reason="no PyTorch here; pip install 'caffe-transfer[torch]'")
+
+import torch
+
+from caffe_transfer.caffe_torch.layers import known_types
+from caffe_transfer.caffe_torch.layers.inputs import Input
+from caffe_transfer.caffe_torch.net import Net, meets
+from caffe_transfer.caffe_torch.rng import Rng
+from caffe_transfer.caffe_torch.solver import read_net
+from caffe_transfer.caffe_torch.updates import Updater
+from caffe_transfer.caffemodel import open_model
+from caffe_transfer.errors import BadInput, CaffeTransferError
+from caffe_transfer.proto import caffe_pb2 as pb
+from tests.models import write_model
+
+INPUT = """layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }"""
+
+
+def fc(name: str, bottom: str, more: str = "", outputs: int = 3) -> str:
+    return (
+        f'layer {{ name: "{name}" type: "InnerProduct" bottom: "{bottom}" top: "{name}" {more} '
+        f'inner_product_param {{ num_output: {outputs} weight_filler {{ type: "xavier" }} }} }}'
+    )
+
+
+def build(*layers: str, phase: int = pb.TRAIN) -> Net:
+    param = text_format.Parse("\n".join((INPUT, *layers)), pb.NetParameter())
+    return Net(param, pb.NetState(phase=phase), Rng(0), torch.device("cpu"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("rules", "state", "in_net"),
+    [
+        ("", "phase: TEST", True),
+        ("include { phase: TRAIN }", "phase: TEST", False),
+        ("exclude { phase: TEST }", "phase: TEST", False),
+        ("include { min_level: 2 }", "level: 1", False),
+        ("include { max_level: 2 }", "level: 1", True),
+        ('include { stage: "a" stage: "b" }', 'stage: "a"', False),
+        ('include { stage: "a" } include { stage: "b" }', 'stage: "b"', True),
+        ('include { not_stage: "a" }', 'stage: "a"', False),
+        ('exclude { stage: "a" }', 'stage: "b"', True),
+    ],
+)
+def test_rules_of_phase_level_and_stage(rules: str, state: str, in_net: bool) -> None:
+    layer = text_format.Parse(rules, pb.LayerParameter())
+    assert meets(layer, text_format.Parse(state, pb.NetState())) is in_net
+
+
+def test_frozen_parameters_get_no_gradient_and_nothing_below_is_computed() -> None:
+    frozen = "param { lr_mult: 0 decay_mult: 0 } param { lr_mult: 0 decay_mult: 0 }"
+    loss = 'layer { name: "loss" type: "EuclideanLoss" bottom: "c" bottom: "x" top: "loss" }'
+    net = build(fc("a", "x", frozen), fc("b", "a", frozen), fc("c", "b"), loss)
+    source = net.layers[0]
+    assert isinstance(source, Input)
+    source.values[0] = torch.randn(2, 3)
+    outputs = net.forward()
+    before = [parameter.value.clone() for parameter in net.parameters]
+    outputs.loss.backward()  # type: ignore[no-untyped-call]
+    assert [p.value.grad is None for p in net.parameters] == [True] * 4 + [False] * 2
+    Updater(pb.SolverParameter(weight_decay=0.5, momentum=0.9), net.parameters).apply(0.1, 0)
+    changed = [not torch.equal(p.value, old) for p, old in zip(net.parameters, before, strict=True)]
+    assert changed == [False] * 4 + [True] * 2
+
+
+def test_parameters_shared_by_name_learn_from_both() -> None:
+    shared = 'param { name: "w" } param { name: "b" lr_mult: 2 }'
+    net = build(fc("a", "x", shared), fc("b", "a", 'param { name: "w" } param { name: "b" }'))
+    assert len(net.parameters) == 2
+    assert net.layers[1].blobs[0] is net.layers[2].blobs[0]
+    with pytest.raises(BadInput, match=r"layer 'b' .* with another lr_mult than layer 'a'"):
+        build(fc("a", "x", shared), fc("b", "a", 'param {} param { name: "b" lr_mult: 3 }'))
+    with pytest.raises(BadInput, match=r"shape is \(3, 3\), not \(2, 3\)"):
+        build(fc("a", "x", shared), fc("b", "a", 'param { name: "w" }', outputs=2))
+
+
+def test_permissive_sharing_asks_only_for_the_count() -> None:
+    seen = 'param { name: "w" share_mode: PERMISSIVE }'
+    net = build(fc("a", "x", 'param { name: "w" }', outputs=2), fc("b", "a", seen, outputs=3))
+    assert len(net.parameters) == 3
+    assert net.layers[2].blobs[0].shape == (3, 2)
+    net.forward()
+
+
+def test_outputs_are_sorted_by_name_and_losses_are_weighed() -> None:
+    loss = 'layer { name: "z" type: "EuclideanLoss" bottom: "b" bottom: "x" top: "z" '
+    net = build(fc("b", "x"), fc("a", "x"), loss + "loss_weight: 3 }")
+    outputs = net.forward()
+    assert list(outputs.blobs) == ["a", "z"]
+    assert float(outputs.loss.detach()) == pytest.approx(3 * float(outputs.blobs["z"]))
+
+
+def test_losses_without_a_top_as_in_2014() -> None:
+    net = build(
+        fc("b", "x"), 'layer { name: "loss" type: "EuclideanLoss" bottom: "b" bottom: "x" }'
+    )
+    outputs = net.forward()
+    assert outputs.blobs == {}
+    assert outputs.loss.requires_grad
+
+
+@pytest.mark.parametrize("form", ["V0", "V1", "V2"])
+def test_models_are_loaded_by_the_names_of_layers(tmp_path: Path, form: str) -> None:
+    arrays = write_model(tmp_path / "m.caffemodel", form)
+    net = build(
+        'layer { name: "wide" type: "Input" top: "y" input_param { shape { dim: 1 dim: 20 } } }',
+        fc("fc3", "y", outputs=2), fc("own", "x"),
+    )  # fmt: skip
+    said: list[str] = []
+    own = net.layers[3].blobs[0].clone()
+    with open_model(tmp_path / "m.caffemodel") as model:
+        net.load(model, said.append)
+    np.testing.assert_array_equal(net.layers[2].blobs[0].detach().numpy(), arrays["fc3"][0])
+    assert torch.equal(net.layers[3].blobs[0], own)
+    assert said == ["Ignoring source layer conv1", "Ignoring source layer conv2"]
+
+
+def test_a_model_of_other_shapes_names_both(tmp_path: Path) -> None:
+    write_model(tmp_path / "m.caffemodel")
+    with open_model(tmp_path / "m.caffemodel") as model:
+        with pytest.raises(BadInput, match=r"'fc3' has the shape \(2, 20\) in .*\(3, 3\) in the"):
+            build(fc("fc3", "x")).load(model, lambda _: None)
+        with pytest.raises(BadInput, match=r"layer 'fc3' has 2 blobs in .* and 1 in the net"):
+            build(fc("fc3", "x").replace("num", "bias_term: false num")).load(model, lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        ('layer { name: "l" type: "Lstm" }', "layer 'l' has the unknown type 'Lstm'; the types"),
+        (fc("l", "nowhere"), "layer 'l' reads blob 'nowhere', which no layer before it makes"),
+        (fc("x", "x").replace('top: "x"', 'top: "x" top: "y"'), r"has 2 tops; it takes 1"),
+        ('layer { name: "l" type: "Eltwise" bottom: "x" top: "y" }', "has 1 bottoms; it takes 2"),
+        ('layer { name: "l" type: "Input" top: "x" input_param { shape { dim: 1 } } }',
+         "layer 'l' makes blob 'x', which is there already"),
+    ],
+)  # fmt: skip
+def test_nets_that_cannot_be(layer: str, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        build(layer)
+
+
+def test_every_type_that_the_model_zoos_classifiers_use_is_known() -> None:
+    wanted = """Data ImageData HDF5Data MemoryData DummyData Input Convolution Deconvolution
+        InnerProduct Pooling LRN BatchNorm Scale Bias ReLU PReLU ELU Sigmoid TanH AbsVal Power Exp
+        Log BNLL Dropout Softmax SoftmaxWithLoss SigmoidCrossEntropyLoss EuclideanLoss HingeLoss
+        InfogainLoss ContrastiveLoss Accuracy ArgMax Concat Slice Split Eltwise Flatten Reshape
+        Crop Reduction Tile Silence Threshold MVN"""
+    assert set(wanted.split()) <= set(known_types())
+
+
+@pytest.mark.parametrize("form", ["text", "binary"])
+def test_nets_of_old_formats_are_read(tmp_path: Path, form: str) -> None:
+    path = tmp_path / "net"
+    net = text_format.Parse(
+        'layers { layer { name: "r" type: "relu" } bottom: "x" top: "x" }', pb.NetParameter()
+    )
+    if form == "text":
+        path.write_text(text_format.MessageToString(net))
+    else:
+        path.write_bytes(net.SerializeToString())
+    assert read_net(path).layer[0].type == "ReLU"
+    with pytest.raises(CaffeTransferError, match="cannot read the net"):
+        read_net(tmp_path / "none")
