@@ -34,6 +34,12 @@ def processor() -> str:
     return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores"
 
 
+def environment(threads: int) -> dict[str, str]:
+    """For an engine: so many threads, and the log on standard error."""
+    names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+    return os.environ | dict.fromkeys(names, str(threads)) | {"GLOG_logtostderr": "1"}
+
+
 def run(command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> Cost:
     """Run a command to its end, with nothing shown; its failure is an error."""
     with tempfile.TemporaryFile() as errors:

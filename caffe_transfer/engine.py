@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +16,7 @@ from caffe_transfer.errors import EngineError
 
 CAFFE, CAFFE_TORCH = "caffe", "caffe-torch"
 ENGINES = (CAFFE, CAFFE_TORCH)
+PRECISIONS = ("fp32", "tf32", "bf16")
 _THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -26,10 +27,12 @@ class Engine:
     Attributes:
         name: "caffe", "caffe-torch", or the path that the user gave.
         program: its absolute path.
+        precision: caffe-torch's --precision; None for its default, float32.
     """
 
     name: str
     program: Path
+    precision: str | None = None
 
     def train(
         self,
@@ -44,7 +47,11 @@ class Engine:
             argv.append(f"--snapshot={snapshot}")
         elif weights is not None:  # caffe takes one of the two
             argv.append(f"--weights={weights}")
-        return argv if gpu is None else [*argv, f"--gpu={gpu}"]
+        if gpu is not None:
+            argv.append(f"--gpu={gpu}")
+        if self.precision is not None:
+            argv.append(f"--precision={self.precision}")
+        return argv
 
     def version(self) -> str:
         """What the program says of its version, in one line.
@@ -67,15 +74,24 @@ class Engine:
         return lines[0]
 
 
-def find_engine(asked: str | None = None) -> Engine:
+def find_engine(asked: str | None = None, precision: str | None = None) -> Engine:
     """The engine to train with.
 
     "caffe" is looked for as $CAFFE_BIN, on PATH, and where `make caffe` installs; without a
     name, caffe-torch takes its place where there is none.
 
     Raises:
-        EngineError: there is none; says how to get one.
+        EngineError: there is none, or it cannot compute in this precision; says what to do.
     """
+    engine = _find(asked)
+    if precision is not None and engine.name == CAFFE:
+        raise EngineError(
+            f"caffe computes in float32 only; add --engine {CAFFE_TORCH} to --precision {precision}"
+        )
+    return replace(engine, precision=precision)
+
+
+def _find(asked: str | None) -> Engine:
     if asked not in (None, *ENGINES):
         program = shutil.which(str(asked))
         if program is None:

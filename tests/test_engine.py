@@ -29,6 +29,15 @@ def test_argv_is_that_of_caffe() -> None:
     assert caffe.train("s", gpu="0,1")[2:] == ["--solver=s", "--gpu=0,1"]
 
 
+def test_precision_is_a_choice_of_caffe_torch(tmp_path: Path) -> None:
+    script(tmp_path / "venv/caffe-torch", "")
+    engine = find_engine(None, "bf16")
+    assert engine.train("s")[2:] == ["--solver=s", "--precision=bf16"]
+    script(tmp_path / "path/caffe", "")
+    with pytest.raises(EngineError, match="caffe computes in float32 only; add --engine caffe-to"):
+        find_engine(None, "bf16")
+
+
 def test_the_order_in_which_caffe_is_looked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

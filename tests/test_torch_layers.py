@@ -31,7 +31,10 @@ def _windows(draw: Draw, least_side: int, *, dilation: bool = False) -> str:
     return " ".join([
         _pair(draw, "kernel", "kernel_size", kernel),
         _pair(draw, "stride", "stride", (draw.number(1, 3), draw.number(1, 3))),
-        _pair(draw, "pad", "pad", (draw.number(0, 2), draw.number(0, 2))),
+        draw.pick(
+            _pair(draw, "pad", "pad", (draw.number(0, 2), draw.number(0, 2))),
+            draw.pick("pad_h: 1", "pad_w: 1"),
+        ),
         f"dilation: {dilated}" if dilated > 1 else "",
     ])  # fmt: skip
 
@@ -170,6 +173,17 @@ def test_as_in_caffe(pycaffe: PyCaffe, tmp_path: Path, make: Callable[[Draw], Ca
     check(pycaffe, tmp_path, make)
 
 
+def test_batch_norm_of_one_value() -> None:
+    # No pycaffe: Caffe's top is 0, and ours what rounding leaves of it.
+    bottom = np.array([[3.0, -2.0]], np.float32)
+    blobs = [np.zeros(2, np.float32), np.ones(2, np.float32), np.zeros(1, np.float32)]
+    found = run_ours(Case("BatchNorm", "", [bottom], parameters=blobs, top_diffs=[bottom]))
+    assert np.abs(found["top0"]).max() < 1e-3
+    assert np.array_equal(found["parameter0"], bottom[0])
+    assert np.allclose(found["parameter1"], 0.999)
+    assert found["parameter2"] == 1
+
+
 def test_lrn_part_by_part(monkeypatch: pytest.MonkeyPatch) -> None:
     draw = Draw(5)
     case = Case("LRN", "", [draw.values((7, 4, 3, 5))], top_diffs=[draw.values((7, 4, 3, 5))])
@@ -213,6 +227,8 @@ IMAGE = (2, 4, 5, 6)
         ("Convolution", "convolution_param { kernel_h: 2 }", [IMAGE], "both of kernel_h"),
         ("Convolution", "convolution_param { kernel_size: 0 }", [IMAGE], "above 0"),
         ("Convolution", "convolution_param { kernel_size: [1, 2, 3] }", [IMAGE], "3 numbers"),
+        ("Convolution", "convolution_param { kernel_size: 2 dilation: [1, 2, 3] }", [IMAGE],
+         "3 numbers for dilation"),
         ("Convolution", "convolution_param { kernel_size: 2 stride: 0 }", [IMAGE], "stride 0 x 0"),
         ("Convolution", "convolution_param { kernel_size: 2 axis: 2 }", [IMAGE], "axis 2"),
         ("Convolution", "convolution_param { kernel_size: 2 axis: 7 }", [IMAGE], "axis 7"),

@@ -106,7 +106,8 @@ def contrastive_loss(draw: Draw) -> Case:
 def multinomial_loss(draw: Draw) -> Case:
     shape = draw.shape(2)
     labels = draw.labels(int(np.prod(shape[1:])), shape[:1])
-    chances = draw.between(0.01, 1, shape)
+    # Some are too small to divide by.
+    chances = draw.pick(draw.between(0.01, 1, shape), draw.between(0, 2e-20, shape))
     return Case("MultinomialLogisticLoss", _weights(draw, 1), [chances, labels])
 
 

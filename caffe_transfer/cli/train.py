@@ -6,7 +6,7 @@ import click
 
 from caffe_transfer import runner, schedule, study_file, study_run
 from caffe_transfer.cli.show import Screen, ended_table, plan_table, status_table
-from caffe_transfer.engine import find_engine
+from caffe_transfer.engine import PRECISIONS, find_engine
 from caffe_transfer.errors import EngineError, Interrupted
 from caffe_transfer.runner import Settings, stop_on_signal
 from caffe_transfer.schedule import End, threads_for
@@ -16,21 +16,29 @@ FOLDER = click.Path(path_type=Path)
 engine_option = click.option(
     "--engine", metavar="NAME", help="caffe, caffe-torch, or a path.  [caffe where there is one]"
 )
+precision_option = click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    help="How exactly caffe-torch multiplies.  [fp32, as Caffe]",
+)
 
 
 @click.command("train")
 @click.argument("folder", metavar="DIR", type=FOLDER)
 @engine_option
+@precision_option
 @click.option("--gpu", help="Caffe's device numbers: 0, or 0,1, or all.")
 @click.option("--threads", type=click.IntRange(1), help="BLAS threads.  [all cores]")
-def train_command(folder: Path, engine: str | None, gpu: str | None, threads: int | None) -> None:
+def train_command(
+    folder: Path, engine: str | None, precision: str | None, gpu: str | None, threads: int | None
+) -> None:
     """Train one network's folder; run it again to go on where it stopped.
 
     \b
     Example:
       caffe-transfer train results/half0A
     """
-    settings = Settings(find_engine(engine), gpu, threads or threads_for(jobs=1))
+    settings = Settings(find_engine(engine, precision), gpu, threads or threads_for(jobs=1))
     with stop_on_signal() as stop, Screen(total=1) as screen:
         screen.say(f"training with {settings.engine.name}: {settings.engine.program}")
         manifest = runner.train(folder, settings, screen.network, stop)
@@ -46,6 +54,7 @@ def train_command(folder: Path, engine: str | None, gpu: str | None, threads: in
 @click.option("--jobs", type=click.IntRange(1), default=1, help="Networks at once.")
 @click.option("--from", "given", type=FOLDER, help="The images: a folder or an archive.")
 @engine_option
+@precision_option
 @click.option("--gpu", help="Devices to share among the jobs: 0,1,2,3.")
 @click.option("--threads", type=click.IntRange(1), help="BLAS threads a job.  [cores / jobs]")
 @click.option("--quick", is_flag=True, help="The study's quick form.")
@@ -56,6 +65,7 @@ def run_command(
     jobs: int,
     given: Path | None,
     engine: str | None,
+    precision: str | None,
     gpu: str | None,
     threads: int | None,
     quick: bool,
@@ -73,7 +83,7 @@ def run_command(
     if dry_run:
         plan_table(chosen, schedule.order(chosen.networks), study_run.estimate(chosen), jobs)
         return
-    settings = Settings(find_engine(engine), threads=threads or threads_for(jobs))
+    settings = Settings(find_engine(engine, precision), threads=threads or threads_for(jobs))
     with stop_on_signal() as stop, Screen(total=len(chosen.networks)) as screen:
         screen.say(f"training with {settings.engine.name}: {settings.engine.program}")
         results = study_run.run(

@@ -26,10 +26,8 @@ class _Sliding(Layer):
             raise self.refuse(f"has axis {given.axis}; only axis 1, the channels, is supported")
         self._kernel = positive(self, "kernel", pair(self, given, "kernel", "kernel_size"))
         self._stride = positive(self, "stride", pair(self, given, "stride", "stride", 1))
-        self._pad = pair(self, given, "pad", "pad", 0)
-        # The settings know no dilation_h, so that the numbers can only be those of `dilation`.
-        dilation = list(given.dilation) or [1]
-        self._dilation = positive(self, "dilation", (dilation[0], dilation[-1]))
+        self._pad = pair(self, given, "pad", "pad", 0, alone=True)
+        self._dilation = positive(self, "dilation", pair(self, given, "dilation", "dilation", 1))
         if not given.num_output:
             raise self.refuse("has no num_output")
         if channels % given.group or given.num_output % given.group:

@@ -41,7 +41,7 @@ class BatchNorm(Layer):
         mean, variance = torch.zeros_like(means), torch.zeros_like(variances)
         top = _normalized(bottom, mean, variance, from_batch=True, eps=eps)
         if bottom.numel() == bottom.shape[1]:
-            variance.zero_()  # of one value; torch says it is not a number
+            variance = torch.zeros_like(variance)  # of one value; torch finds no number
         self._add(mean, variance)
         return [top]
 

@@ -8,22 +8,29 @@ Pair = tuple[int, int]
 
 
 def pair(
-    layer: Layer, settings: Any, stem: str, both: str, default: int | None = None
-) -> Pair:  # fmt: skip
+    layer: Layer,
+    settings: Any,
+    stem: str,
+    both: str,
+    default: int | None = None,
+    *,
+    alone: bool = False,
+) -> Pair:
     """(height, width) of a setting given as STEM_h and STEM_w, or as one or two numbers.
 
     Args:
         settings: a ConvolutionParameter or a PoolingParameter.
         both: the field that holds the numbers for both directions.
         default: both numbers where none are given; None: they have to be.
+        alone: whether one of STEM_h and STEM_w suffices, the other being 0.
 
     Raises:
         BadInput: the setting is missing, there twice, or has too many numbers.
     """
-    fields = [f"{stem}_h", f"{stem}_w"]
+    fields = [f"{stem}_h", f"{stem}_w"] if f"{stem}_h" in settings.DESCRIPTOR.fields_by_name else []
     values = _numbers(settings, both)
     if any(settings.HasField(field) for field in fields):
-        if values or not all(settings.HasField(field) for field in fields):
+        if values or not (alone or all(settings.HasField(field) for field in fields)):
             raise layer.refuse(f"needs either {both}, or both of {fields[0]} and {fields[1]}")
         values = [getattr(settings, field) for field in fields]
     if len(values) > 2:
