@@ -28,6 +28,7 @@ main() {
   describe_sources
   # shellcheck source=docker/containers.sh
   . docker/containers.sh
+  use_podman
   "${containers[@]}" image exists "$base" || make_base
   lend_configuration
   build_image "$image"

@@ -1,15 +1,24 @@
-# Read by build-here.sh and test-image.sh: how containers are run on this machine.
-#   containers  the program and its options: Docker where its daemon answers, else podman
-#   limits      open files and processes; podman asks for more than an ordinary machine grants
+# Read by build-here.sh and test-image.sh: how containers are run on this machine.  Sets
+#   containers  the program with its options
+#   limits      options for open files and processes
 # shellcheck shell=bash
 # shellcheck disable=SC2034  # used by those who read this file
 
-podman_here() {
+# runc and cgroupfs also serve where systemd does not run.  Without limits of its own, podman asks
+# for more open files than an ordinary machine grants.
+use_podman() {
   containers=(podman --cgroup-manager cgroupfs --runtime runc)
-  limits=(--ulimit "nofile=$(ulimit -Hn):$(ulimit -Hn)" --ulimit "nproc=$(ulimit -Hu):$(ulimit -Hu)")
+  limits=(
+    --ulimit "nofile=$(ulimit -Hn):$(ulimit -Hn)"
+    --ulimit "nproc=$(ulimit -Hu):$(ulimit -Hu)"
+  )
 }
 
-docker_here() {
-  containers=(docker)
-  limits=()
+use_docker_or_podman() {
+  if docker info &>/dev/null; then
+    containers=(docker)
+    limits=()
+  else
+    use_podman
+  fi
 }
