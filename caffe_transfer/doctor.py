@@ -13,6 +13,7 @@ from caffe_transfer.errors import CaffeTransferError
 
 REQUIRED = ("click", "h5py", "jinja2", "lmdb", "matplotlib", "numpy", "opencv-python-headless",
             "protobuf", "rich")  # fmt: skip
+IMAGE = Path("/etc/caffe-transfer-image")  # what a container image was built of, see docker/pin.sh
 CONVERTERS = ("convert_imageset", "compute_image_mean", "upgrade_net_proto_text")
 
 
@@ -40,6 +41,7 @@ def examine() -> Iterator[Finding]:
     )
     for program, use in (("apt-get", "fetches Fashion-MNIST"), ("dpkg-deb", "unpacks it")):
         yield Finding(program, shutil.which(program), f"{use}; or give --from", needed=False)
+    yield from _image()
     yield Finding("processor cores", str(len(os.sched_getaffinity(0))))
     free = shutil.disk_usage(Path.cwd()).free / 1e9
     yield Finding("free disk here", f"{free:.1f} GB")
@@ -59,6 +61,14 @@ def _engines() -> Iterator[Finding]:
         yield Finding(name, text)
     tools = [tool for tool in CONVERTERS if _tool(tool)]
     yield Finding("caffe's tools", " ".join(tools) or None, "make caffe", needed=False)
+
+
+def _image() -> Iterator[Finding]:
+    """What the container image is built of, in its order; nothing outside of one."""
+    if IMAGE.is_file():
+        for line in IMAGE.read_text().splitlines():
+            name, _, version = line.partition(": ")
+            yield Finding(f"image: {name}", version)
 
 
 def _tool(name: str) -> str | None:

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from caffe_transfer import doctor
 
 
@@ -34,3 +36,13 @@ def test_every_required_package_is_found() -> None:
     found = {each.name: each.found for each in doctor.examine()}
     assert all(found[name] for name in doctor.REQUIRED)
     assert found["processor cores"] == str(len(os.sched_getaffinity(0)))
+
+
+def test_an_image_says_what_it_is_built_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "IMAGE", tmp_path / "image")
+    assert not [each for each in doctor.examine() if each.name.startswith("image")]
+    doctor.IMAGE.write_text("CUDA: 8.0.61\nNumPy of pycaffe: 1.16.6\n")
+    found = [(each.name, each.found) for each in doctor.examine() if each.name.startswith("image")]
+    assert found == [("image: CUDA", "8.0.61"), ("image: NumPy of pycaffe", "1.16.6")]

@@ -1,0 +1,125 @@
+"""CaffeNet on a GPU: images a second through the whole training step, and beside it
+
+the same net on constant data        what the net alone can do: its own ceiling
+a plain PyTorch loop                 DataLoader, channels_last, autocast: the peer
+the card's measured matrix rate      of which the share that the step achieves is given
+
+python -m benchmarks.gpu             under 8 minutes; --device cpu --batch 4 --steps 6 tries it
+"""
+
+import argparse
+import math
+import re
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from benchmarks import networks, peer, timing
+from caffe_transfer import prototxt
+from caffe_transfer.engine import CAFFE_TORCH, PRECISIONS, Engine
+from caffe_transfer.paths import NetworkFolder, RunFolder
+from caffe_transfer.shapes import parameter_shapes
+from caffe_transfer.study import Network, Study
+
+KINDS = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}
+# Forward, and backward to the bottoms and to the weights; a multiplication and an addition each.
+FLOPS_PER_WEIGHT_USE = 3 * 2
+BASE = "netbase"
+
+
+def main(device: str, batch: int, steps: int, images: int, folder: Path) -> None:
+    """Print the table."""
+    run, study = networks.prepared(
+        folder, networks.CAFFENET, batch, steps, images, display=max(1, steps // 6),
+        gpu=device == "cuda",
+    )  # fmt: skip
+    work = flops_per_image(study)
+    rows: list[tuple[object, ...]] = []
+    for precision in PRECISIONS:
+        engine = Engine(CAFFE_TORCH, Path(sys.executable).with_name(CAFFE_TORCH), precision)
+        folders = {
+            "caffe-torch": networks.network(run, study, BASE, f"data-{precision}"),
+            "caffe-torch, constant data": on_constant_data(run, study, precision),
+        }
+        rates = {
+            title: batch / networks.seconds_per_step(made, engine, threads=torch.get_num_threads())
+            for title, made in folders.items()
+        }
+        rates["plain PyTorch loop"] = peer.images_per_second(
+            run.data.lmdb(Network.parse(BASE).train_data), device, batch, steps, precision
+        )
+        peak = matrix_rate(device, precision)
+        for title, rate in rates.items():
+            share = rate * work / peak
+            ceiling = rate / rates["caffe-torch, constant data"]
+            rows.append((precision, title, f"{rate:.0f}", f"{share:.0%}", f"{ceiling:.0%}"))
+        print(f"{precision}: matrix rate {peak / 1e12:.1f} Tflop/s", file=sys.stderr)
+    card = torch.cuda.get_device_name() if device == "cuda" else timing.processor()
+    print(f"{card}; CaffeNet, batch {batch}, training step from an LMDB of 256x256 images\n")
+    header = ("precision", "what", "images/s", "of the matrix rate", "of constant data")
+    print(timing.table(header, rows))
+
+
+def on_constant_data(run: RunFolder, study: Study, precision: str) -> NetworkFolder:
+    """The net with its databases replaced by blobs that stay as they are."""
+    made = networks.network(run, study, BASE, f"constant-{precision}")
+    side, batch = study.images.crop, study.batch
+    constant = (
+        'layer { name: "data" type: "DummyData" top: "data" top: "label" dummy_data_param { '
+        f"shape {{ dim: {batch} dim: 3 dim: {side} dim: {side} }} shape {{ dim: {batch} }} "
+        'data_filler { type: "constant" value: 1 } data_filler { type: "constant" } } }\n'
+    )
+    layers = re.split(r"(?m)^(?=layer \{)", made.net.read_text())
+    kept = [layer for layer in layers if 'type: "Data"' not in layer]
+    made.net.write_text(kept[0] + constant + "".join(kept[1:]))
+    return made
+
+
+def flops_per_image(study: Study) -> float:
+    """Multiplications and additions of one training step, convolutions and inner products only."""
+    net = prototxt.parsed_net(prototxt.render(Network.parse(BASE), study))
+    side, total = study.images.crop, 0
+    shapes = parameter_shapes(net, (3, side, side))
+    outputs = {"conv1": 55, "conv2": 27, "conv3": 13, "conv4": 13, "conv5": 13}
+    for name, (weight, *_) in shapes.items():
+        total += math.prod(weight) * outputs.get(name, 1) ** 2
+    return total * FLOPS_PER_WEIGHT_USE
+
+
+def matrix_rate(device: str, precision: str) -> float:
+    """Floating point operations a second of a large matrix product."""
+    size = 8192 if device == "cuda" else 1024
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    a = torch.randn(size, size, device=device, dtype=KINDS[precision])
+    b = torch.randn_like(a)
+    rounds = 20
+    for _ in range(3):
+        a @ b
+    wait(device)
+    start = time.perf_counter()
+    for _ in range(rounds):
+        a @ b
+    wait(device)
+    return 2 * size**3 * rounds / (time.perf_counter() - start)
+
+
+def wait(device: str) -> None:
+    """Until the device has done what it was given."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser.add_argument("--batch", type=int, default=256)
+    parser.add_argument("--steps", type=int, default=240)
+    parser.add_argument("--images", type=int, default=2048)
+    given = parser.parse_args()
+    if given.device == "cuda" and not torch.cuda.is_available():
+        sys.exit("PyTorch finds no GPU here; --device cpu --batch 4 --steps 6 --images 16 tries it")
+    with tempfile.TemporaryDirectory() as scratch:
+        main(given.device, given.batch, given.steps, given.images, Path(scratch))
