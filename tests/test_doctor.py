@@ -38,9 +38,7 @@ def test_every_required_package_is_found() -> None:
     assert found["processor cores"] == str(len(os.sched_getaffinity(0)))
 
 
-def test_an_image_says_what_it_is_built_of(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_image_says_what_it_is_built_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "IMAGE", tmp_path / "image")
     assert not [each for each in doctor.examine() if each.name.startswith("image")]
     doctor.IMAGE.write_text("CUDA: 8.0.61\nNumPy of pycaffe: 1.16.6\n")

@@ -1,0 +1,137 @@
+"""caffe-torch's command line: flags, one sentence for each mistake, Caffe's log lines."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="no PyTorch here; pip install 'caffe-transfer[torch]'")
+
+import torch
+
+from caffe_transfer.caffe_torch import __main__ as entry
+from caffe_transfer.caffe_torch import allocator, command, glog
+from caffe_transfer.caffe_torch.precision import Precision
+from caffe_transfer.engine import PRECISIONS
+
+NET = """
+layer { name: "in" type: "DummyData" top: "x" dummy_data_param { shape { dim: 2 dim: 3 } } }
+layer { name: "fc" type: "InnerProduct" bottom: "x" top: "fc"
+  inner_product_param { num_output: 3 } }
+layer { name: "loss" type: "EuclideanLoss" bottom: "fc" bottom: "x" top: "loss" }
+"""
+
+
+@pytest.fixture
+def net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A net in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "net.prototxt"
+    path.write_text(NET)
+    return path
+
+
+def last(capfd: pytest.CaptureFixture[str]) -> str:
+    return capfd.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("train", "train needs --solver=FILE"),
+        ("train --solver=none", "cannot read the solver none"),
+        ("train --solver=net.prototxt", "net.prototxt is no solver"),
+        ("train --solver=x --snapshot=a --weights=b", "to finetune, but not both"),
+        ("test --model=net.prototxt", "test needs --weights=FILE"),
+        ("test --weights=x", "test needs --model=FILE"),
+        ("test --model=net.prototxt --weights=none", "there is no file none"),
+        ("time", "time needs --model=FILE"),
+        ("time --model=net.prototxt --phase=TRIAN", "--phase must be TRAIN or TEST"),
+        ("time --model=net.prototxt --iterations=0", "--iterations=0 must be at least 1"),
+        ("time --model=net.prototxt --gpu=99", "there is no GPU 99; PyTorch finds"),
+        ("time --model=net.prototxt --gpu=all", "trains on one GPU; give its number"),
+    ],
+)
+def test_mistakes_are_one_fatal_line(
+    net: Path, arguments: str, message: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main(arguments.split()) == 1
+    line = last(capfd)
+    assert line.startswith("F")
+    assert message in line
+
+
+def test_flags_with_one_dash_or_two(net: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for flags in (["--model=net.prototxt", "--iterations=2"], ["-model", "net.prototxt"]):
+        assert command.main(["time", *flags, "--precision", "bf16", "-threads=1"]) == 0
+        assert "Average Forward-Backward: " in capfd.readouterr().err
+    with pytest.raises(SystemExit) as stop:
+        command.main(["time", "--modle=x"])
+    assert stop.value.code == 2
+
+
+def test_memory_that_runs_out_is_told(
+    net: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setitem(command._COMMANDS, "time", full)
+    assert command.main(["time", "--model=net.prototxt"]) == 1
+    assert "out of memory; lower batch_size" in last(capfd)
+
+
+def test_device_query_without_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert command.main(["device_query"]) == 1
+    assert "there is no GPU that PyTorch can use" in last(capfd)
+
+
+def test_help_and_version_of_the_installed_program() -> None:
+    program = Path(sys.executable).with_name("caffe-torch")
+    text = subprocess.run([program, "--help"], capture_output=True, text=True, check=True).stdout
+    assert "caffe-torch train --solver=solver.prototxt" in text
+    for flag in ("--weights", "--snapshot", "--sigint_effect", "--precision"):
+        assert flag in text
+    shown = subprocess.run([program, "-version"], capture_output=True, text=True, check=True)
+    assert re.match(r"caffe-torch \d+\.\d+\.\d+ \(PyTorch \d", shown.stdout)
+
+
+def test_without_pytorch_the_program_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert entry.main() == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_log_lines_have_glogs_form(capfd: pytest.CaptureFixture[str]) -> None:
+    glog.say("text", "solver")
+    form = r"I\d{8} \d\d:\d\d:\d\d\.\d{6} +\d+ solver\.py:0\] text"
+    assert re.fullmatch(form, last(capfd))
+    shown = [glog.number(value) for value in (2.0, 0.000012345678, 1234567.0, 0.1234567)]
+    assert shown == ["2", "1.23457e-05", "1.23457e+06", "0.123457"]
+
+
+def test_the_precisions_are_those_that_caffe_transfer_offers() -> None:
+    assert tuple(Precision) == PRECISIONS
+
+
+def test_memory_is_kept_where_the_c_library_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, int]] = []
+
+    class Library:
+        def mallopt(self, what: int, value: int) -> int:
+            asked.append((what, value))
+            return 1
+
+    monkeypatch.setattr("ctypes.CDLL", lambda name: Library())
+    allocator.keep_memory()
+    assert asked[0] == (-3, 32 << 20)
+    monkeypatch.setattr("ctypes.CDLL", lambda name: object())
+    allocator.keep_memory()
+    assert len(asked) == 3
