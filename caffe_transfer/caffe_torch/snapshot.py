@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from caffe_transfer.caffe_torch import glog
-from caffe_transfer.caffe_torch.net import Net, as_blob
+from caffe_transfer.caffe_torch.net import Net, as_blob, take
 from caffe_transfer.caffemodel import open_model
 from caffe_transfer.errors import BadInput
 from caffe_transfer.files import atomic_write
@@ -74,8 +72,7 @@ def restore(path: Path, net: Net, history: Sequence[Tensor]) -> tuple[int, int]:
             load_weights(net, _beside(path, state.learned_net))
         glog.say("SGDSolver: restoring history", "sgd_solver")
         for own, given in zip(history, state.history, strict=True):
-            values = np.array(given.values, np.float32).reshape(tuple(own.shape))
-            own.copy_(torch.from_numpy(values))
+            take(own, given)
         return state.iteration, state.current_step
 
 
