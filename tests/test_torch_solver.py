@@ -10,7 +10,10 @@ import pytest
 
 pytest.importorskip("torch", reason="no PyTorch here; pip install 'caffe-transfer[torch]'")
 
+import torch
+
 from caffe_transfer.caffe_torch import command
+from caffe_transfer.caffe_torch.net import Net
 from caffe_transfer.caffe_torch.policies import learning_rate, step_of
 from caffe_transfer.caffemodel import Blob, open_model
 from caffe_transfer.proto import caffe_pb2 as pb
@@ -215,3 +218,14 @@ def test_a_gpu_that_is_not_there(folder: Path, capfd: pytest.CaptureFixture[str]
     assert "there is no GPU 99; PyTorch finds" in capfd.readouterr().err
     assert command.main(["train", f"--solver={path}", "--gpu", "0,1"]) == 1
     assert "caffe-torch trains on one GPU" in capfd.readouterr().err
+
+
+def test_memory_that_runs_out_names_the_batch(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(Net, "forward", full)
+    assert command.main(["train", solver(folder, "full", SGD)]) == 1
+    assert "out of memory with batches of 5; lower batch_size" in capfd.readouterr().err

@@ -2,6 +2,9 @@
 
 import importlib.util
 import sys
+from importlib import metadata
+
+from caffe_transfer import __version__
 
 NO_TORCH = 2
 
@@ -11,6 +14,10 @@ def main() -> int:
     if importlib.util.find_spec("torch") is None:
         print("caffe-torch needs PyTorch; run pip install 'caffe-transfer[torch]'", file=sys.stderr)
         return NO_TORCH
+    if sys.argv[1:] in (["--version"], ["-version"]):
+        # Asked before every training: not worth the seconds that importing PyTorch takes.
+        print(f"caffe-torch {__version__} (PyTorch {metadata.version('torch')})")
+        return 0
     from caffe_transfer.caffe_torch import command
 
     return command.main()

@@ -9,7 +9,6 @@ from types import FrameType
 import torch
 from google.protobuf import text_format
 
-from caffe_transfer import __version__
 from caffe_transfer.caffe_torch import glog, scoring
 from caffe_transfer.caffe_torch.allocator import keep_memory
 from caffe_transfer.caffe_torch.net import Net
@@ -57,8 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         "caffe-torch", description="The caffe command on PyTorch.", epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
     )  # fmt: skip
-    version = f"caffe-torch {__version__} (PyTorch {torch.__version__})"
-    parser.add_argument("-version", "--version", action="version", version=version)
+    parser.add_argument("-version", "--version", action="store_true", help="print it and end")
     parser.add_argument("command", choices=sorted(_COMMANDS))
     for name, what in (
         ("solver", "the solver, a prototxt"),

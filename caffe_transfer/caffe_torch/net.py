@@ -95,6 +95,12 @@ class Net:
         """The shapes of the blobs, as they were set up."""
         return dict(self._shapes)
 
+    @property
+    def batch(self) -> int:
+        """How many items go through the net at once: the first axis of its first blob."""
+        shapes = [shape for shape in self._shapes.values() if shape]
+        return shapes[0][0] if shapes else 0
+
     def forward(self, each: Callable[[Layer], None] | None = None) -> Outputs:
         """Run the layers in order; `each` is called after each of them."""
         blobs: dict[str, Tensor] = {}

@@ -82,7 +82,7 @@ class Solver:
         """Train to max_iter, or until asked to stop; a snapshot is written in both cases.
 
         Raises:
-            EngineError: the loss is no number any more.
+            EngineError: the loss is no number any more, or the device is out of memory.
         """
         glog.say(f"Solving {self.net.name}", "solver")
         glog.say(f"Learning Rate Policy: {self.param.lr_policy}", "solver")
@@ -90,7 +90,13 @@ class Solver:
             glog.say(f"Restoring previous solver status from {resume}", "solver")
             self.iteration, self._step = snapshot.restore(resume, self.net, self._updater.history)
         self._share()
-        self._train()
+        try:
+            self._train()
+        except torch.OutOfMemoryError as error:
+            raise EngineError(
+                f"the device is out of memory with batches of {self.net.batch}; lower batch_size "
+                "and raise iter_size in its stead"
+            ) from error
         if self.param.snapshot_after_train and not self._due(self.param.snapshot):
             self._snapshot()
         if self._stopped:
