@@ -131,7 +131,7 @@ def test_memory_is_kept_where_the_c_library_can(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr("ctypes.CDLL", lambda name: Library())
     allocator.keep_memory()
-    assert asked[0] == (-3, 32 << 20)
+    assert asked[0] == (-4, 0)
     monkeypatch.setattr("ctypes.CDLL", lambda name: object())
     allocator.keep_memory()
     assert len(asked) == 3

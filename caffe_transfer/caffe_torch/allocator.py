@@ -6,8 +6,8 @@ training step would fetch them anew, page by page: a tenth of the time of a smal
 
 import ctypes
 
-# From malloc.h; 32 MiB is the most that glibc takes as the threshold.
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
+# From malloc.h.
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 _MIB = 1 << 20
 
 
@@ -15,6 +15,6 @@ def keep_memory() -> None:
     """Let the process keep what it frees; does nothing where the C library is not glibc."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, 32 * _MIB)
+        mallopt(_M_MMAP_MAX, 0)  # blocks of any size come from the heap
         mallopt(_M_TRIM_THRESHOLD, 2047 * _MIB)
         mallopt(_M_TOP_PAD, 64 * _MIB)
