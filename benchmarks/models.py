@@ -51,16 +51,12 @@ def main(folder: Path) -> None:
     make_caffenet(b, 1)
     timing.run(["cp", a, same])
     ours = [sys.executable, "-m", "caffe_transfer"]
-    compare_differing = [
-        sys.executable, "-c",
-        "import sys, caffe_transfer.cli as c; sys.exit(c.main(sys.argv[1:]) != 1)",
-    ]  # fmt: skip
     runs = {
         "cp": lambda: timing.run(["cp", a, out]),
         "copy --n 8": lambda: timing.run([*ours, "copy", a, out, "--n", "8"]),
         "cmp, identical": lambda: timing.run(["cmp", a, same]),
         "compare, identical": lambda: timing.run([*ours, "compare", a, same]),
-        "compare, all different": lambda: timing.run([*compare_differing, "compare", a, b]),
+        "compare, all different": lambda: timing.run([*ours, "compare", a, b], status=1),
         "sha256sum of both": lambda: timing.run(["sha256sum", a, b]),
     }
     python = paths.caffe_prefix() / "venv/bin/python"

@@ -40,18 +40,20 @@ def environment(threads: int) -> dict[str, str]:
     return os.environ | dict.fromkeys(names, str(threads)) | {"GLOG_logtostderr": "1"}
 
 
-def run(command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> Cost:
-    """Run a command to its end, with nothing shown; its failure is an error."""
+def run(
+    command: Sequence[str | Path], env: Mapping[str, str] | None = None, status: int = 0
+) -> Cost:
+    """Run a command to its end, with nothing shown; another exit status is an error."""
     with tempfile.TemporaryFile() as errors:
         start = time.perf_counter()
         process = subprocess.Popen(
             list(map(str, command)), stdout=subprocess.DEVNULL, stderr=errors,
             env=os.environ | (env or {}),
         )  # fmt: skip
-        _, status, usage = os.wait4(process.pid, 0)
+        _, ended, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
+        process.returncode = os.waitstatus_to_exitcode(ended)
+        if process.returncode != status:
             errors.seek(0)
             raise RuntimeError(f"{command[0]} failed: {errors.read()[-2000:].decode()}")
     return _cost(wall, usage)

@@ -6,9 +6,10 @@ A log has a hundred thousand lines and more; all that is done to each of them is
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from numpy.typing import NDArray
 
 Text: TypeAlias = NDArray[np.uint8]
@@ -26,6 +27,8 @@ _LONGEST_NUMBER = 24  # characters
 _LONGEST_PLAIN = 15  # characters of numbers like 4500 and 6.66556: exact in a float64
 _POWERS = 10.0 ** np.arange(_LONGEST_PLAIN + 1)
 _PADDING = b"\n" * 2 * _LONGEST_NUMBER  # so that no look ahead leaves the text
+_ZERO = np.uint8(ord("0"))  # subtracted, it wraps: what is no digit is more than 9
+_POINT = np.uint8(ord("."))
 _IN_NUMBER = np.isin(np.arange(256), np.frombuffer(b"0123456789+-.einfa", np.uint8))
 
 DAY = 24 * 60 * 60.0  # seconds
@@ -35,6 +38,7 @@ _YEARLESS_BEFORE = (2 * 365 + _YEARLESS_DAYS) * DAY  # the end of that year, sec
 # Columns of the digits in "I0403 06:46:22.716258": month, day, hour, minute, second, microsecond
 _CLOCK_DIGITS = np.array([1, 2, 3, 4, 6, 7, 9, 10, 12, 13, 15, 16, 17, 18, 19, 20])
 _YEAR_DIGITS = np.array([1, 2, 3, 4])
+_CLOCK_WIDTH = 22
 _CLOCK_PLACES = np.array(  # what a digit counts: months, days, microseconds of the day
     [[10, 0, 0], [1, 0, 0], [0, 10, 0], [0, 1, 0]]
     + [[0, 0, seconds * 10**6] for seconds in (36000, 3600, 600, 60, 10, 1)]
@@ -61,12 +65,12 @@ class LineBlocks:
             if len(waiting) >= _BLOCK:
                 whole = waiting.rfind(b"\n") + 1
                 if whole:
-                    yield bytes(waiting[:whole])
+                    yield _copied(waiting, whole)
                 elif len(waiting) > 4 * _BLOCK:  # no text has such lines
                     whole = len(waiting)
                 del waiting[:whole]
         if whole := waiting.rfind(b"\n") + 1:
-            yield bytes(waiting[:whole])
+            yield _copied(waiting, whole)
 
     def _data(self) -> Iterator[bytes]:
         try:
@@ -98,6 +102,11 @@ class LineBlocks:
             self.problem = f"{self.path} is cut off; only what is there was read"
 
 
+def _copied(data: bytearray, size: int) -> bytes:
+    with memoryview(data) as view:  # one copy, where a slice would make two
+        return bytes(view[:size])
+
+
 def _until_broken(member: "zlib._Decompress", piece: bytes) -> bytes:
     """What a broken piece still holds, found byte by byte."""
     text = bytearray()
@@ -116,56 +125,76 @@ def padded(block: bytes) -> Text:
 
 def line_starts(text: Text) -> Positions:
     """Where lines begin; the first one at 0."""
-    return np.append(0, np.flatnonzero(text == ord("\n")) + 1)
+    return np.append(0, positions(text, b"\n") + 1)
 
 
-def after(text: Text, pattern: bytes, rare: bytes) -> Positions:
-    """The positions just after each `pattern`, found by the `rare` byte in it."""
-    at = np.flatnonzero(text == ord(rare)) - pattern.index(rare)
-    at = at[(at >= 0) & (at < len(text) - len(_PADDING))]
-    for offset, byte in enumerate(pattern):
-        at = at[text[at + offset] == byte]
-    return at + len(pattern)
+def positions(text: Text, byte: bytes) -> Positions:
+    """Where a character stands."""
+    return np.flatnonzero(text[: len(text) - len(_PADDING)] == ord(byte))
 
 
-def find_all(block: bytes, pattern: bytes) -> Iterator[int]:
-    """Where a pattern that is rare begins."""
-    at = block.find(pattern)
-    while at >= 0:
-        yield at
-        at = block.find(pattern, at + 1)
+def begins(text: Text, at: Positions, word: bytes) -> Flags:
+    """At which of the positions a word of 4 or 8 characters begins."""
+    kind = {4: np.uint32, 8: np.uint64}[len(word)]
+    return np.asarray(_windows(text, kind)[at] == np.frombuffer(word, kind)[0], np.bool_)
+
+
+def after(text: Text, pattern: bytes, start: Positions) -> Positions:
+    """The positions just after a pattern of 8 to 16 characters, of those at which it may start."""
+    start = start[start >= 0]
+    start = start[begins(text, start, pattern[:8])]
+    return start[begins(text, start + len(pattern) - 8, pattern[-8:])] + len(pattern)
+
+
+def near(text: Text, at: Positions, byte: bytes, width: int) -> Positions:
+    """Where a character stands first within so many from each position on, where it does."""
+    hits = _rows(text, at, width) == ord(byte)
+    found: Flags = hits.any(axis=1)
+    return np.asarray(at[found] + hits[found].argmax(axis=1), np.int64)
 
 
 def numbers(text: Text, at: Positions, kind: type[Number]) -> tuple[NDArray[Number], Flags]:
     """The numbers that begin at the given positions, and which of them are numbers at all."""
     digits = np.zeros(len(at), np.int64)
-    count = np.zeros(len(at), np.int64)
     places = np.zeros(len(at), np.int64)  # after the point
     pointed = np.zeros(len(at), np.bool_)
     inside = np.ones(len(at), np.bool_)
-    last = np.zeros(len(at), np.uint8)
-    for column in range(_LONGEST_PLAIN):
-        last = np.where(inside, text[at + column], last)
-        digit = last - np.uint8(ord("0"))  # wraps: what is no digit is more than 9
+    ends = np.zeros(len(at), np.uint8)  # the character after the number
+    columns = _rows(text, at, _LONGEST_PLAIN).T
+    for column in columns:
+        digit = column - _ZERO
         is_digit = inside & (digit <= 9)
-        digits = np.where(is_digit, digits * 10 + digit, digits)
-        count += is_digit
+        np.multiply(digits, 10, out=digits, where=is_digit)
+        np.add(digits, digit, out=digits, where=is_digit)
         places += is_digit & pointed
-        point = inside & (last == ord(".")) & ~pointed
+        point = inside & ~is_digit & (column == _POINT) & ~pointed
         pointed |= point
-        inside = is_digit | point
+        going_on = is_digit | point
+        np.copyto(ends, column, where=inside & ~going_on)
+        inside = going_on
         if not inside.any():
             break
-    plain = (count > 0) & ~inside & ~_IN_NUMBER[last]
+    starts_well = (columns[0] - _ZERO <= 9) if len(columns) else inside
+    plain = starts_well & ~inside & ~_IN_NUMBER[ends]
     if kind is np.int64:
         return digits.astype(kind), plain & ~pointed
     # Both are whole numbers that a float64 holds, so that one division rounds correctly.
     values = (digits / _POWERS[places]).astype(kind)
-    odd = np.flatnonzero(~plain)  # seldom: 1e-05, nan, very long ones
     good = np.ones(len(at), np.bool_)
-    for index in odd.tolist():
+    for index in np.flatnonzero(~plain).tolist():  # seldom: 1e-05, nan, very long ones
         values[index], good[index] = _number(text, int(at[index]))
     return values, good
+
+
+def _rows(text: Text, at: Positions, width: int) -> Text:
+    """So many characters from each position on, a row each."""
+    return _windows(text, f"V{width}")[at].view(np.uint8).reshape(-1, width)
+
+
+def _windows(text: Text, kind: npt.DTypeLike) -> NDArray[Any]:
+    """What stands from each position on, seen as one value, which is copied as a whole."""
+    size = np.dtype(kind).itemsize
+    return np.ndarray((len(text) - size + 1,), kind, text, strides=(1,))
 
 
 def _number(text: Text, at: int) -> tuple[float, bool]:
@@ -183,13 +212,15 @@ def times(text: Text, starts: Positions) -> tuple[Times, Flags]:
     Prefixes are "I0403 06:46:22.716258 " or, from glog 0.6 on, "I20261123 06:46:22.716258 ".
     """
     year_columns = np.where(text[starts + 5] == ord(" "), 0, 4)
-    zero = np.uint8(ord("0"))  # subtracted, it wraps: what is no digit is more than 9
-    clock = text[(starts + year_columns)[:, None] + _CLOCK_DIGITS] - zero
-    year = text[starts[:, None] + _YEAR_DIGITS] - zero
-    good = (clock <= 9).all(axis=1) & ((year_columns == 0) | (year <= 9).all(axis=1))
+    clock = _rows(text, starts + year_columns, _CLOCK_WIDTH)[:, _CLOCK_DIGITS] - _ZERO
+    good = (clock <= 9).all(axis=1)
     month, day, microseconds = (clock.astype(np.float64) @ _CLOCK_PLACES).T
     good &= (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
-    years = np.where(year_columns == 0, YEARLESS, year @ np.array([1000.0, 100, 10, 1]))
+    years = np.full(len(starts), float(YEARLESS))
+    dated = np.flatnonzero(year_columns)
+    year = _rows(text, starts[dated], _CLOCK_WIDTH)[:, _YEAR_DIGITS] - _ZERO
+    years[dated] = year @ np.array([1000.0, 100, 10, 1])
+    good[dated] &= (year <= 9).all(axis=1)
     months = np.where(good, (years - 1970) * 12 + month - 1, 0).astype(np.int64)
     first_days = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
     return (first_days + day - 1) * DAY + microseconds / 1e6, good

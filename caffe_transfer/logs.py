@@ -29,6 +29,7 @@ _TEST = re.compile(
     rb"|Test (?:score|net output) #(?P<output>\d+): (?:(?P<name>\S+) = )?(?P<value>\S+)"
     rb"(?P<weighted> \(\*)?"
 )
+_TESTING_WITHIN = 16  # characters: "450000, Testing net"
 _SAVED = re.compile(rb".*_iter_(\d+)")
 
 
@@ -103,7 +104,26 @@ class _Lines:
     def __init__(self, block: bytes) -> None:
         self.text = log_text.padded(block)
         self._starts = log_text.line_starts(self.text)
-        self._marks = log_text.after(self.text, b"] Iteration ", b"]")
+        self._brackets = log_text.positions(self.text, b"]")
+        self._marks = log_text.after(self.text, b"] Iteration ", self._brackets)
+
+    def losses(self) -> Positions:
+        """Where the numbers of losses stand."""
+        equals = log_text.positions(self.text, b"=")
+        return log_text.after(self.text, b", loss = ", equals - len(b", loss "))
+
+    def snapshots(self) -> Positions:
+        """Where lines tell of a snapshot."""
+        first = self._brackets + len(b"] ")
+        return first[log_text.begins(self.text, first, b"Snapshot")]
+
+    def tests(self) -> Positions:
+        """Where a word "Test" may stand: first, indented, or after the iteration's number."""
+        first = self._brackets + len(b"] ")
+        indented = first + len(b"    ")
+        found = [at[log_text.begins(self.text, at, b"Test")] for at in (first, indented)]
+        found.append(log_text.near(self.text, self._marks, b"T", _TESTING_WITHIN))
+        return np.sort(np.concatenate(found))
 
     def about(self, at: Positions) -> tuple[Times, Positions, Flags]:
         """Time and iteration of the lines that hold the positions, and which lines tell both."""
@@ -135,13 +155,13 @@ class _Scanner:
         """Read a block that ends with a line's end."""
         self.is_caffe = self.is_caffe or _GLOG_PREFIX.search(block) is not None
         lines = _Lines(block)
-        losses = log_text.after(lines.text, b", loss = ", b"=")
+        losses = lines.losses()
         times, iterations, told = lines.about(losses)
         values, numbers = log_text.numbers(lines.text, losses, np.float64)
         good = told & numbers
         self.losses.append(_Points(times[good], iterations[good], values[good]))
         self._reached(int(iterations[good].max(initial=0)))
-        for at in log_text.find_all(block, b"Snapshotting to "):
+        for at in lines.snapshots().tolist():
             if saved := _SAVED.match(block, at):
                 self._reached(int(saved[1]))
         self._read_tests(block, lines)
@@ -150,8 +170,7 @@ class _Scanner:
         self.last_iteration = max(self.last_iteration, iteration)
 
     def _read_tests(self, block: bytes, lines: "_Lines") -> None:
-        words = log_text.find_all(block, b"Test")
-        found = [match for at in words if (match := _TEST.match(block, at))]
+        found = [match for at in lines.tests().tolist() if (match := _TEST.match(block, at))]
         times, iterations, told = lines.about(np.array([m.start() for m in found], np.int64))
         for match, time, iteration, good in zip(found, times, iterations, told, strict=True):
             if match["value"] is not None:

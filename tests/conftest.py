@@ -7,11 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from caffe_transfer import paths
 from tests.small_study import prepared, small_run
 
 __all__ = ["prepared", "small_run"]
+
+# A busy machine is slow by chance; what takes how long is for the benchmarks.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def _caffe_prefix() -> Path | None:
