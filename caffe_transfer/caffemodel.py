@@ -68,6 +68,7 @@ class Layer:
     type: str
     blobs: tuple[Blob, ...]
     record: memoryview = memoryview(b"")  # noqa: RUF009  (immutable)
+    start: int = 0
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,8 @@ def _read_layer(buffer: memoryview, record: Field) -> tuple[str, Layer]:
         elif part.number == blobs_field:
             _expect(part.wire_type == wire.BYTES, f"the blobs of layer {name!r} are messages")
             blobs.append(read_blob(buffer, part, f"layer {name!r}"))
-    return form, Layer(name, kind, tuple(blobs), buffer[record.start : record.end])
+    whole = buffer[record.start : record.end]
+    return form, Layer(name, kind, tuple(blobs), whole, record.start)
 
 
 def read_blob(buffer: memoryview, record: Field, owner: str) -> Blob:

@@ -65,7 +65,7 @@ def transplant(
         if target is not None:
             _check_shapes(model, layers, target)
         with atomic_write(out) as file:
-            write_model(model.name, layers, file, hdf5=out.suffix == HDF5_SUFFIX)
+            write_model(model.name, layers, file, out.suffix == HDF5_SUFFIX, source)
         return Transplant(
             copied=tuple(names),
             fresh=None if target is None else tuple(t for t in target if t not in names),
