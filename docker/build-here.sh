@@ -32,7 +32,7 @@ main() {
   "${containers[@]}" image exists "$base" || make_base
   lend_configuration
   build_image "$image"
-  "${containers[@]}" image ls --format '{{.Repository}}:{{.Tag}} {{.Size}}' "$image"
+  echo "$image: $("${containers[@]}" image inspect --format '{{.Size}}' "$image") bytes"
 }
 
 install_tools() {
@@ -124,14 +124,20 @@ pip_configuration() {
     grep -v 'file://' | awk '!seen[$1]++' || true
 }
 
+# chroot isolation and Docker's format: no nested namespaces are needed, and SHELL is kept.
+build() { "${containers[@]}" build --isolation chroot --format docker "${limits[@]}" "$@"; }
+
 build_image() {
-  local revision version
+  local revision version lent=localhost/caffe-transfer-lent:$$
   version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' caffe_transfer/__init__.py)
   revision=$(git rev-parse --short HEAD 2>/dev/null || echo unknown)
-  # chroot isolation and Docker's format: no nested namespaces are needed, and SHELL is kept.
-  "${containers[@]}" build --isolation chroot --format docker --layers "${limits[@]}" "${mounts[@]}" \
-    --build-arg "BASE=$base" --build-arg "VERSION=$version" --build-arg "REVISION=$revision" \
-    --file docker/Dockerfile.cpu --tag "$1" .
+  build --layers "${mounts[@]}" --build-arg "BASE=$base" \
+    --build-arg "VERSION=$version" --build-arg "REVISION=$revision" \
+    --file docker/Dockerfile.cpu --tag "$lent" .
+  # A mount leaves an empty file where there was none.
+  printf 'FROM %s\nRUN rm /etc/apt/apt.conf.d/lent /etc/pip.conf && rm -f %s\n' "$lent" "$lent_bundle" |
+    build --tag "$1" --file - "$work/lent"
+  "${containers[@]}" untag "$lent"
 }
 
 main "$@"
