@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import cv2
 import lmdb
@@ -112,8 +112,13 @@ def read_image(path: Path, size: int | None, gray: bool) -> npt.NDArray[np.uint8
         return None
     if size is not None:
         image = cv2.resize(image, (size, size))
-    planes = image[np.newaxis] if gray else image.transpose(2, 0, 1)
-    return np.ascontiguousarray(planes, np.uint8)
+    return planes(image)
+
+
+def planes(image: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """An image of OpenCV, gray or in colours, as channels x height x width."""
+    apart = image[np.newaxis] if image.ndim == 2 else image.transpose(2, 0, 1)
+    return np.ascontiguousarray(apart, np.uint8)
 
 
 def datum(pixels: npt.NDArray[np.uint8], label: int) -> bytes:

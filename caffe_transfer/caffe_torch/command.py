@@ -15,7 +15,7 @@ from caffe_transfer.caffe_torch.net import Net
 from caffe_transfer.caffe_torch.precision import Precision
 from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.caffe_torch.snapshot import load_weights
-from caffe_transfer.caffe_torch.solver import Action, Solver, read_net
+from caffe_transfer.caffe_torch.solver import Action, Solver, build_net, read_net
 from caffe_transfer.errors import BadInput, CaffeTransferError, Incomplete
 from caffe_transfer.proto import caffe_pb2 as pb
 from caffe_transfer.upgrade import upgrade_solver
@@ -173,10 +173,7 @@ def _net(flags: argparse.Namespace, phase: int) -> Net:
         raise BadInput(f"{flags.command} needs --model=FILE")
     flags.precision.set_up()
     param = read_net(Path(flags.model))
-    state = pb.NetState(phase=phase)  # type: ignore[arg-type]
-    state.MergeFrom(param.state)
-    state.MergeFrom(_state(flags))
-    return Net(param, state, Rng(), _device(flags.gpu))
+    return build_net(param, phase, [_state(flags)], Rng(), _device(flags.gpu))
 
 
 def _state(flags: argparse.Namespace) -> pb.NetState:

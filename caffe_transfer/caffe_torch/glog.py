@@ -20,6 +20,12 @@ def number(value: float) -> str:
     return f"{value:.6g}"
 
 
+def score(name: str, value: float, weight: float) -> str:
+    """An output of a net; one that counts in the loss, with its weight and what it adds."""
+    text = f"{name} = {number(value)}"
+    return f"{text} (* {number(weight)} = {number(weight * value)} loss)" if weight else text
+
+
 def _write(level: str, text: str, place: str) -> None:
     now = datetime.now().strftime("%Y%m%d %H:%M:%S.%f")
     line = f"{level}{now} {threading.get_native_id():5d} {place}.py:0] {text}\n"

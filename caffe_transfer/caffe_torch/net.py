@@ -91,11 +91,6 @@ class Net:
         return [step.layer for step in self._steps]
 
     @property
-    def shapes(self) -> dict[str, Shape]:
-        """The shapes of the blobs, as they were set up."""
-        return dict(self._shapes)
-
-    @property
     def batch(self) -> int:
         """How many items go through the net at once: the first axis of its first blob."""
         shapes = [shape for shape in self._shapes.values() if shape]

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 from weakref import WeakValueDictionary
@@ -28,7 +28,7 @@ from caffe_transfer.caffe_torch.transform import Transformer, Views
 from caffe_transfer.errors import BadInput
 from caffe_transfer.proto import caffe_pb2 as pb
 from caffe_transfer.wire import WireError
-from data_prep.lmdbs import open_lmdb
+from data_prep.lmdbs import open_lmdb, planes
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 Record = Callable[[], tuple[Pixels, int]]  # decodes image (channels, height, width) and label
@@ -99,13 +99,14 @@ class Reader:
             self._ready.put(made)
 
     def _make(self, chosen: list[Record], views: Views) -> Batch:
-        first, _ = chosen[0]()
-        kind = torch.uint8 if first.dtype == np.uint8 else torch.float32
+        decoded = (record() for record in chosen)
+        first = next(decoded)
+        kind = torch.uint8 if first[0].dtype == np.uint8 else torch.float32
         images = torch.empty((len(chosen), *self._shape), dtype=kind, pin_memory=self._for_gpu)
         labels = torch.empty(len(chosen), dtype=torch.int64, pin_memory=self._for_gpu)
         into, named = images.numpy(), labels.numpy()
-        for index, record in enumerate(chosen):
-            pixels, named[index] = record()
+        for index, (pixels, label) in enumerate(chain([first], decoded)):
+            named[index] = label
             if pixels.shape != self._shape:
                 raise BadInput(
                     f"an image has the shape {pixels.shape} and the first one {self._shape}; "
@@ -197,7 +198,4 @@ def _decode(data: bytes, param: pb.TransformationParameter) -> npt.NDArray[np.ui
     if param.force_color or param.force_gray:
         mode = cv2.IMREAD_COLOR if param.force_color else cv2.IMREAD_GRAYSCALE
     image = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
-    if image is None:
-        return None
-    image = image[:, :, None] if image.ndim == 2 else image
-    return np.ascontiguousarray(image.transpose(2, 0, 1), np.uint8)
+    return None if image is None else planes(image)

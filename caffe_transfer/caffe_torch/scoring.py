@@ -34,13 +34,8 @@ def test(net: Net, iterations: int, precision: Precision) -> None:
             sums[name] = [a + b for a, b in zip(before, values, strict=True)]
     glog.say(f"Loss: {glog.number(loss / iterations)}", "caffe")
     for name, totals in sums.items():
-        weight = net.loss_weights[name]
         for total in totals:
-            mean = total / iterations
-            text = f"{name} = {glog.number(mean)}"
-            if weight:
-                text += f" (* {glog.number(weight)} = {glog.number(weight * mean)} loss)"
-            glog.say(text, "caffe")
+            glog.say(glog.score(name, total / iterations, net.loss_weights[name]), "caffe")
 
 
 def time_passes(net: Net, iterations: int, precision: Precision) -> None:

@@ -64,7 +64,9 @@ class Solver:
         self._stopped = False
         rng = Rng(param.random_seed if param.random_seed >= 0 else None)
         torch.manual_seed(rng.one() if param.random_seed < 0 else param.random_seed)
-        self.net = _net(_training_net(param), pb.TRAIN, [param.train_state, state], rng, device)
+        self.net = build_net(
+            _training_net(param), pb.TRAIN, [param.train_state, state], rng, device
+        )
         self.test_nets = _test_nets(param, rng, device)
         self._updater = Updater(param, self.net.parameters)
         self._losses: deque[Tensor] = deque(maxlen=max(1, param.average_loss))
@@ -230,10 +232,8 @@ def _say_outputs(net: Net, phase: str, values: dict[str, list[float]]) -> None:
     for name, numbers in values.items():
         weight = net.loss_weights.get(name, 0)
         for value in numbers:
-            text = f"    {phase} net output #{score}: {name} = {glog.number(value)}"
-            if weight:
-                text += f" (* {glog.number(weight)} = {glog.number(weight * value)} loss)"
-            glog.say(text, "solver")
+            shown = glog.score(name, value, weight)
+            glog.say(f"    {phase} net output #{score}: {shown}", "solver")
             score += 1
 
 
@@ -265,10 +265,15 @@ def _is_binary(content: bytes, net: pb.NetParameter) -> bool:
     return bool(net.layer or net.layers)
 
 
-def _net(
+def build_net(
     param: pb.NetParameter, phase: int, states: Sequence[pb.NetState | None],
     rng: Rng, device: torch.device,
 ) -> Net:  # fmt: skip
+    """The net of a phase, with what the net itself and then the states add of level and stages.
+
+    Raises:
+        BadInput: a layer does not fit; names it.
+    """
     state = pb.NetState(phase=phase)  # type: ignore[arg-type]
     state.MergeFrom(param.state)
     for more in states:
@@ -306,5 +311,6 @@ def _test_nets(param: pb.SolverParameter, rng: Rng, device: torch.device) -> lis
         raise BadInput("the solver has test_iter, but no test_interval above 0")
     states: Sequence[pb.NetState | None] = list(param.test_state) or [None] * len(nets)
     return [
-        _net(net, pb.TEST, [state], rng, device) for net, state in zip(nets, states, strict=True)
+        build_net(net, pb.TEST, [state], rng, device)
+        for net, state in zip(nets, states, strict=True)
     ]

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 
 import cv2
-import numpy as np
 from torch import Tensor
 
 from caffe_transfer.caffe_torch.layers.base import Layer, Shape, in_fast_order
@@ -19,6 +18,7 @@ from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.caffe_torch.transform import Transformer
 from caffe_transfer.errors import BadInput
 from caffe_transfer.proto import caffe_pb2 as pb
+from data_prep.lmdbs import planes
 
 
 class _Images(Layer):
@@ -125,8 +125,7 @@ class ImageData(_Images):
             raise self.refuse(f"cannot read the image {given.root_folder + name}")
         if given.new_height:
             image = cv2.resize(image, (given.new_width, given.new_height))
-        image = image[:, :, None] if image.ndim == 2 else image
-        return np.ascontiguousarray(image.transpose(2, 0, 1), np.uint8), label
+        return planes(image), label
 
 
 def _read_list(path: Path) -> list[tuple[str, int]]:
