@@ -3,8 +3,10 @@
 command.py    the command line: train, test, time, device_query; scoring.py: two of them
 solver.py     the training loop; updates.py, policies.py: its arithmetic
 net.py        a NetParameter as layers in order; loading and saving of parameters
+order.py      the order in which layers run
 layers/       one class for each layer type
-reading.py    LMDB records -> batches, made ahead; transform.py: crop, mirror, mean, scale
+records.py    LMDB records -> images; reading.py: images -> batches, made ahead
+transform.py  crop, mirror, mean, scale
 rng.py        the random numbers that Caffe draws; ziggurat.py: the normal ones
 fillers.py    initial weights from them
 snapshot.py   .caffemodel and .solverstate

@@ -1,7 +1,7 @@
 """A NetParameter as layers that run in order, as Caffe's Net does (net.cpp)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 from caffe_transfer import caffemodel
 from caffe_transfer.caffe_torch.layers import Layer, Shape, make_layer
 from caffe_transfer.caffe_torch.layers.base import in_fast_order
+from caffe_transfer.caffe_torch.order import Step, running_order
 from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.caffemodel import Model
 from caffe_transfer.errors import BadInput
@@ -44,17 +45,6 @@ class Outputs:
     blobs: dict[str, Tensor]
 
 
-@dataclass
-class _Step:
-    """A layer in its place: the blobs that it reads and makes, and the weights of its losses."""
-
-    layer: Layer
-    bottoms: list[str]
-    tops: list[str]
-    loss_weights: list[float]
-    specs: list[pb.ParamSpec] = field(default_factory=list)
-
-
 class Net:
     """A net of one phase.
 
@@ -75,7 +65,7 @@ class Net:
         self.device = device
         self.parameters: list[Parameter] = []
         self.loss_weights: dict[str, float] = {}
-        self._steps: list[_Step] = []
+        self._steps: list[Step] = []
         self._shapes: dict[str, Shape] = {}
         self._named: dict[str, Parameter] = {}
         unread: dict[str, None] = {}
@@ -83,6 +73,7 @@ class Net:
             if meets(layer, state):
                 self._append(layer, int(state.phase), rng, unread)
         self._outputs = sorted(unread)
+        self._order = running_order(self._steps)
         self._own_parameters()
 
     @property
@@ -97,10 +88,10 @@ class Net:
         return shapes[0][0] if shapes else 0
 
     def forward(self, each: Callable[[Layer], None] | None = None) -> Outputs:
-        """Run the layers in order; `each` is called after each of them."""
+        """Run the layers; `each` is called after each of them."""
         blobs: dict[str, Tensor] = {}
         loss: Tensor | None = None
-        for step in self._steps:
+        for step in self._order:
             tops = step.layer.forward([blobs[name] for name in step.bottoms])
             blobs.update(zip(step.tops, tops, strict=True))
             for weight, top in zip(step.loss_weights, tops, strict=True):
@@ -182,7 +173,7 @@ class Net:
         weights = [*param.loss_weight] or [float(layer.is_loss and not n) for n in range(len(tops))]
         weights += [0.0] * (len(tops) - len(weights))
         self.loss_weights.update(zip(tops, weights, strict=True))
-        self._steps.append(_Step(layer, list(param.bottom), tops, weights, list(param.param)))
+        self._steps.append(Step(layer, list(param.bottom), tops, weights, list(param.param)))
 
     def _may_overwrite(self, param: pb.LayerParameter) -> bool:
         """Whether a layer is in place right after one whose gradient does not need its top."""
@@ -204,7 +195,7 @@ class Net:
                 for owner, shape in zip(own, shapes, strict=True)
             ]
 
-    def _owner(self, step: _Step, index: int) -> Parameter:
+    def _owner(self, step: Step, index: int) -> Parameter:
         """The parameter of a layer's blob: its own, or one that an earlier layer has named."""
         layer, blob = step.layer, step.layer.blobs[index]
         spec = step.specs[index] if index < len(step.specs) else pb.ParamSpec()

@@ -102,8 +102,12 @@ class Transformer:
         """
         count, channels, height, width = images.shape
         _, side_y, side_x = self.shape((channels, height, width))
-        if (side_y, side_x) == (height, width) and not views.mirrored.any():
-            return self._centred(images.float(), self._mean)
+        if (side_y, side_x) == (height, width):
+            whole = self._centred(images.float(), self._mean)
+            if not views.mirrored.any():
+                return whole
+            mirrored = torch.from_numpy(views.mirrored).to(images.device, non_blocking=True)
+            return torch.where(mirrored.view(-1, 1, 1, 1), whole.flip(3), whole)
         rows = views.rows[:, None] + np.arange(side_y)
         columns = np.arange(side_x)[None].repeat(count, 0)
         columns[views.mirrored] = columns[views.mirrored, ::-1]

@@ -5,6 +5,7 @@ optimizers keep it outside.  A parameter with lr_mult 0 is never touched.
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 import torch
@@ -13,6 +14,29 @@ from torch import Tensor
 from caffe_transfer.caffe_torch.net import Parameter
 from caffe_transfer.errors import BadInput
 from caffe_transfer.proto import caffe_pb2 as pb
+
+
+class _Sweep:
+    """Parameters that Caffe's SGD changes alike, by PyTorch's fused kernel: once through memory."""
+
+    def __init__(self) -> None:
+        self._tensors: tuple[list[Tensor], ...] = ([], [], [])
+
+    def add(self, value: Tensor, grad: Tensor, history: Tensor) -> None:
+        """Let the next call of `apply` change one more."""
+        for row, tensor in zip(self._tensors, (value, grad, history), strict=True):
+            row.append(tensor)
+
+    def apply(self, rate: float, momentum: float, decay: float) -> None:
+        """Change them.
+
+        The kernel has V = momentum * V + (1 - dampening) * (grad + decay * W), W = W - lr * V:
+        with lr 1 and dampening 1 - rate the rate is inside the history, as in Caffe.
+        """
+        torch._fused_sgd_(
+            *self._tensors, weight_decay=decay, momentum=momentum, lr=1.0, dampening=1 - rate,
+            nesterov=False, maximize=False, is_first_step=False,
+        )  # fmt: skip
 
 
 class Updater:
@@ -64,33 +88,23 @@ class Updater:
             (index, p) for index, p in enumerate(self._parameters) if p.value.grad is not None
         ]
         norm = self._clip([p.value.grad for _, p in learning if p.value.grad is not None])
+        alike = defaultdict[tuple[float, float], _Sweep](_Sweep)
         for index, parameter in learning:
-            grad = parameter.value.grad
+            value, grad = parameter.value, parameter.value.grad
             assert grad is not None
             if self._solver.iter_size > 1:
                 grad.mul_(1 / self._solver.iter_size)
             histories = self.history[index :: len(self._parameters)]
             local = rate * parameter.lr_mult
-            if self._in_one_sweep and grad.stride() == parameter.value.stride():
-                self._sweep(parameter, grad, histories[0], local)
+            if self._in_one_sweep and grad.stride() == value.stride():
+                alike[local, parameter.decay_mult].add(value, grad, histories[0])
             else:
                 self._regularize(parameter, grad)
-                parameter.value.sub_(self._rule(self._solver, grad, histories, local, iteration))
-            parameter.value.grad = None
+                value.sub_(self._rule(self._solver, grad, histories, local, iteration))
+            value.grad = None
+        for (local, decay), sweep in alike.items():
+            sweep.apply(local, self._solver.momentum, self._solver.weight_decay * decay)
         return norm
-
-    def _sweep(self, parameter: Parameter, grad: Tensor, history: Tensor, rate: float) -> None:
-        """Caffe's SGD by PyTorch's fused kernel, which goes through memory once.
-
-        The kernel has V = momentum * V + (1 - dampening) * (grad + decay * W), W = W - lr * V:
-        with lr 1 and dampening 1 - rate the rate is inside the history, as in Caffe.
-        """
-        torch._fused_sgd_(
-            [parameter.value], [grad], [history],
-            weight_decay=self._solver.weight_decay * parameter.decay_mult,
-            momentum=self._solver.momentum, lr=1.0, dampening=1 - rate,
-            nesterov=False, maximize=False, is_first_step=False,
-        )  # fmt: skip
 
     def _clip(self, grads: list[Tensor]) -> float | None:
         limit = self._solver.clip_gradients

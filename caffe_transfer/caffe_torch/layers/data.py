@@ -13,7 +13,8 @@ import cv2
 from torch import Tensor
 
 from caffe_transfer.caffe_torch.layers.base import Layer, Shape, in_fast_order
-from caffe_transfer.caffe_torch.reading import Pixels, Reader, Record, records
+from caffe_transfer.caffe_torch.reading import Reader
+from caffe_transfer.caffe_torch.records import Pixels, Record, records
 from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.caffe_torch.transform import Transformer
 from caffe_transfer.errors import BadInput
@@ -54,12 +55,11 @@ class _Images(Layer):
 
     def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
         assert self._reader is not None, "set_up comes first"
-        batch = self._reader.next()
-        images = batch.images.to(self.device, non_blocking=True)
-        seen = self._transformer.apply(images, batch.views)
-        tops = [in_fast_order(seen)]
-        if len(self.param.top) == 2:
-            tops.append(batch.labels.to(self.device, non_blocking=True))
+        with self._reader.next() as batch:
+            images = batch.images.to(self.device, non_blocking=True)
+            tops = [in_fast_order(self._transformer.apply(images, batch.views))]
+            if len(self.param.top) == 2:
+                tops.append(batch.labels.to(self.device, non_blocking=True))
         return tops
 
     def close(self) -> None:

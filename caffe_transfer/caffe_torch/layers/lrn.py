@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
-from caffe_transfer.caffe_torch.layers.base import Layer, Shape
+from caffe_transfer.caffe_torch.layers.base import Layer, Shape, in_fast_order
 from caffe_transfer.caffe_torch.layers.windows import image
 from caffe_transfer.proto import caffe_pb2 as pb
 
@@ -22,10 +22,14 @@ class LRN(Layer):
     """
 
     def set_up(self, bottoms: Sequence[Shape]) -> list[Shape]:
-        image(self, bottoms[0])
-        size = self.param.lrn_param.local_size
+        _, channels, _, _ = image(self, bottoms[0])
+        given = self.param.lrn_param
+        size = given.local_size
         if size % 2 == 0:
             raise self.refuse(f"has local_size {size}; it must be odd")
+        # (channels, channels): what the square of each channel adds to the scale of each other.
+        ones = torch.ones(channels, channels, device=self.device)
+        self._window = ones.tril_(size // 2).triu_(-(size // 2)).mul_(given.alpha / size)
         return [bottoms[0]]
 
     def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
@@ -35,67 +39,60 @@ class LRN(Layer):
             size = given.local_size
             means = F.avg_pool2d(bottom * bottom, size, 1, size // 2)
             return [bottom * (1 + given.alpha * means) ** -given.beta]
-        settings = (given.local_size, given.alpha, given.beta, given.k)
-        return [_AcrossChannels.apply(bottom, *settings)]  # type: ignore[no-untyped-call]
+        top: Tensor = _AcrossChannels.apply(  # type: ignore[no-untyped-call]
+            bottom, self._window, given.beta, given.k
+        )
+        return [top]
 
 
 class _Context(FunctionCtx):
     saved_tensors: tuple[Tensor, ...]
-    size: int
-    alpha: float
     beta: float
 
 
 class _AcrossChannels(torch.autograd.Function):
-    """Caffe's two formulas; what would be temporaries of the whole batch is made part by part."""
+    """Caffe's two formulas; what would be temporaries of the whole batch is made part by part.
+
+    The sums over neighbouring channels are products with a matrix, which is one sweep through
+    memory where sums of shifted channels would be one each.  They are written by `out`, which
+    autocast leaves in float32.
+    """
 
     @staticmethod
-    def forward(
-        ctx: _Context, bottom: Tensor, size: int, alpha: float, beta: float, k: float
-    ) -> Tensor:
-        top, scale = torch.empty_like(bottom), torch.empty_like(bottom)
-        for part in _parts(bottom):
-            x, s = bottom[part], scale[part]
-            _add_window(s.fill_(k), x * x, size, alpha / size)
-            torch.mul(_power(s, beta), x, out=top[part])
-        ctx.save_for_backward(bottom, scale)
-        ctx.size, ctx.alpha, ctx.beta = size, alpha, beta
+    def forward(ctx: _Context, bottom: Tensor, window: Tensor, beta: float, k: float) -> Tensor:
+        bottom = in_fast_order(bottom)
+        top, scale, power = (torch.empty_like(bottom) for _ in range(3))
+        for x, y, s, p in _parts(bottom, top, scale, power):
+            torch.mm(torch.mul(x, x, out=y), window, out=s).add_(k)
+            torch.mul(_inverse_power(s, beta, out=p), x, out=y)
+        ctx.save_for_backward(bottom, scale, power, window)
+        ctx.beta = beta
         return top
 
     @staticmethod
     def backward(ctx: _Context, top_diff: Tensor) -> tuple[Tensor | None, ...]:
-        bottom, scale = ctx.saved_tensors
-        factor = -2 * ctx.alpha * ctx.beta / ctx.size
+        bottom, scale, power, window = ctx.saved_tensors
         bottom_diff = torch.empty_like(bottom)
-        for part in _parts(bottom):
-            x, s, diff = bottom[part], scale[part], bottom_diff[part]
-            torch.mul(_power(s, ctx.beta), top_diff[part], out=diff)
-            ratio = (diff * x).div_(s)
-            sums = _add_window(torch.zeros_like(ratio), ratio, ctx.size, 1.0)
-            diff.addcmul_(sums, x, value=factor)
-        return bottom_diff, None, None, None, None
+        for x, s, p, dy, dx in _parts(bottom, scale, power, in_fast_order(top_diff), bottom_diff):
+            torch.mul(p, dy, out=dx)
+            ratios = (dx * x).div_(s)
+            sums = torch.mm(ratios, window, out=torch.empty_like(ratios))
+            dx.addcmul_(sums, x, value=-2 * ctx.beta)
+        return bottom_diff, None, None, None
 
 
-def _parts(batch: Tensor) -> Iterator[slice]:
-    """The batch in as many images at once as are worked on fast; all of them off the CPU."""
-    number = each = batch.shape[0]
-    if batch.device.type == "cpu":
-        each = max(1, _PART * number // batch.numel())
-    return (slice(start, start + each) for start in range(0, number, each))
+def _parts(*blobs: Tensor) -> Iterator[list[Tensor]]:
+    """Blobs as rows of channels, as many rows at once as are worked on fast; all off the CPU."""
+    rows = [blob.permute(0, 2, 3, 1).flatten(0, 2) for blob in blobs]
+    number, channels = rows[0].shape
+    each = max(1, _PART // channels) if rows[0].device.type == "cpu" else number
+    for start in range(0, number, each):
+        yield [blob[start : start + each] for blob in rows]
 
 
-def _add_window(total: Tensor, values: Tensor, size: int, factor: float) -> Tensor:
-    """Add factor times the sum of the channels around each channel."""
-    total.add_(values, alpha=factor)
-    for shift in range(1, min(size // 2, values.shape[1] - 1) + 1):
-        total[:, shift:].add_(values[:, :-shift], alpha=factor)
-        total[:, :-shift].add_(values[:, shift:], alpha=factor)
-    return total
-
-
-def _power(scale: Tensor, beta: float) -> Tensor:
+def _inverse_power(scale: Tensor, beta: float, out: Tensor) -> Tensor:
     """scale to the power of -beta; by roots for the usual beta, for speed."""
     if beta != 0.75:
-        return scale**-beta
+        return torch.pow(scale, -beta, out=out)
     root = torch.rsqrt(scale)
-    return root.sqrt().mul_(root)
+    return torch.sqrt(root, out=out).mul_(root)

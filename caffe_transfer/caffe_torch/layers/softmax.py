@@ -71,11 +71,14 @@ class _SoftmaxLoss(torch.autograd.Function):
         ctx: _Context, scores: Tensor, labels: Labels, normalizer: Tensor | float
     ) -> tuple[Tensor, Tensor]:
         chances = torch.softmax(scores, 1)
-        # Only a GPU comes here with labels that are no class: the loss shows it.
-        outside = (labels.index < 0) | (labels.index >= scores.shape[1])
-        index = labels.index.masked_fill(outside, 0)
+        index, outside = labels.index, None
+        if scores.device.type != "cpu":  # where labels that are no class come unchecked
+            outside = (index < 0) | (index >= scores.shape[1])
+            index = index.masked_fill(outside, 0)
         found = chances.gather(1, index).clamp_(min=torch.finfo(torch.float32).tiny)
-        losses = labels.zero_ignored(-found.log()).masked_fill(outside, torch.nan)
+        losses = labels.zero_ignored(found.log_().neg_())
+        if outside is not None:
+            losses = losses.masked_fill(outside, torch.nan)  # the loss shows it
         ctx.save_for_backward(chances, index)
         ctx.mark_non_differentiable(chances)
         ctx.labels, ctx.normalizer = labels, normalizer

@@ -1,0 +1,164 @@
+"""The images of an LMDB of Datum records.
+
+Raw images are views of the mapped database.  The bytes around their pixels hardly differ from
+record to record, so that those seen before are known by a look, without parsing them again.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+from weakref import WeakValueDictionary
+
+import cv2
+import lmdb
+import numpy as np
+import numpy.typing as npt
+from google.protobuf.message import DecodeError
+
+from caffe_transfer import wire
+from caffe_transfer.errors import BadInput
+from caffe_transfer.proto import caffe_pb2 as pb
+from caffe_transfer.wire import WireError
+from data_prep.lmdbs import open_lmdb, planes
+
+Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+Record = Callable[[], tuple[Pixels, int]]  # decodes image (channels, height, width) and label
+
+_OPEN: WeakValueDictionary[Path, lmdb.Environment] = WeakValueDictionary()
+
+
+class _Layout(NamedTuple):
+    """Records of raw images that begin alike.
+
+    Attributes:
+        head: the bytes before the pixels, which tell the shape and how many pixels there are.
+        end: where the pixels end.
+        labels: the label for each row of bytes seen after the pixels.
+    """
+
+    head: bytes
+    end: int
+    shape: tuple[int, ...]
+    labels: dict[bytes, int]
+
+
+class _RawImages:
+    """Reads raw images; may be called by several threads."""
+
+    def __init__(self) -> None:
+        self._layout = _Layout(b"", 0, (), {})
+
+    def read(self, value: memoryview) -> tuple[Pixels, int] | None:
+        """The image as a view of the record, and its label; None if the Datum is of another kind.
+
+        Raises:
+            WireError: it is no Datum.
+        """
+        layout = self._layout
+        start = len(layout.head)
+        label = None
+        if len(value) >= layout.end and value[:start] == layout.head:
+            label = layout.labels.get(bytes(value[layout.end :]))
+        if label is None:
+            found = _raw_layout(value)
+            if found is None:
+                return None
+            label = next(iter(found.labels.values()))
+            if found.head == layout.head:
+                layout.labels.update(found.labels)
+            else:
+                self._layout = layout = found
+                start = len(layout.head)
+        pixels = np.frombuffer(value, np.uint8, layout.end - start, start)
+        return pixels.reshape(layout.shape), label
+
+
+def _raw_layout(value: memoryview) -> _Layout | None:
+    """What the record of a raw image looks like; None if the Datum holds another kind."""
+    numbers: dict[int, int] = {}
+    start = end = 0
+    for field in wire.fields(value):
+        if field.wire_type == wire.VARINT:
+            numbers[field.number], _ = wire.read_varint(value, field.value, field.end)
+        elif field.number == pb.Datum.DATA_FIELD_NUMBER:
+            start, end = field.value, field.end
+    shape = tuple(
+        numbers.get(number, 0)
+        for number in (
+            pb.Datum.CHANNELS_FIELD_NUMBER, pb.Datum.HEIGHT_FIELD_NUMBER,
+            pb.Datum.WIDTH_FIELD_NUMBER,
+        )
+    )  # fmt: skip
+    encoded = numbers.get(pb.Datum.ENCODED_FIELD_NUMBER)
+    if encoded or start == end or end - start != shape[0] * shape[1] * shape[2]:
+        return None
+    label = numbers.get(pb.Datum.LABEL_FIELD_NUMBER, 0)
+    label -= (label >> 63) << 64  # negative numbers are written with 64 bits
+    return _Layout(bytes(value[:start]), end, shape, {bytes(value[end:]): label})
+
+
+def records(path: Path, param: pb.TransformationParameter) -> Iterator[Record]:
+    """The records of an LMDB in the order of the keys, again and again, without end.
+
+    Raises:
+        FormatError: there is no such database.
+        BadInput: it is empty, or (from a record) a record is no image.
+    """
+    environment = _environment(path.resolve())
+    # One transaction for all: the views of the mapped file are valid as long as it is open.
+    with environment.begin(buffers=True) as reading:
+        if not environment.stat()["entries"]:
+            raise BadInput(f"{path} is an empty database; make it with `data lmdb`")
+        raw = _RawImages()
+        while True:
+            for key, value in reading.cursor():
+                yield partial(_read, path, key, value, raw, param)
+
+
+def _environment(path: Path) -> lmdb.Environment:
+    """A database that several layers may read: LMDB opens a file once in a process."""
+    found = _OPEN.get(path)
+    if found is None:
+        found = _OPEN[path] = open_lmdb(path)
+    return found
+
+
+def _read(
+    path: Path,
+    key: memoryview,
+    value: memoryview,
+    raw: _RawImages,
+    param: pb.TransformationParameter,
+) -> tuple[Pixels, int]:
+    try:
+        pixels, label = raw.read(value) or _parsed(value, param)
+    except (DecodeError, WireError) as error:
+        raise BadInput(
+            f"record {bytes(key)!r} of {path} is no Datum; write the database anew"
+        ) from error
+    if pixels is None:
+        raise BadInput(
+            f"record {bytes(key)!r} of {path} holds no whole image; write the database anew"
+        )
+    return pixels, label
+
+
+def _parsed(value: memoryview, param: pb.TransformationParameter) -> tuple[Pixels | None, int]:
+    """An encoded image or one of floats; None in its place if it is not whole."""
+    datum = pb.Datum()
+    datum.ParseFromString(bytes(value))
+    if datum.encoded:
+        return _decode(datum.data, param), datum.label
+    shape = (datum.channels, datum.height, datum.width)
+    if len(datum.float_data) == int(np.prod(shape)) > 0:
+        return np.array(datum.float_data, np.float32).reshape(shape), datum.label
+    return None, datum.label
+
+
+def _decode(data: bytes, param: pb.TransformationParameter) -> npt.NDArray[np.uint8] | None:
+    mode = cv2.IMREAD_UNCHANGED
+    if param.force_color or param.force_gray:
+        mode = cv2.IMREAD_COLOR if param.force_color else cv2.IMREAD_GRAYSCALE
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
+    return None if image is None else planes(image)
