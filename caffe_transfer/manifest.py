@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from caffe_transfer import __version__
+from caffe_transfer import __version__, paths
 from caffe_transfer.errors import FormatError
 from caffe_transfer.files import atomic_text, sha256
 
@@ -53,7 +53,7 @@ def input_hashes(folder: Path, files: list[str]) -> dict[str, Any]:
     for name in files:
         path = folder / name
         if path.is_dir():
-            hashes[name] = {"bytes": (path / "data.mdb").stat().st_size}
+            hashes[name] = {"bytes": (path / paths.LMDB_DATA).stat().st_size}
         elif path.exists():
             hashes[name] = sha256(path)
     return hashes

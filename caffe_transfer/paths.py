@@ -25,6 +25,9 @@ BASENET_LINK = "basenet"
 REPORT = "report"
 RESULTS = "results"
 
+# Names that LMDB gives, in a database's folder.
+LMDB_DATA = "data.mdb"
+LMDB_LOCK = "lock.mdb"
 
 _LOG_NAME = re.compile(r".+\.(o[0-9A-Z]+|log(\..+)?)(\.gz)?")
 

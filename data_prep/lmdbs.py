@@ -5,10 +5,13 @@ its number out.  Pixels are uint8, channels x height x width, in BGR order.
 """
 
 import os
+import threading
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import cv2
 import lmdb
@@ -16,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import DecodeError
 
+from caffe_transfer import paths
 from caffe_transfer.errors import BadInput, FormatError, Incomplete
 from caffe_transfer.files import atomic_folder, unwritable
 from caffe_transfer.proto import caffe_pb2 as pb
@@ -28,6 +32,11 @@ FIRST_MAP_BYTES = 1 << 26
 CHECK_ALL_BELOW = 100_000
 CHECK_ENDS = 1000
 _RESERVE_BYTES = 1 << 12
+
+_File: TypeAlias = tuple[int, int]  # device and inode, as LMDB itself tells files apart
+_OPEN: dict[_File, lmdb.Environment] = {}
+_USERS: Counter[_File] = Counter()
+_OPENING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -149,7 +158,7 @@ def _write(folder: Path, path: Path, records: Iterator[tuple[bytes, bytes]]) -> 
             environment.sync(True)
     except lmdb.Error as error:
         raise BadInput(f"cannot write {path}: {error}; is the disk full?") from error
-    (folder / "lock.mdb").unlink(missing_ok=True)
+    (folder / paths.LMDB_LOCK).unlink(missing_ok=True)
     return count + len(batch)
 
 
@@ -172,19 +181,40 @@ def _commit(environment: lmdb.Environment, batch: list[tuple[bytes, bytes]]) -> 
             environment.set_mapsize(environment.info()["map_size"] * 2)
 
 
-def open_lmdb(path: Path) -> lmdb.Environment:
-    """Open a database for reading.
+@contextmanager
+def open_lmdb(path: Path) -> Iterator[lmdb.Environment]:
+    """A database open for reading, closed after its last user.
+
+    LMDB forbids that a process opens a file twice, so that threads share what is open.
 
     Raises:
         Incomplete: there is none.
         FormatError: the folder holds none, or a broken one.
     """
+    with _OPENING:
+        file, environment = _opened(path)
+        _USERS[file] += 1
+    try:
+        yield environment
+    finally:
+        with _OPENING:
+            _USERS[file] -= 1
+            if not _USERS[file]:
+                del _OPEN[file], _USERS[file]
+                environment.close()
+
+
+def _opened(path: Path) -> tuple[_File, lmdb.Environment]:
     if not path.is_dir():
         raise Incomplete(f"there is no database {path}; make it with caffe-transfer data lmdb")
     try:
-        return lmdb.open(str(path), readonly=True, lock=False, create=False)
-    except lmdb.Error as error:
+        status = os.stat(path / paths.LMDB_DATA)
+        file = status.st_dev, status.st_ino
+        if file not in _OPEN:
+            _OPEN[file] = lmdb.open(str(path), readonly=True, lock=False, create=False)
+    except (OSError, lmdb.Error) as error:
         raise FormatError(f"{path} is not an LMDB: {error}; make it anew") from error
+    return file, _OPEN[file]
 
 
 def check_lmdb(

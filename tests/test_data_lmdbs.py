@@ -3,6 +3,8 @@
 import resource
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -124,6 +126,23 @@ class TestCheck:
         monkeypatch.setattr(lmdbs, "CHECK_ENDS", 1)
         with pytest.raises(BadInput, match="label 2"):  # of the last record
             lmdbs.check_lmdb(database, classes=2)
+
+    def test_one_that_is_open_already(self, database: Path) -> None:
+        with lmdbs.open_lmdb(database) as environment:
+            assert lmdbs.check_lmdb(database / ".." / database.name) > 0
+            assert environment.stat()["entries"] == lmdbs.check_lmdb(database)
+        with lmdb.open(str(database)):  # refuses a file that the process has open
+            pass
+
+    def test_by_several_threads_at_once(self, database: Path) -> None:
+        together = threading.Barrier(8)
+
+        def check(_: int) -> set[int]:
+            together.wait()
+            return {lmdbs.check_lmdb(database) for _ in range(20)}
+
+        with ThreadPoolExecutor(8) as threads:
+            assert len(set[int].union(*threads.map(check, range(8)))) == 1
 
     def test_bad_ones(self, database: Path, tmp_path: Path) -> None:
         with pytest.raises(BadInput, match="shape 3x8x8, but the net's mean has 1x8x8"):

@@ -8,10 +8,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
-from weakref import WeakValueDictionary
 
 import cv2
-import lmdb
 import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import DecodeError
@@ -24,8 +22,6 @@ from data_prep.lmdbs import open_lmdb, planes
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 Record = Callable[[], tuple[Pixels, int]]  # decodes image (channels, height, width) and label
-
-_OPEN: WeakValueDictionary[Path, lmdb.Environment] = WeakValueDictionary()
 
 
 class _Layout(NamedTuple):
@@ -105,23 +101,14 @@ def records(path: Path, param: pb.TransformationParameter) -> Iterator[Record]:
         FormatError: there is no such database.
         BadInput: it is empty, or (from a record) a record is no image.
     """
-    environment = _environment(path.resolve())
     # One transaction for all: the views of the mapped file are valid as long as it is open.
-    with environment.begin(buffers=True) as reading:
+    with open_lmdb(path) as environment, environment.begin(buffers=True) as reading:
         if not environment.stat()["entries"]:
             raise BadInput(f"{path} is an empty database; make it with `data lmdb`")
         raw = _RawImages()
         while True:
             for key, value in reading.cursor():
                 yield partial(_read, path, key, value, raw, param)
-
-
-def _environment(path: Path) -> lmdb.Environment:
-    """A database that several layers may read: LMDB opens a file once in a process."""
-    found = _OPEN.get(path)
-    if found is None:
-        found = _OPEN[path] = open_lmdb(path)
-    return found
 
 
 def _read(
