@@ -41,6 +41,7 @@ setup(
     install_requires=[
         "click>=8.1",
         "h5py>=3.9",
+        "isal>=1.7",
         "jinja2>=3.1",
         "lmdb>=1.4",
         "matplotlib>=3.8",

@@ -1,4 +1,4 @@
-"""Reading all logs of a tree of networks, against `gzip -dc` of the same files.
+"""Reading all logs of a tree of networks, against `gzip -dc` of the same files; one thread each.
 
 python benchmarks/logs.py [FOLDER]        default: authors/results in CAFFE_TRANSFER_SHARED
 """
@@ -11,8 +11,8 @@ from benchmarks import timing
 from caffe_transfer import logs, results
 
 ROUNDS = 5
-READ = "import sys, pathlib; from caffe_transfer import results; \
-results.collect(pathlib.Path(sys.argv[1]))"
+IMPORT = "import sys, pathlib; from caffe_transfer import results"
+READ = f"{IMPORT}; results.collect(pathlib.Path(sys.argv[1]))"
 
 
 def main(folder: Path) -> None:
@@ -25,15 +25,15 @@ def main(folder: Path) -> None:
     ]
     # -f: files that are not compressed are passed through.
     unpack: list[str | Path] = ["gzip", "-dcf", *files]
+    alone = timing.environment(threads=1)
     found = timing.in_turn(
         {
             "gzip -dc": lambda: timing.run(unpack),
-            "read all logs": lambda: timing.run([sys.executable, "-c", READ, folder]),
-            "start and import": lambda: timing.run([sys.executable, "-c", "import sys, pathlib; "
-                                                    "from caffe_transfer import results"]),
+            "read all logs": lambda: timing.run([sys.executable, "-c", READ, folder], alone),
+            "start and import": lambda: timing.run([sys.executable, "-c", IMPORT], alone),
         },
         ROUNDS,
-    )  # fmt: skip
+    )
     peer = found["gzip -dc"]
     size = sum(path.stat().st_size for path in files) / timing.MIB
     print(f"{len(files)} logs, {size:.0f} MiB as stored; {timing.processor()}\n")

@@ -11,8 +11,8 @@ from pathlib import Path
 from caffe_transfer import __version__, engine, paths
 from caffe_transfer.errors import CaffeTransferError
 
-REQUIRED = ("click", "h5py", "jinja2", "lmdb", "matplotlib", "numpy", "opencv-python-headless",
-            "protobuf", "rich")  # fmt: skip
+REQUIRED = ("click", "h5py", "isal", "jinja2", "lmdb", "matplotlib", "numpy",
+            "opencv-python-headless", "protobuf", "rich")  # fmt: skip
 IMAGE = Path("/etc/caffe-transfer-image")  # what a container image was built of, see docker/pin.sh
 CONVERTERS = ("convert_imageset", "compute_image_mean", "upgrade_net_proto_text")
 

@@ -1,7 +1,6 @@
 """Files that are either whole or not there: write to a temporary name, sync, rename."""
 
 import glob
-import hashlib
 import os
 import shutil
 import tempfile
@@ -71,12 +70,6 @@ def _remove_leftovers(path: Path) -> None:
         owner = folder.name.split(".")[-2]
         if owner.isdigit() and not Path("/proc", owner).exists() and Path("/proc/self").exists():
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def unwritable(path: Path, error: OSError) -> BadInput:

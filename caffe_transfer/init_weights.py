@@ -12,12 +12,13 @@ from google.protobuf import text_format
 
 from caffe_transfer.engine import Engine
 from caffe_transfer.errors import BadInput, EngineError, Incomplete
+from caffe_transfer.hashes import blob_hashes
 from caffe_transfer.paths import NetworkFolder
 from caffe_transfer.preflight import Plan, read_plan
 from caffe_transfer.proto import caffe_pb2 as pb
 from caffe_transfer.snapshots import newest_complete
 from caffe_transfer.study import Mode
-from caffe_transfer.transplant import blob_hashes, transplant
+from caffe_transfer.transplant import transplant
 
 
 def prepare_init(plan: Plan, engine: Engine) -> Path | None:

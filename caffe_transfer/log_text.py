@@ -4,12 +4,13 @@ A log has a hundred thousand lines and more; all that is done to each of them is
 """
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, BinaryIO, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from isal import isal_zlib
 from numpy.typing import NDArray
 
 Text: TypeAlias = NDArray[np.uint8]
@@ -25,8 +26,11 @@ _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 
 _LONGEST_NUMBER = 24  # characters
 _LONGEST_PLAIN = 15  # characters of numbers like 4500 and 6.66556: exact in a float64
-_POWERS = 10.0 ** np.arange(_LONGEST_PLAIN + 1)
-_PADDING = b"\n" * 2 * _LONGEST_NUMBER  # so that no look ahead leaves the text
+_MOST_DIGITS = 16
+_POWERS = 10 ** np.arange(_MOST_DIGITS + 1)
+_EACH = 0x0101010101010101  # times a byte, that byte in each of the eight of a word
+_PAIRS = 0x000000FF000000FF
+PADDING = b"\n" * 2 * _LONGEST_NUMBER  # so that no look ahead leaves the text
 _ZERO = np.uint8(ord("0"))  # subtracted, it wraps: what is no digit is more than 9
 _POINT = np.uint8(ord("."))
 _IN_NUMBER = np.isin(np.arange(256), np.frombuffer(b"0123456789+-.einfa", np.uint8))
@@ -34,7 +38,8 @@ _IN_NUMBER = np.isin(np.arange(256), np.frombuffer(b"0123456789+-.einfa", np.uin
 DAY = 24 * 60 * 60.0  # seconds
 YEARLESS = 1972  # stands for a year that is not told: a leap year before all others
 _YEARLESS_DAYS = 366
-_YEARLESS_BEFORE = (2 * 365 + _YEARLESS_DAYS) * DAY  # the end of that year, seconds since 1970
+_YEARLESS_SINCE = 2 * 365 * DAY  # where that year begins, seconds since 1970, and ends
+_YEARLESS_BEFORE = _YEARLESS_SINCE + _YEARLESS_DAYS * DAY
 # Columns of the digits in "I0403 06:46:22.716258": month, day, hour, minute, second, microsecond
 _CLOCK_DIGITS = np.array([1, 2, 3, 4, 6, 7, 9, 10, 12, 13, 15, 16, 17, 18, 19, 20])
 _YEAR_DIGITS = np.array([1, 2, 3, 4])
@@ -48,7 +53,7 @@ _CLOCK_PLACES = np.array(  # what a digit counts: months, days, microseconds of 
 
 
 class LineBlocks:
-    """Iterates over a plain or gzip file in blocks of whole lines.
+    """Iterates over a plain or gzip file in blocks of whole lines, each followed by PADDING.
 
     A last line without its end is left out, since it may be cut.  What keeps the file from
     being read to its end is told in `problem`, after the blocks before it.
@@ -65,62 +70,85 @@ class LineBlocks:
             if len(waiting) >= _BLOCK:
                 whole = waiting.rfind(b"\n") + 1
                 if whole:
-                    yield _copied(waiting, whole)
+                    yield padded(waiting, whole)
                 elif len(waiting) > 4 * _BLOCK:  # no text has such lines
                     whole = len(waiting)
                 del waiting[:whole]
         if whole := waiting.rfind(b"\n") + 1:
-            yield _copied(waiting, whole)
+            yield padded(waiting, whole)
 
     def _data(self) -> Iterator[bytes]:
         try:
             with self.path.open("rb") as file:
                 head = file.read(len(_GZIP))
                 file.seek(0)
-                pieces = iter(lambda: file.read(_COMPRESSED), b"")
-                yield from self._unzipped(pieces) if head == _GZIP else pieces
+                yield from self._unzipped(file) if head == _GZIP else _pieces(file)
         except OSError as error:
             self.problem = f"{self.path} cannot be read ({error.strerror}); it was left out"
 
-    def _unzipped(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        member = zlib.decompressobj(_GZIP_WINDOW)
-        begun = False
-        for piece in pieces:
-            while piece:
-                before = member.copy()
+    def _unzipped(self, file: BinaryIO) -> Iterator[bytes]:
+        """The text of all members: another may follow, as `cat a.gz b.gz` writes them."""
+        member, start, told = isal_zlib.decompressobj(_GZIP_WINDOW), 0, 0
+        begun = broken = False
+        for piece in _pieces(file):
+            while piece := piece if begun else piece.lstrip(b"\0"):
                 try:
-                    yield member.decompress(piece)
-                except zlib.error:
-                    yield _until_broken(before, piece)
-                    self.problem = f"{self.path} is broken inside; only what comes before was read"
-                    return
-                begun = not member.eof
-                piece = member.unused_data.lstrip(b"\0")
-                if member.eof:  # another member may follow, as `cat a.gz b.gz` writes them
-                    member = zlib.decompressobj(_GZIP_WINDOW)
-        if begun:
-            self.problem = f"{self.path} is cut off; only what is there was read"
+                    text = member.decompress(piece)
+                except isal_zlib.error:  # type: ignore[misc]  # its stub calls a class an instance
+                    broken = True
+                    break
+                yield text
+                told += len(text)
+                piece, begun = member.unused_data, not member.eof
+                if member.eof:
+                    start, told = file.tell() - len(piece), 0
+                    member = isal_zlib.decompressobj(_GZIP_WINDOW)
+            if broken:
+                break
+        if begun or broken:
+            broken = (yield from _until_broken(file, start, told)) or broken
+            what = ("is broken inside", "comes before") if broken else ("is cut off", "is there")
+            self.problem = f"{self.path} {what[0]}; only what {what[1]} was read"
 
 
-def _copied(data: bytearray, size: int) -> bytes:
-    with memoryview(data) as view:  # one copy, where a slice would make two
-        return bytes(view[:size])
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    return iter(lambda: file.read(_COMPRESSED), b"")
 
 
-def _until_broken(member: "zlib._Decompress", piece: bytes) -> bytes:
-    """What a broken piece still holds, found byte by byte."""
-    text = bytearray()
+def padded(text: bytes | bytearray, size: int) -> bytes:
+    """The first bytes of a text with PADDING after them."""
+    with memoryview(text) as view:  # one copy, where a slice and a sum would make two
+        return b"".join((view[:size], PADDING))
+
+
+def _until_broken(file: BinaryIO, start: int, told: int) -> Generator[bytes, None, bool]:
+    """What an unfinished gzip member still holds after the text told already.
+
+    By zlib, which can be copied before it breaks, and is then fed byte by byte.
+
+    Returns:
+        whether it is broken, or only cut off.
+    """
+    file.seek(start)
+    member = zlib.decompressobj(_GZIP_WINDOW)
+    for piece in _pieces(file):
+        before = member.copy()
+        try:
+            text = member.decompress(piece)
+        except zlib.error:
+            yield b"".join(_whole_bytes(before, piece))[max(0, told) :]
+            return True
+        yield text[max(0, told) :]
+        told -= len(text)
+    return False
+
+
+def _whole_bytes(member: "zlib._Decompress", piece: bytes) -> Iterator[bytes]:
     try:
         for index in range(len(piece)):
-            text += member.decompress(piece[index : index + 1])
+            yield member.decompress(piece[index : index + 1])
     except zlib.error:
-        pass
-    return bytes(text)
-
-
-def padded(block: bytes) -> Text:
-    """A block as an array in which every look ahead stays inside."""
-    return np.frombuffer(block + _PADDING, np.uint8)
+        return
 
 
 def line_starts(text: Text) -> Positions:
@@ -130,7 +158,7 @@ def line_starts(text: Text) -> Positions:
 
 def positions(text: Text, byte: bytes) -> Positions:
     """Where a character stands."""
-    return np.flatnonzero(text[: len(text) - len(_PADDING)] == ord(byte))
+    return np.flatnonzero(text[: len(text) - len(PADDING)] == ord(byte))
 
 
 def begins(text: Text, at: Positions, word: bytes) -> Flags:
@@ -146,44 +174,48 @@ def after(text: Text, pattern: bytes, start: Positions) -> Positions:
     return start[begins(text, start + len(pattern) - 8, pattern[-8:])] + len(pattern)
 
 
-def near(text: Text, at: Positions, byte: bytes, width: int) -> Positions:
-    """Where a character stands first within so many from each position on, where it does."""
-    hits = _rows(text, at, width) == ord(byte)
-    found: Flags = hits.any(axis=1)
-    return np.asarray(at[found] + hits[found].argmax(axis=1), np.int64)
-
-
 def numbers(text: Text, at: Positions, kind: type[Number]) -> tuple[NDArray[Number], Flags]:
     """The numbers that begin at the given positions, and which of them are numbers at all."""
-    digits = np.zeros(len(at), np.int64)
-    places = np.zeros(len(at), np.int64)  # after the point
-    pointed = np.zeros(len(at), np.bool_)
-    inside = np.ones(len(at), np.bool_)
-    ends = np.zeros(len(at), np.uint8)  # the character after the number
-    columns = _rows(text, at, _LONGEST_PLAIN).T
-    for column in columns:
-        digit = column - _ZERO
-        is_digit = inside & (digit <= 9)
-        np.multiply(digits, 10, out=digits, where=is_digit)
-        np.add(digits, digit, out=digits, where=is_digit)
-        places += is_digit & pointed
-        point = inside & ~is_digit & (column == _POINT) & ~pointed
-        pointed |= point
-        going_on = is_digit | point
-        np.copyto(ends, column, where=inside & ~going_on)
-        inside = going_on
-        if not inside.any():
-            break
-    starts_well = (columns[0] - _ZERO <= 9) if len(columns) else inside
-    plain = starts_well & ~inside & ~_IN_NUMBER[ends]
-    if kind is np.int64:
-        return digits.astype(kind), plain & ~pointed
+    digits, count = _digits(text, at)
+    end, places = at + count, np.zeros(len(at), np.int64)
+    if kind is np.float64:
+        pointed = np.flatnonzero(text[end] == _POINT)
+        decimals, places[pointed] = _digits(text, end[pointed] + 1)
+        digits[pointed] = digits[pointed] * _POWERS[places[pointed]] + decimals
+        end[pointed] += 1 + places[pointed]
+    plain = (count > 0) & (count + places <= _LONGEST_PLAIN) & ~_IN_NUMBER[text[end]]
     # Both are whole numbers that a float64 holds, so that one division rounds correctly.
     values = (digits / _POWERS[places]).astype(kind)
-    good = np.ones(len(at), np.bool_)
+    good = plain.copy()
     for index in np.flatnonzero(~plain).tolist():  # seldom: 1e-05, nan, very long ones
-        values[index], good[index] = _number(text, int(at[index]))
+        values[index], good[index] = _number(text, int(at[index]), kind)
     return values, good
+
+
+def _digits(text: Text, at: Positions) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The digits from each position on as a whole number, and how many: at most _MOST_DIGITS."""
+    values, count = _eight_digits(text, at)
+    full = np.flatnonzero(count == 8)
+    if len(full):
+        more, further = _eight_digits(text, at[full] + 8)
+        values[full] = values[full] * _POWERS[further] + more
+        count[full] += further
+    return values, count
+
+
+def _eight_digits(text: Text, at: Positions) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """At most eight digits, which are eight bytes of one word: calculated with side by side."""
+    word = _windows(text, "<u8")[at] ^ (_EACH * 0x30)
+    # A byte above 9 sets its highest bit; the lowest such bit ends the digits.
+    others = ((word + _EACH * 0x76) | word) & (_EACH * 0x80)
+    below = (others & (~others + 1)) - 1
+    count = np.where(others, ((below & _EACH) * _EACH >> 56) - 1, 8)
+    word <<= 64 - 8 * count  # the first character is the lowest byte: zeros go before it
+    # Pairs of digits, then four pairs into one number.
+    word = word * 10 + (word >> 8)
+    hundreds = (word & _PAIRS) * (100 + (1000000 << 32))
+    word = (hundreds + (word >> 16 & _PAIRS) * (1 + (10000 << 32))) >> 32
+    return word.astype(np.int64), count.astype(np.int64)
 
 
 def _rows(text: Text, at: Positions, width: int) -> Text:
@@ -197,11 +229,12 @@ def _windows(text: Text, kind: npt.DTypeLike) -> NDArray[Any]:
     return np.ndarray((len(text) - size + 1,), kind, text, strides=(1,))
 
 
-def _number(text: Text, at: int) -> tuple[float, bool]:
+def _number(text: Text, at: int, kind: type[Number]) -> tuple[float, bool]:
     window = text[at : at + _LONGEST_NUMBER]
     ends = np.flatnonzero(~_IN_NUMBER[window])
+    word = window[: ends[0] if len(ends) else None].tobytes()
     try:
-        return float(window[: ends[0] if len(ends) else None].tobytes()), True
+        return float(word), kind is np.float64 or word.isdigit()
     except ValueError:
         return 0.0, False
 
@@ -233,12 +266,13 @@ def in_order_of_years(seconds: Times) -> Times:
     for the time before the training began.
     """
     yearless = seconds < _YEARLESS_BEFORE
-    moments = np.unique(seconds[yearless])
-    if len(moments) < 2:
+    days = ((seconds[yearless] - _YEARLESS_SINCE) // DAY).astype(np.int64)
+    trained = np.flatnonzero(np.bincount(days))
+    if len(trained) < 2:
         return seconds
-    pauses = np.append(np.diff(moments), moments[0] + _YEARLESS_DAYS * DAY - moments[-1])
+    pauses = np.append(np.diff(trained), trained[0] + _YEARLESS_DAYS - trained[-1])
     longest = int(np.argmax(pauses))
-    if longest == len(moments) - 1:
+    if longest == len(trained) - 1:
         return seconds
-    late = yearless & (seconds > moments[longest])
+    late = yearless & (seconds >= _YEARLESS_SINCE + trained[longest + 1] * DAY)
     return np.where(late, seconds - _YEARLESS_DAYS * DAY, seconds)

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from caffe_transfer import log_text, paths
-from caffe_transfer.log_text import Flags, LineBlocks, Positions, Times
+from caffe_transfer.log_text import Flags, LineBlocks, Positions, Text, Times
 
 _GLOG_PREFIX = re.compile(rb"^[IWEF](?:\d{4}|\d{8}) \d\d:\d\d:\d\d\.\d+ +\d+ \S+\] ", re.M)
 _TEST = re.compile(
@@ -29,7 +29,6 @@ _TEST = re.compile(
     rb"|Test (?:score|net output) #(?P<output>\d+): (?:(?P<name>\S+) = )?(?P<value>\S+)"
     rb"(?P<weighted> \(\*)?"
 )
-_TESTING_WITHIN = 16  # characters: "450000, Testing net"
 _SAVED = re.compile(rb".*_iter_(\d+)")
 
 
@@ -102,7 +101,7 @@ class _Lines:
     """A block of a log, and where its lines tell of an iteration."""
 
     def __init__(self, block: bytes) -> None:
-        self.text = log_text.padded(block)
+        self.text: Text = np.frombuffer(block, np.uint8)
         self._starts = log_text.line_starts(self.text)
         self._brackets = log_text.positions(self.text, b"]")
         self._marks = log_text.after(self.text, b"] Iteration ", self._brackets)
@@ -118,12 +117,13 @@ class _Lines:
         return first[log_text.begins(self.text, first, b"Snapshot")]
 
     def tests(self) -> Positions:
-        """Where a word "Test" may stand: first, indented, or after the iteration's number."""
-        first = self._brackets + len(b"] ")
-        indented = first + len(b"    ")
-        found = [at[log_text.begins(self.text, at, b"Test")] for at in (first, indented)]
-        found.append(log_text.near(self.text, self._marks, b"T", _TESTING_WITHIN))
-        return np.sort(np.concatenate(found))
+        """Where a word "Test" stands: first, indented, or after the iteration's number."""
+        at = log_text.positions(self.text, b"T")
+        at = at[log_text.begins(self.text, at, b"Test")]
+        before = np.append(self._brackets, -1)[np.searchsorted(self._brackets, at) - 1]
+        first = (at - before == len(b"] ")) | (at - before == len(b"]     "))
+        tests: Positions = at[first | log_text.begins(self.text, at, b"Testing ")]
+        return tests
 
     def about(self, at: Positions) -> tuple[Times, Positions, Flags]:
         """Time and iteration of the lines that hold the positions, and which lines tell both."""
@@ -171,15 +171,18 @@ class _Scanner:
 
     def _read_tests(self, block: bytes, lines: "_Lines") -> None:
         found = [match for at in lines.tests().tolist() if (match := _TEST.match(block, at))]
-        times, iterations, told = lines.about(np.array([m.start() for m in found], np.int64))
-        for match, time, iteration, good in zip(found, times, iterations, told, strict=True):
+        begun = np.array([m.start() for m in found if m["value"] is None], np.int64)
+        tests = zip(*(each.tolist() for each in lines.about(begun)), strict=True)
+        for match in found:
             if match["value"] is not None:
                 self._read_score(match)
-            elif good:
+                continue
+            time, iteration, good = next(tests)
+            if good:
                 first_net = int(match["net"] or 0) == 0
-                self._test = (float(time), int(iteration)) if first_net else None
+                self._test = (time, iteration) if first_net else None
                 self._seen = set()
-                self._reached(int(iteration))
+                self._reached(iteration)
 
     def _read_score(self, match: re.Match[bytes]) -> None:
         """The first output that is no loss is the accuracy; 2014's are #0 accuracy, #1 loss."""
@@ -215,7 +218,7 @@ class Follower:
         lines, newline, self._unfinished = (self._unfinished + data).rpartition(b"\n")
         if not newline:
             return
-        self._scanner.feed(lines + newline)
+        self._scanner.feed(log_text.padded(lines + newline, len(lines) + 1))
         points = _Points.join(self._scanner.losses)
         if len(points.values):
             self.loss = float(points.values[-1])

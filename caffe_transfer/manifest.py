@@ -8,7 +8,8 @@ from typing import Any
 
 from caffe_transfer import __version__, paths
 from caffe_transfer.errors import FormatError
-from caffe_transfer.files import atomic_text, sha256
+from caffe_transfer.files import atomic_text
+from caffe_transfer.hashes import sha256
 
 
 def read(path: Path) -> dict[str, Any]:

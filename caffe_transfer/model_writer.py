@@ -3,10 +3,7 @@
 By hand where the numbers are, because protobuf would make a Python object of each.
 """
 
-import os
 from collections.abc import Sequence
-from contextlib import nullcontext
-from pathlib import Path
 from typing import BinaryIO
 
 import h5py
@@ -14,53 +11,19 @@ import numpy as np
 
 from caffe_transfer import wire
 from caffe_transfer.caffemodel import Blob, Layer
+from caffe_transfer.layer_records import net_name
 from caffe_transfer.proto import caffe_pb2 as pb
 from caffe_transfer.snapshots import SolverState
 
-HDF5_SUFFIX = ".h5"
 
-
-def write_model(
-    name: str, layers: Sequence[Layer], file: BinaryIO, hdf5: bool = False,
-    source: Path | None = None,
-) -> None:  # fmt: skip
-    """Write a model of these layers; a layer's record, where it has one, as it stands.
-
-    Args:
-        name: the net's; HDF5 files do not keep it.
-        source: the file that the records are of: they are then copied by the system, from file to
-            file, without passing through this process.
-    """
+def write_model(name: str, layers: Sequence[Layer], file: BinaryIO, hdf5: bool = False) -> None:
+    """Write a model of these layers; `name` is the net's, which HDF5 files do not keep."""
     if hdf5:
         _write_model_hdf5(layers, file)
         return
-    encoded = name.encode()
-    file.write(wire.delimited(pb.NetParameter.NAME_FIELD_NUMBER, len(encoded)) + encoded)
-    with source.open("rb") if source else nullcontext() as origin:
-        for layer in layers:
-            if not layer.record:
-                _write_layer(layer, file)
-            elif origin is None or not _copied(origin, layer, file):
-                file.write(layer.record)
-
-
-def _copied(origin: BinaryIO, layer: Layer, file: BinaryIO) -> bool:
-    """Let the system copy a layer's record; False, and nothing written, where it cannot."""
-    file.flush()
-    before, done = os.lseek(file.fileno(), 0, os.SEEK_CUR), 0
-    try:
-        while done < len(layer.record):
-            left = len(layer.record) - done
-            count = os.copy_file_range(
-                origin.fileno(), file.fileno(), left, offset_src=layer.start + done
-            )
-            if not count:
-                raise OSError("the source has become shorter")
-            done += count
-    except OSError:  # another file system, or one that does not know how
-        os.lseek(file.fileno(), before, os.SEEK_SET)
-        return False
-    return True
+    file.write(net_name(name))
+    for layer in layers:
+        _write_layer(layer, file)
 
 
 def write_state(state: SolverState, file: BinaryIO, hdf5: bool = False) -> None:

@@ -16,12 +16,12 @@ from caffe_transfer import engine as engines
 from caffe_transfer import manifest as manifests
 from caffe_transfer.engine import Engine
 from caffe_transfer.errors import EngineError, FormatError, Interrupted
+from caffe_transfer.hashes import blob_hashes
 from caffe_transfer.init_weights import last_words, prepare_init
 from caffe_transfer.lock import locked
 from caffe_transfer.logs import Follower
 from caffe_transfer.preflight import Plan, check_inputs, read_plan
 from caffe_transfer.snapshots import newest_complete
-from caffe_transfer.transplant import blob_hashes
 
 POLL_SECONDS = 0.2
 

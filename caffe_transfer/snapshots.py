@@ -15,8 +15,9 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from caffe_transfer import wire
-from caffe_transfer.caffemodel import Blob, hdf5_blob, is_hdf5, mapped, open_model, read_blob
+from caffe_transfer.caffemodel import Blob, as_blob, hdf5_blob, open_model
 from caffe_transfer.errors import CaffeTransferError, FormatError
+from caffe_transfer.layer_records import blob_record, is_hdf5, mapped
 from caffe_transfer.proto import caffe_pb2 as pb
 from caffe_transfer.wire import WireError
 
@@ -99,7 +100,7 @@ def _read_binary(path: Path, buffer: memoryview) -> SolverState:
     try:
         for field in wire.fields(buffer):
             if field.number == pb.SolverState.HISTORY_FIELD_NUMBER:
-                history.append(read_blob(buffer, field, f"history {len(history)}"))
+                history.append(as_blob(blob_record(buffer, field, f"history {len(history)}")))
             else:
                 message.MergeFromString(bytes(buffer[field.start : field.end]))
     except (WireError, DecodeError) as error:

@@ -22,6 +22,7 @@ B = ["car", "boat"]
 [quick]             # what `run --quick` changes, in the same tables
 """
 
+import functools
 import itertools
 import tomllib
 from dataclasses import fields
@@ -96,6 +97,7 @@ def load(name_or_path: str, quick: bool = False) -> Study:
         raise BadInput(f"{path} has a value of the wrong type or lacks one: {error}") from error
 
 
+@functools.cache
 def paper() -> Study:
     """The 170 networks of the paper."""
     return load("paper")

@@ -1,17 +1,28 @@
-"""Blobs of layers 1..n from one model into a new one, byte for byte, and the proof that frozen
-layers have stayed as they were."""
+"""Blobs of layers 1..n from one model into a new one, byte for byte."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
-from caffe_transfer.caffemodel import Layer, Model, open_model
 from caffe_transfer.errors import BadInput
 from caffe_transfer.files import atomic_write
-from caffe_transfer.model_writer import HDF5_SUFFIX, write_model
-from caffe_transfer.shapes import Shape
+from caffe_transfer.layer_records import (
+    LayerRecord,
+    Records,
+    copy_records,
+    is_hdf5,
+    mapped,
+    net_name,
+    read_records,
+)
+from caffe_transfer.paths import HDF5_SUFFIX
 from caffe_transfer.study import LEARNED_LAYERS
+
+# What reads numbers is imported where numbers are read: `copy` mostly needs none.
+if TYPE_CHECKING:
+    from caffe_transfer.caffemodel import Layer, Model
+    from caffe_transfer.shapes import Shape
 
 # What a researcher counts as a layer: it has weights of its own.  BatchNorm, Scale, Bias and
 # PReLU hold parameters too, but belong to the layer below them.
@@ -39,7 +50,7 @@ class Transplant:
 
 
 def transplant(
-    source: Path, out: Path, n: int, target: Mapping[str, Sequence[Shape]] | None = None
+    source: Path, out: Path, n: int, target: "Mapping[str, Sequence[Shape]] | None" = None
 ) -> Transplant:
     """Write the parameters of the source's learned layers 1..n to `out`.
 
@@ -53,7 +64,9 @@ def transplant(
         BadInput: n is out of range, or a shape of the target differs; names the layer.
         FormatError: the source is cut off or is no model.
     """
-    with open_model(source) as model:
+    with mapped(source) as buffer:
+        in_binary = out.suffix != HDF5_SUFFIX and not is_hdf5(buffer)
+        model = read_records(source, buffer) if in_binary else _with_numbers(source)
         groups = learned_layers(model)
         if not 1 <= n <= len(groups):
             raise BadInput(
@@ -61,11 +74,13 @@ def transplant(
                 f"choose 1 to {len(groups)}"
             )
         names = [name for group in groups[:n] for name in group]
-        layers = [layer for layer in model.layers if layer.name in names]
         if target is not None:
-            _check_shapes(model, layers, target)
+            _check_shapes(model, names, target)
         with atomic_write(out) as file:
-            write_model(model.name, layers, file, out.suffix == HDF5_SUFFIX, source)
+            if isinstance(model, Records):
+                _copy(model, names, buffer, file)
+            else:
+                _convert(model, names, file, out.suffix == HDF5_SUFFIX)
         return Transplant(
             copied=tuple(names),
             fresh=None if target is None else tuple(t for t in target if t not in names),
@@ -73,7 +88,28 @@ def transplant(
         )
 
 
-def learned_layers(model: Model) -> list[list[str]]:
+def _with_numbers(source: Path) -> "Model":
+    from caffe_transfer.caffemodel import open_model
+
+    with open_model(source) as model:
+        return model
+
+
+def _copy(model: Records, names: Sequence[str], buffer: memoryview, file: BinaryIO) -> None:
+    file.write(net_name(model.name))
+    layers = [layer for layer in model.layers if layer.name in names]
+    with model.path.open("rb") as source:
+        copy_records(layers, buffer, source, file)
+
+
+def _convert(model: "Model", names: Sequence[str], file: BinaryIO, to_hdf5: bool) -> None:
+    from caffe_transfer.model_writer import write_model
+
+    layers = [layer for layer in model.layers if layer.name in names]
+    write_model(model.name, layers, file, to_hdf5)
+
+
+def learned_layers(model: "Records | Model") -> list[list[str]]:
     """The model's learned layers in order, each with the layers whose parameters go with it.
 
     Raises:
@@ -82,7 +118,7 @@ def learned_layers(model: Model) -> list[list[str]]:
     if model.format == "HDF5":
         return [[name] for name in _caffenet_order(model)]
     groups: list[list[str]] = []
-    for layer in model.with_blobs.values():
+    for layer in _with_blobs(model).values():
         if layer.type in LEARNING_TYPES or not groups:
             groups.append([layer.name])
         else:
@@ -90,8 +126,12 @@ def learned_layers(model: Model) -> list[list[str]]:
     return groups
 
 
-def _caffenet_order(model: Model) -> list[str]:
-    names = list(model.with_blobs)
+def _with_blobs(model: "Records | Model") -> "dict[str, LayerRecord | Layer]":
+    return {layer.name: layer for layer in model.layers if layer.blobs}
+
+
+def _caffenet_order(model: "Records | Model") -> list[str]:
+    names = list(_with_blobs(model))
     if not set(names) <= set(LEARNED_LAYERS):
         raise BadInput(
             f"{model.path} is an HDF5 file, which does not keep the order of layers, and its "
@@ -101,21 +141,22 @@ def _caffenet_order(model: Model) -> list[str]:
 
 
 def _check_shapes(
-    model: Model, layers: Sequence[Layer], target: Mapping[str, Sequence[Shape]]
+    model: "Records | Model", names: Sequence[str], target: "Mapping[str, Sequence[Shape]]"
 ) -> None:
-    for layer in layers:
-        wanted = target.get(layer.name)
+    layers = _with_blobs(model)
+    for name in names:
+        wanted = target.get(name)
         if wanted is None:
-            raise BadInput(f"layer {layer.name} of {model.path} is not in the target net")
-        found = [blob.shape for blob in layer.blobs]
+            raise BadInput(f"layer {name} of {model.path} is not in the target net")
+        found = [blob.shape for blob in layers[name].blobs]
         if len(found) != len(wanted) or not all(map(same_shape, found, wanted)):
             raise BadInput(
-                f"layer {layer.name} has the shape {_shapes(found)} in {model.path} and "
+                f"layer {name} has the shape {_shapes(found)} in {model.path} and "
                 f"{_shapes(wanted)} in the target net; copy fewer layers or change the net"
             )
 
 
-def same_shape(found: Shape, wanted: Shape) -> bool:
+def same_shape(found: "Shape", wanted: "Shape") -> bool:
     """Whether two shapes are one, a legacy shape of four axes being filled up with ones."""
     width = max(len(found), len(wanted))
     if width > 4:
@@ -123,16 +164,5 @@ def same_shape(found: Shape, wanted: Shape) -> bool:
     return (1,) * (4 - len(found)) + tuple(found) == (1,) * (4 - len(wanted)) + tuple(wanted)
 
 
-def _shapes(shapes: Sequence[Shape]) -> str:
+def _shapes(shapes: "Sequence[Shape]") -> str:
     return " + ".join("x".join(map(str, shape)) for shape in shapes)
-
-
-def blob_hashes(path: Path, layers: Sequence[str]) -> dict[str, list[str]]:
-    """SHA-256 of the raw numbers of each blob of the layers that the model has."""
-    with open_model(path) as model:
-        found = model.with_blobs
-        return {
-            name: [hashlib.sha256(blob.values.data).hexdigest() for blob in found[name].blobs]
-            for name in layers
-            if name in found
-        }

@@ -1,6 +1,5 @@
 """Files that are whole or not there."""
 
-import hashlib
 import os
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caffe_transfer.errors import BadInput
-from caffe_transfer.files import atomic_folder, atomic_text, atomic_write, sha256
+from caffe_transfer.files import atomic_folder, atomic_text, atomic_write
 
 
 class Stop(Exception):
@@ -79,8 +78,3 @@ def test_no_space_left(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="No space left on device"), atomic_write(tmp_path / "f"):
         raise OSError(28, "No space left on device")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_sha256(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"bytes")
-    assert sha256(tmp_path / "file") == hashlib.sha256(b"bytes").hexdigest()

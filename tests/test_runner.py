@@ -9,11 +9,11 @@ import pytest
 from caffe_transfer import manifest, runner
 from caffe_transfer.engine import Engine
 from caffe_transfer.errors import Busy, EngineError, FormatError, Incomplete, Interrupted
+from caffe_transfer.hashes import blob_hashes
 from caffe_transfer.lock import locked
 from caffe_transfer.paths import NetworkFolder
 from caffe_transfer.preflight import read_plan
 from caffe_transfer.snapshots import newest_complete
-from caffe_transfer.transplant import blob_hashes
 from tests.small_study import SmallRun, script
 
 NO_ENGINE = Engine("none", Path("/nonexistent"))

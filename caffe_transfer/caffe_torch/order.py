@@ -1,4 +1,4 @@
-"""The order in which layers run: that of the net, but where another gives the same for less work."""
+"""The order in which layers run: the net's, except where another gives the same for less work."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace

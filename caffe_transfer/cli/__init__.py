@@ -19,7 +19,7 @@ INTERRUPTED = 130
 COMMANDS = {
     "generate": "generate",
     "data": "data",
-    "copy": "models",
+    "copy": "copy",
     "train": "train",
     "run": "train",
     "status": "train",

@@ -1,4 +1,4 @@
-"""`copy`, `compare` and `inspect`."""
+"""`compare` and `inspect`."""
 
 import json
 from dataclasses import asdict
@@ -8,32 +8,8 @@ import click
 
 from caffe_transfer.compare import SAME, Comparison, Verdict, compare
 from caffe_transfer.inspection import describe
-from caffe_transfer.preflight import read_plan
-from caffe_transfer.transplant import transplant
 
 FILE = click.Path(path_type=Path)
-
-
-@click.command("copy")
-@click.argument("source", metavar="SOURCE.caffemodel", type=FILE)
-@click.argument("out", metavar="OUT.caffemodel", type=FILE)
-@click.option("--n", type=int, required=True, help="Copy learned layers 1..N.")
-@click.option("--into", metavar="DIR", type=FILE, help="Network's folder whose net must fit.")
-def copy_command(source: Path, out: Path, n: int, into: Path | None) -> None:
-    """Copy the blobs of layers 1..n, byte for byte, into a new model.
-
-    The file serves as `caffe train --weights`: layers that it lacks start fresh.
-
-    \b
-    Example:
-      caffe-transfer copy half0A.caffemodel init.caffemodel --n 4
-    """
-    target = None if into is None else read_plan(into).target_shapes()
-    done = transplant(source, out, n, target)
-    click.echo(f"copied   {' '.join(done.copied)}")
-    if done.fresh is not None:
-        click.echo(f"fresh    {' '.join(done.fresh) or '-'}")
-    click.echo(f"ignored  {' '.join(done.ignored) or '-'}")
 
 
 @click.command("compare")
