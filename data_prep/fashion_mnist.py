@@ -9,6 +9,7 @@ import hashlib
 import shutil
 import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -127,9 +128,11 @@ def _write_images(
 ) -> ImageList:
     root.mkdir()
     names = [f"{number:05d}.png" for number in range(len(pixels))]
-    for number, (name, image) in enumerate(zip(names, pixels, strict=True), 1):
-        if not cv2.imwrite(str(root / name), image):
-            raise OSError(28, "No space left on device")
-        if number % 1000 == 0:
-            progress(f"Fashion-MNIST {root.name}", number, len(pixels))
+    with ThreadPoolExecutor() as threads:
+        written = threads.map(cv2.imwrite, (f"{root}/{name}" for name in names), pixels)
+        for number, whole in enumerate(written, 1):
+            if not whole:
+                raise OSError(28, "No space left on device")
+            if number % 1000 == 0:
+                progress(f"Fashion-MNIST {root.name}", number, len(pixels))
     return ImageList(tuple(names), tuple(int(label) for label in labels))

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 pytest.importorskip("torch", reason="no PyTorch here; pip install 'caffe-transfer[torch]'")
 
@@ -192,6 +194,24 @@ def test_lrn_part_by_part(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(lrn_module, "_PART", size)
         parts = run_ours(case, fast_order=True)
         assert all(np.allclose(parts[name], whole[name], rtol=1e-6) for name in whole)
+
+
+@given(st.data())
+def test_maxima_without_their_places(data: st.DataObject) -> None:
+    sides = [data.draw(st.integers(1, 9)) for _ in range(2)]
+    kernel = [data.draw(st.integers(1, side)) for side in sides]
+    stride = [data.draw(st.integers(1, width)) for width in kernel]
+    settings = (
+        f"pooling_param {{ kernel_h: {kernel[0]} kernel_w: {kernel[1]} "
+        f"stride_h: {stride[0]} stride_w: {stride[1]} }}"
+    )
+    values = np.random.default_rng(0).standard_normal((2, 3, *sides)).astype(np.float32)
+    layer, _ = Case("Pooling", settings, [values]).make()
+    bottom = torch.from_numpy(values)
+    (learning,) = layer.forward([bottom.clone().requires_grad_()])
+    (frozen,) = layer.forward([bottom.contiguous(memory_format=torch.channels_last)])
+    assert learning.requires_grad
+    assert torch.equal(frozen, learning)
 
 
 def test_masks_follow_the_seed() -> None:

@@ -1,6 +1,7 @@
 """`caffe-torch` and `python -m caffe_transfer.caffe_torch`."""
 
 import importlib.util
+import os
 import sys
 from importlib import metadata
 
@@ -20,7 +21,11 @@ def main() -> int:
         return 0
     from caffe_transfer.caffe_torch import command
 
-    return command.main()
+    status = command.main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # All is written and all threads have ended: taking PyTorch down would cost half a second.
+    os._exit(status)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from caffe_transfer.caffe_torch.precision import Precision
 from caffe_transfer.errors import BadInput
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def test(net: Net, iterations: int, precision: Precision) -> None:
     """Print the outputs of each batch, and their means.
 

@@ -201,7 +201,7 @@ class Solver:
             if not self._stopped:
                 self._test(index)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def _test(self, index: int) -> None:
         glog.say(f"Iteration {self.iteration}, Testing net (#{index})", "solver")
         net, sums = self.test_nets[index], dict[str, Tensor]()

@@ -47,6 +47,9 @@ class Pooling(Layer):
         if not self._maximum:
             return [self._cut(F.avg_pool2d(bottom.float(), self._kernel, self._stride, pad, ceil))]
         if len(self.param.top) == 1:
+            learning = bottom.requires_grad and torch.is_grad_enabled()
+            if not learning and bottom.device.type == "cpu" and pad == (0, 0):
+                return [self._maxima(bottom)]
             return [self._cut(F.max_pool2d(bottom, self._kernel, self._stride, pad, 1, ceil))]
         top, places = F.max_pool2d_with_indices(
             bottom, self._kernel, self._stride, pad, (1, 1), ceil
@@ -84,6 +87,23 @@ class Pooling(Layer):
                 f"has a last window outside its input of {side} pixels; use a smaller stride"
             )
         return count
+
+    def _maxima(self, bottom: Tensor) -> Tensor:
+        """Maxima without their places, which only a gradient needs: along columns, then rows."""
+        for axis, kernel, stride, count in zip(
+            (2, 3), self._kernel, self._stride, self._sides, strict=True
+        ):
+            every = [
+                bottom[(slice(None),) * axis + (slice(first, None, stride),)]
+                for first in range(kernel)
+            ]
+            # The last windows may be cut off by the edge, so that they have fewer values.
+            bottom = every[0].narrow(axis, 0, count).clone()
+            for values in every[1:]:
+                number = min(count, values.shape[axis])
+                part = bottom.narrow(axis, 0, number)
+                torch.maximum(part, values.narrow(axis, 0, number), out=part)
+        return bottom
 
     def _cut(self, pooled: Tensor) -> Tensor:
         """Without the windows that start in padding of our own."""

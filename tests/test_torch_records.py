@@ -1,0 +1,67 @@
+"""Datum records: what is read by a look is what protobuf reads."""
+
+import numpy as np
+import pytest
+from google.protobuf.message import DecodeError
+from hypothesis import given
+from hypothesis import strategies as st
+
+pytest.importorskip("torch", reason="no PyTorch here; pip install 'caffe-transfer[torch]'")
+
+from caffe_transfer.caffe_torch.records import _RawImages
+from caffe_transfer.proto import caffe_pb2 as pb
+from caffe_transfer.wire import WireError
+
+SIDES = st.integers(1, 3)
+LABELS = st.sampled_from([None, 0, 1, 127, 128, 999, -1, 2**31 - 1, -(2**31)])
+
+
+@st.composite
+def datums(draw: st.DrawFn) -> bytes:
+    """Raw images, two fields of one kind now and then, encoded and cut ones."""
+    shape = [draw(SIDES) for _ in range(3)]
+    size = int(np.prod(shape)) + draw(st.sampled_from([0, 0, 0, 0, 1]))
+    data = draw(st.binary(min_size=size, max_size=size))
+    datum = pb.Datum(channels=shape[0], height=shape[1], width=shape[2], data=data)
+    choices = {"label": LABELS, "encoded": st.sampled_from([None, False, False, True])}
+    for field, choice in choices.items():
+        value = draw(choice)
+        if value is not None:
+            setattr(datum, field, value)
+    content = datum.SerializeToString()
+    if draw(st.integers(0, 5)) == 0:
+        content += pb.Datum(label=draw(st.integers(0, 9)), data=data[::-1]).SerializeToString()
+    return content
+
+
+def check(raw: _RawImages, content: bytes) -> None:
+    """What is read is what protobuf reads; of images that are not raw, nothing."""
+    try:
+        datum = pb.Datum.FromString(content)
+    except DecodeError:
+        with pytest.raises(WireError):
+            raw.read(memoryview(content))
+        return
+    found = raw.read(memoryview(content))
+    shape = (datum.channels, datum.height, datum.width)
+    if datum.encoded or not datum.data or len(datum.data) != np.prod(shape):
+        assert found is None
+        return
+    assert found is not None
+    pixels, label = found
+    assert (pixels.shape, label) == (shape, datum.label)
+    assert pixels.tobytes() == datum.data
+
+
+@given(st.lists(datums(), min_size=1, max_size=12))
+def test_every_record_is_read_as_protobuf_reads_it(records: list[bytes]) -> None:
+    raw = _RawImages()
+    for content in records * 2:
+        check(raw, content)
+
+
+@given(datums(), st.data())
+def test_a_record_that_is_cut_off(content: bytes, data: st.DataObject) -> None:
+    raw = _RawImages()
+    raw.read(memoryview(content))
+    check(raw, content[: data.draw(st.integers(0, len(content) - 1))])
