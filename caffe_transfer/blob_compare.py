@@ -1,14 +1,18 @@
 """Two blobs, number by number: how many differ, by how much, in value and in last places."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from caffe_transfer.caffemodel import Blob
+from caffe_transfer.layer_records import forget
 from caffe_transfer.transplant import same_shape
+
+Numbers: TypeAlias = npt.NDArray[np.floating[Any]]
 
 # Numbers worked on at once: a few MB, whatever the blob's size.
 CHUNK = 1 << 18
@@ -43,7 +47,10 @@ class BlobComparison:
     @property
     def summary(self) -> str:
         """The comparison in one line."""
-        left, right = ("x".join(map(str, s)) if s else "missing" for s in self.shapes)
+        left, right = (
+            "missing" if shape is None else "x".join(map(str, shape)) or "1"
+            for shape in self.shapes
+        )
         short = " ".join((hash or "-")[:12] for hash in self.sha256)
         nans = f", {self.nans} NaN" if self.nans else ""
         if self.identical:
@@ -75,54 +82,74 @@ def compare_blobs(
 
 
 def compare_blob(name: str, left: Blob | None, right: Blob | None) -> BlobComparison:
-    """Compare two blobs, either of which may be missing."""
-    shapes = (left and left.shape, right and right.shape)
-    hashes = (left and _sha256(left), right and _sha256(right))
-    plain = BlobComparison(
-        name, (shapes[0] or None, shapes[1] or None), (hashes[0] or None, hashes[1] or None)
+    """Compare two blobs, either of which may be missing; each number is read once."""
+    shapes = (left.shape if left else None, right.shape if right else None)
+    comparable = (
+        left is not None
+        and right is not None
+        and left.values.dtype == right.values.dtype
+        and same_shape(left.shape, right.shape)
     )
-    if left is None or right is None or left.values.dtype != right.values.dtype:
-        return plain
-    if not same_shape(left.shape, right.shape):
-        return plain
-    if hashes[0] == hashes[1]:
-        nans = sum(int(np.isnan(part).sum()) for part in _chunks(left.values))
-        return BlobComparison(name, plain.shapes, plain.sha256, 0, nans=nans)
-    return _count(plain, left.values, right.values)
-
-
-def _count(
-    plain: BlobComparison, left: npt.NDArray[np.floating], right: npt.NDArray[np.floating]
-) -> BlobComparison:
-    different, largest, ulps, nans = 0, 0.0, 0, 0
+    if left is None or right is None or not comparable:
+        hashes = tuple(None if blob is None else _sha256(blob) for blob in (left, right))
+        return BlobComparison(name, shapes, (hashes[0], hashes[1]))
+    found = _Difference()
+    hashers = hashlib.sha256(), hashlib.sha256()
     for a, b in zip(_chunks(left), _chunks(right), strict=True):
-        nan = np.isnan(a) | np.isnan(b)
-        nans += int(nan.sum())
-        bits_a, bits_b = _bits(a), _bits(b)
-        different += int((bits_a != bits_b).sum())
-        if nan.all():
-            continue
-        a, b = a[~nan], b[~nan]
+        found.add(a, b)
+        for hasher, part in zip(hashers, (a, b), strict=True):
+            hasher.update(part.data)
+    return BlobComparison(
+        name, shapes, (hashers[0].hexdigest(), hashers[1].hexdigest()),
+        found.different, found.largest, found.ulps, found.nans,
+    )  # fmt: skip
+
+
+class _Difference:
+    """What differs between arrays that are given part by part; see BlobComparison."""
+
+    def __init__(self) -> None:
+        self.different, self.largest, self.ulps, self.nans = 0, 0.0, 0, 0
+
+    def add(self, a: Numbers, b: Numbers) -> None:
+        """Take two parts into account."""
+        differ = _bits(a) != _bits(b)
+        different = int(np.count_nonzero(differ))
+        nan = np.isnan(a)
+        if different:
+            nan |= np.isnan(b)
+        self.different += different
+        self.nans += int(np.count_nonzero(nan))
+        differ &= ~nan
+        if not differ.any():
+            return
+        a, b = a[differ], b[differ]
         with np.errstate(invalid="ignore", over="ignore"):  # infinity less infinity
             gap = np.abs(a.astype(np.float64) - b.astype(np.float64))
-        largest = max(largest, float(np.nanmax(np.where(a == b, 0, gap))))
-        ulps = max(ulps, int(np.abs(_ordered(a) - _ordered(b)).max()))
-    return BlobComparison(plain.name, plain.shapes, plain.sha256, different, largest, ulps, nans)
+        self.largest = max(self.largest, float(np.nanmax(np.where(a == b, 0, gap))))
+        self.ulps = max(self.ulps, int(np.abs(_ordered(a) - _ordered(b)).max()))
 
 
 def _sha256(blob: Blob) -> str:
-    return hashlib.sha256(np.ascontiguousarray(blob.values).data).hexdigest()
+    hasher = hashlib.sha256()
+    for part in _chunks(blob):
+        hasher.update(part.data)
+    return hasher.hexdigest()
 
 
-def _chunks(values: npt.NDArray[np.floating]) -> list[npt.NDArray[np.floating]]:
-    return [values[start : start + CHUNK] for start in range(0, len(values), CHUNK)]
+def _chunks(blob: Blob) -> Iterator[Numbers]:
+    """The numbers part by part; of a mapped file, what has been read does not stay in memory."""
+    values = np.ascontiguousarray(blob.values)
+    for start in range(0, len(values), CHUNK):
+        yield values[start : start + CHUNK]
+        forget(values.base)
 
 
-def _bits(values: npt.NDArray[np.floating]) -> npt.NDArray[np.integer]:
+def _bits(values: Numbers) -> npt.NDArray[np.integer]:
     return np.ascontiguousarray(values).view(np.int64 if values.itemsize == 8 else np.int32)
 
 
-def _ordered(values: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
+def _ordered(values: Numbers) -> npt.NDArray[np.int64]:
     """Integers in the order of the floats, neighbouring floats being neighbouring integers."""
     bits = _bits(values).astype(np.int64)
     sign = np.int64(-(2 ** (8 * values.itemsize - 1)))

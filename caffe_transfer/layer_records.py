@@ -91,6 +91,13 @@ def mapped(path: Path) -> Iterator[memoryview]:
     yield memoryview(mapping)
 
 
+def forget(view: object) -> None:
+    """Let the system take back the memory of the file that a view is of; reading it goes on."""
+    mapping = view.obj if isinstance(view, memoryview) else None
+    if isinstance(mapping, mmap.mmap):
+        mapping.madvise(mmap.MADV_DONTNEED)
+
+
 def is_hdf5(buffer: memoryview) -> bool:
     """Whether a file's bytes are those of an HDF5 file."""
     return bytes(buffer[:8]) == _HDF5_MAGIC

@@ -1,6 +1,8 @@
 """Two blobs, number by number."""
 
 import hashlib
+from mmap import mmap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +11,9 @@ from hypothesis import strategies as st
 
 from caffe_transfer import blob_compare
 from caffe_transfer.blob_compare import compare_blob, compare_blobs
-from caffe_transfer.caffemodel import Blob
+from caffe_transfer.caffemodel import Blob, open_model
+from caffe_transfer.layer_records import forget
+from tests.models import write_model
 
 FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
@@ -65,6 +69,28 @@ def test_blobs_longer_than_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blob_compare, "CHUNK", 2)
     found = compare_blob("x", blob(1, 2, 3, 4, 5), blob(1, 2, 3, 4, 7))
     assert (found.different, found.largest) == (1, 2)
+
+
+def test_what_was_read_of_a_mapped_file_is_given_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blob_compare, "CHUNK", 3)
+    arrays = write_model(tmp_path / "a"), write_model(tmp_path / "b", seed=1)
+    given: list[object] = []
+    monkeypatch.setattr(blob_compare, "forget", given.append)
+    with open_model(tmp_path / "a") as a, open_model(tmp_path / "b") as b:
+        left, right = (model.with_blobs["fc3"].blobs[0] for model in (a, b))
+        found = compare_blob("fc3 0", left, right)
+        forget(left.values.base)  # the file is read anew after it
+        assert left.tobytes() == arrays[0]["fc3"][0].tobytes()
+    assert found.different == 40
+    assert found.largest == np.abs(arrays[0]["fc3"][0] - arrays[1]["fc3"][0]).max()
+    assert len(given) == 2 * 14  # 40 numbers, three at a time, of both
+    assert all(isinstance(view, memoryview) and isinstance(view.obj, mmap) for view in given)
+
+
+def test_one_number_without_axes() -> None:
+    assert compare_blob("x", Blob((), np.ones(1, np.float32)), None).summary == "1 and missing"
 
 
 def test_shapes_that_do_not_fit_and_blobs_that_are_missing() -> None:
