@@ -8,12 +8,12 @@ No number is read here, so that cutting and joining models of any size needs nei
 protobuf, whose import takes longer than copying a CaffeNet.
 """
 
+import errno
 import math
 import mmap
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -31,6 +31,7 @@ _DIM = 1
 _NUMBER_BYTES = {_DATA: 4, _DOUBLE_DATA: 8}
 _KNOWN_NET_FIELDS = {1, 2, 3, 4, 5, 6, 7, 8, 100}
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+_PIECE = 32 << 20  # bytes copied at once
 
 
 class BlobRecord(NamedTuple):
@@ -61,8 +62,7 @@ class LayerRecord(NamedTuple):
     end: int
 
 
-@dataclass(frozen=True)
-class Records:
+class Records(NamedTuple):
     """A binary model: `format` is V0, V1 or V2; layers in the file's order."""
 
     path: Path
@@ -223,23 +223,43 @@ def copy_records(
 
     Args:
         buffer: the bytes of `source`, for where the system cannot copy from file to file.
+
+    Raises:
+        OSError: `out` cannot be written to; a full disk is told before anything is.
     """
     out.flush()
+    _reserve(out, sum(layer.end - layer.start for layer in layers))
     for layer in layers:
         if not _copied(source, layer.start, layer.end, out):
             out.write(buffer[layer.start : layer.end])
             out.flush()
 
 
+def _reserve(out: BinaryIO, length: int) -> None:
+    """Have the disk set room aside, where the system and the disk know how."""
+    if not length or not hasattr(os, "posix_fallocate"):
+        return
+    try:
+        os.posix_fallocate(out.fileno(), out.tell(), length)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+            raise
+
+
 def _copied(source: BinaryIO, start: int, end: int, out: BinaryIO) -> bool:
     """Let the system copy; False, and nothing written, where it cannot."""
-    before = os.lseek(out.fileno(), 0, os.SEEK_CUR)
+    if not hasattr(os, "copy_file_range"):
+        return False
+    before = at = os.lseek(out.fileno(), 0, os.SEEK_CUR)
     try:
         while start < end:
-            count = os.copy_file_range(source.fileno(), out.fileno(), end - start, start)
+            length = min(end - start, _PIECE)
+            count = os.copy_file_range(source.fileno(), out.fileno(), length, start)
             if not count:
                 raise OSError("the source has become shorter")
-            start += count
+            # Writing to the disk begins now, beside the copying, and not with the sync at the end.
+            os.posix_fadvise(out.fileno(), at, count, os.POSIX_FADV_DONTNEED)
+            start, at = start + count, at + count
     except OSError:  # another file system, or one that does not know how
         os.lseek(out.fileno(), before, os.SEEK_SET)
         return False

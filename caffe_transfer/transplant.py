@@ -17,9 +17,8 @@ from caffe_transfer.layer_records import (
     read_records,
 )
 from caffe_transfer.paths import HDF5_SUFFIX
-from caffe_transfer.study import LEARNED_LAYERS
 
-# What reads numbers is imported where numbers are read: `copy` mostly needs none.
+# What only some files need is imported for them: `copy` is mostly quicker than these imports.
 if TYPE_CHECKING:
     from caffe_transfer.caffemodel import Layer, Model
     from caffe_transfer.shapes import Shape
@@ -131,6 +130,8 @@ def _with_blobs(model: "Records | Model") -> "dict[str, LayerRecord | Layer]":
 
 
 def _caffenet_order(model: "Records | Model") -> list[str]:
+    from caffe_transfer.study import LEARNED_LAYERS
+
     names = list(_with_blobs(model))
     if not set(names) <= set(LEARNED_LAYERS):
         raise BadInput(

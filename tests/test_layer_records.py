@@ -1,7 +1,10 @@
 """Where layers lie in a binary model: every byte of a file is accounted for."""
 
+import errno
+import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -19,6 +22,11 @@ FORMS = ["V0", "V1", "V2"]
 def layers_of(path: Path) -> list[bytes]:
     with mapped(path) as buffer:
         return [bytes(buffer[r.start : r.end]) for r in read_records(path, buffer).layers]
+
+
+def copy_all(source: Path, out: Path) -> None:
+    with mapped(source) as buffer, source.open("rb") as origin, out.open("wb") as file:
+        copy_records(read_records(source, buffer).layers, buffer, origin, file)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -81,10 +89,24 @@ def test_a_source_that_becomes_shorter_is_still_copied_from_the_mapping(
 ) -> None:
     write_model(tmp_path / "a")
     monkeypatch.setattr("os.copy_file_range", lambda *_: 0)
-    source, out = tmp_path / "a", tmp_path / "b"
-    with mapped(source) as buffer, source.open("rb") as origin, out.open("wb") as file:
-        copy_records(read_records(source, buffer).layers, buffer, origin, file)
+    copy_all(tmp_path / "a", tmp_path / "b")
     assert layers_of(tmp_path / "b") == layers_of(tmp_path / "a")
+
+
+def test_a_full_disk_is_told_and_a_disk_that_cannot_reserve_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_model(tmp_path / "a")
+    for number, expected in ((errno.EOPNOTSUPP, None), (errno.ENOSPC, "No space left")):
+
+        def refuse(*_: int, number: int = number) -> None:
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr("os.posix_fallocate", refuse)
+        with pytest.raises(OSError, match=expected) if expected else nullcontext():
+            copy_all(tmp_path / "a", tmp_path / "b")
+        expected_bytes = b"" if expected else b"".join(layers_of(tmp_path / "a"))
+        assert (tmp_path / "b").read_bytes() == expected_bytes
 
 
 def test_shapes_that_are_not_packed(tmp_path: Path) -> None:
