@@ -25,7 +25,7 @@ _GZIP = b"\x1f\x8b"
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 
 _LONGEST_NUMBER = 24  # characters
-_LONGEST_PLAIN = 15  # characters of numbers like 4500 and 6.66556: exact in a float64
+_MOST_PLAIN = 15  # digits of numbers like 4500 and 6.66556: exact in a float64
 _MOST_DIGITS = 16
 _POWERS = 10 ** np.arange(_MOST_DIGITS + 1)
 _EACH = 0x0101010101010101  # times a byte, that byte in each of the eight of a word
@@ -183,12 +183,14 @@ def numbers(text: Text, at: Positions, kind: type[Number]) -> tuple[NDArray[Numb
         decimals, places[pointed] = _digits(text, end[pointed] + 1)
         digits[pointed] = digits[pointed] * _POWERS[places[pointed]] + decimals
         end[pointed] += 1 + places[pointed]
-    plain = (count > 0) & (count + places <= _LONGEST_PLAIN) & ~_IN_NUMBER[text[end]]
+    plain = (count > 0) & (count + places <= _MOST_PLAIN) & ~_IN_NUMBER[text[end]]
     # Both are whole numbers that a float64 holds, so that one division rounds correctly.
     values = (digits / _POWERS[places]).astype(kind)
+    if kind is np.int64:
+        return values, plain
     good = plain.copy()
     for index in np.flatnonzero(~plain).tolist():  # seldom: 1e-05, nan, very long ones
-        values[index], good[index] = _number(text, int(at[index]), kind)
+        values[index], good[index] = _number(text, int(at[index]))
     return values, good
 
 
@@ -229,12 +231,11 @@ def _windows(text: Text, kind: npt.DTypeLike) -> NDArray[Any]:
     return np.ndarray((len(text) - size + 1,), kind, text, strides=(1,))
 
 
-def _number(text: Text, at: int, kind: type[Number]) -> tuple[float, bool]:
+def _number(text: Text, at: int) -> tuple[float, bool]:
     window = text[at : at + _LONGEST_NUMBER]
     ends = np.flatnonzero(~_IN_NUMBER[window])
-    word = window[: ends[0] if len(ends) else None].tobytes()
     try:
-        return float(word), kind is np.float64 or word.isdigit()
+        return float(window[: ends[0] if len(ends) else None].tobytes()), True
     except ValueError:
         return 0.0, False
 

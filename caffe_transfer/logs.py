@@ -120,7 +120,8 @@ class _Lines:
         """Where a word "Test" stands: first, indented, or after the iteration's number."""
         at = log_text.positions(self.text, b"T")
         at = at[log_text.begins(self.text, at, b"Test")]
-        before = np.append(self._brackets, -1)[np.searchsorted(self._brackets, at) - 1]
+        brackets = np.append(self._brackets, -len(self.text))  # -1, none before, finds the last
+        before = brackets[np.searchsorted(self._brackets, at) - 1]
         first = (at - before == len(b"] ")) | (at - before == len(b"]     "))
         tests: Positions = at[first | log_text.begins(self.text, at, b"Testing ")]
         return tests

@@ -2,6 +2,7 @@
 
 import gzip
 import itertools
+import re
 import zlib
 from pathlib import Path
 from random import Random
@@ -223,6 +224,37 @@ def test_of_a_broken_gzip_all_is_read_that_zlib_finds_byte_by_byte(
         assert blocks.problem is not None
     # ISA-L may find the error a little later than zlib does.
     assert found.startswith(expected[: expected.rfind(b"\n") + 1])
+
+
+WORDS = st.one_of(
+    st.from_regex(r"[0-9]{1,20}(\.[0-9]{0,18})?", fullmatch=True),
+    st.floats().map(lambda value: f"{value:.6g}"),
+    st.sampled_from(["", "-5", "1.2.3", "1e-05", "-nan", "x", ".5", "99999999", "5:", "7,", "1_0"]),
+)
+
+
+@given(st.lists(WORDS, min_size=1))
+def test_numbers_are_read_as_python_reads_them(words: list[str]) -> None:
+    line, at = b"", []
+    for word in words:
+        at.append(len(line))
+        line += word.encode() + b" "
+    text = np.frombuffer(log_text.padded(line, len(line)), np.uint8)
+    values, good = log_text.numbers(text, np.array(at), np.float64)
+    whole, digits = log_text.numbers(text, np.array(at), np.int64)
+    for index, word in enumerate(words):
+        number = re.match(r"[0-9+\-.einfa]*", word)
+        assert number is not None
+        try:
+            expected = float(number[0])
+        except ValueError:
+            assert not good[index]
+        else:
+            assert good[index]
+            np.testing.assert_equal(values[index], expected)
+        assert digits[index] == (number[0].isdigit() and len(number[0]) <= 15)
+        if digits[index]:
+            assert whole[index] == int(number[0])
 
 
 def test_gzip_of_several_members_and_padding(tmp_path: Path) -> None:
