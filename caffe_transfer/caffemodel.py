@@ -17,8 +17,6 @@ import numpy.typing as npt
 from caffe_transfer.errors import FormatError
 from caffe_transfer.layer_records import BlobRecord, is_hdf5, mapped, read_records
 
-Floats = npt.NDArray[np.float32]
-
 
 @dataclass(frozen=True)
 class Blob:

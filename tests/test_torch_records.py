@@ -29,6 +29,11 @@ def datums(draw: st.DrawFn) -> bytes:
         if value is not None:
             setattr(datum, field, value)
     content = datum.SerializeToString()
+    if draw(st.booleans()):  # the shape after the pixels, as other writers may have it
+        sides = {field: getattr(datum, field) for field in ("channels", "height", "width")}
+        for field in sides:
+            datum.ClearField(field)
+        content = datum.SerializeToString() + pb.Datum(**sides).SerializeToString()
     if draw(st.integers(0, 5)) == 0:
         content += pb.Datum(label=draw(st.integers(0, 9)), data=data[::-1]).SerializeToString()
     return content
@@ -65,3 +70,10 @@ def test_a_record_that_is_cut_off(content: bytes, data: st.DataObject) -> None:
     raw = _RawImages()
     raw.read(memoryview(content))
     check(raw, content[: data.draw(st.integers(0, len(content) - 1))])
+
+
+def test_shapes_that_stand_after_the_pixels() -> None:
+    raw = _RawImages()
+    for sides in ((1, 2, 3), (3, 2, 1), (1, 2, 3)):
+        shape = pb.Datum(channels=sides[0], height=sides[1], width=sides[2])
+        check(raw, pb.Datum(data=b"pixels").SerializeToString() + shape.SerializeToString())

@@ -28,22 +28,21 @@ class _Layout(NamedTuple):
     """Records of raw images that begin alike.
 
     Attributes:
-        head: the bytes before the pixels, which tell the shape and how many pixels there are.
+        head: the bytes before the pixels, which tell how many pixels there are.
         end: where the pixels end.
-        labels: the label for each row of bytes seen after the pixels.
+        tails: shape and label for each row of bytes seen after the pixels.
     """
 
     head: bytes
     end: int
-    shape: tuple[int, ...]
-    labels: dict[bytes, int]
+    tails: dict[bytes, tuple[tuple[int, ...], int]]
 
 
 class _RawImages:
     """Reads raw images; may be called by several threads."""
 
     def __init__(self) -> None:
-        self._layout = _Layout(b"", 0, (), {})
+        self._layout = _Layout(b"", 0, {})
 
     def read(self, value: memoryview) -> tuple[Pixels, int] | None:
         """The image as a view of the record, and its label; None if the Datum is of another kind.
@@ -52,22 +51,20 @@ class _RawImages:
             WireError: it is no Datum.
         """
         layout = self._layout
-        start = len(layout.head)
-        label = None
+        start, known = len(layout.head), None
         if len(value) >= layout.end and value[:start] == layout.head:
-            label = layout.labels.get(bytes(value[layout.end :]))
-        if label is None:
+            known = layout.tails.get(bytes(value[layout.end :]))
+        if known is None:
             found = _raw_layout(value)
             if found is None:
                 return None
-            label = next(iter(found.labels.values()))
             if found.head == layout.head:
-                layout.labels.update(found.labels)
+                layout.tails.update(found.tails)
             else:
                 self._layout = layout = found
-                start = len(layout.head)
-        pixels = np.frombuffer(value, np.uint8, layout.end - start, start)
-        return pixels.reshape(layout.shape), label
+            start, (known,) = len(layout.head), found.tails.values()
+        shape, label = known
+        return np.frombuffer(value, np.uint8, layout.end - start, start).reshape(shape), label
 
 
 def _raw_layout(value: memoryview) -> _Layout | None:
@@ -91,7 +88,7 @@ def _raw_layout(value: memoryview) -> _Layout | None:
         return None
     label = numbers.get(pb.Datum.LABEL_FIELD_NUMBER, 0)
     label -= (label >> 63) << 64  # negative numbers are written with 64 bits
-    return _Layout(bytes(value[:start]), end, shape, {bytes(value[end:]): label})
+    return _Layout(bytes(value[:start]), end, {bytes(value[end:]): (shape, label)})
 
 
 def records(path: Path, param: pb.TransformationParameter) -> Iterator[Record]:
