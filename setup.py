@@ -1,7 +1,8 @@
 """Packaging of caffe-transfer.
 
-templates/ and solvers/ lie at the top level of a checkout, where a user looks for them; an
-installed package carries them as caffe_transfer/templates and caffe_transfer/solvers.
+templates/, solvers/ and data_prep/ lie at the top level of a checkout, where a user looks for them;
+an installed package carries them inside caffe_transfer, so that site-packages gets no module of so
+general a name.  data_prep is a package: caffe_transfer/data_prep, a link in a checkout.
 """
 
 import re
@@ -24,18 +25,18 @@ setup(
     license="BSD-2-Clause",
     python_requires=">=3.11",
     packages=[
-        *find_packages(include=["caffe_transfer", "caffe_transfer.*", "data_prep", "data_prep.*"]),
-        "caffe_transfer.studies",
+        *find_packages(include=["caffe_transfer", "caffe_transfer.*"]),
         "caffe_transfer.templates",
         "caffe_transfer.solvers",
     ],
     package_dir={"caffe_transfer.templates": "templates", "caffe_transfer.solvers": "solvers"},
     package_data={
-        "caffe_transfer": ["proto/*.proto", "proto/*.pyi", "py.typed"],
+        "caffe_transfer": ["py.typed"],
+        "caffe_transfer.formats.proto": ["*.proto", "*.pyi"],
         "caffe_transfer.studies": ["*.toml"],
         "caffe_transfer.templates": ["*.j2", "*/*.j2"],
         "caffe_transfer.solvers": ["*.j2"],
-        "data_prep": ["*.txt"],
+        "caffe_transfer.data_prep": ["*.txt"],
     },
     # Why each of these: docs/dependencies.md
     install_requires=[

@@ -18,11 +18,11 @@ from pathlib import Path
 import torch
 
 from benchmarks import networks, peer, timing
-from caffe_transfer import prototxt
-from caffe_transfer.engine import CAFFE_TORCH, PRECISIONS, Engine
+from caffe_transfer.nets import render as prototxt
+from caffe_transfer.nets.shapes import parameter_shapes
 from caffe_transfer.paths import NetworkFolder, RunFolder
-from caffe_transfer.shapes import parameter_shapes
-from caffe_transfer.study import Network, Study
+from caffe_transfer.studies.network import Network, Study
+from caffe_transfer.training.engine import CAFFE_TORCH, PRECISIONS, Engine
 
 KINDS = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}
 # Forward, and backward to the bottoms and to the weights; a multiplication and an addition each.

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 from benchmarks import timing
-from caffe_transfer import logs, results
+from caffe_transfer.report import logs, results
 
 ROUNDS = 5
-IMPORT = "import sys, pathlib; from caffe_transfer import results"
+IMPORT = "import sys, pathlib; from caffe_transfer.report import results"
 READ = f"{IMPORT}; results.collect(pathlib.Path(sys.argv[1]))"
 
 

@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import timing
-from caffe_transfer import paths, prototxt, study_file
-from caffe_transfer.caffemodel import Blob, Layer
-from caffe_transfer.model_writer import write_model
-from caffe_transfer.shapes import parameter_shapes
-from caffe_transfer.study import Network
+from caffe_transfer import paths
+from caffe_transfer.formats.caffemodel import Blob, Layer
+from caffe_transfer.formats.writer import write_model
+from caffe_transfer.nets import render as prototxt
+from caffe_transfer.nets.shapes import parameter_shapes
+from caffe_transfer.studies import load as study_file
+from caffe_transfer.studies.network import Network
 
 ROUNDS = 3
 MAKE = "import sys, pathlib; from benchmarks import models; \

@@ -7,12 +7,13 @@ import cv2
 import numpy as np
 
 from benchmarks.timing import environment
-from caffe_transfer import logs, study_file
-from caffe_transfer.engine import Engine
-from caffe_transfer.network_folder import write_network
+from caffe_transfer.data_prep.prepare import prepare
+from caffe_transfer.nets.write import write_network
 from caffe_transfer.paths import NetworkFolder, RunFolder
-from caffe_transfer.study import Network, Study
-from data_prep.prepare import prepare
+from caffe_transfer.report import logs
+from caffe_transfer.studies import load as study_file
+from caffe_transfer.studies.network import Network, Study
+from caffe_transfer.training.engine import Engine
 
 STUDY = """
 name = "benchmark"

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import networks, timing
-from caffe_transfer.engine import CAFFE_TORCH, Engine, find_engine
+from caffe_transfer.training.engine import CAFFE_TORCH, Engine, find_engine
 
 MINI_STEPS = 20  # for one of CaffeNet's
 

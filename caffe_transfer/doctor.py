@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from caffe_transfer import __version__, engine, paths
+from caffe_transfer import __version__, paths
 from caffe_transfer.errors import CaffeTransferError
+from caffe_transfer.training import engine
 
 REQUIRED = ("click", "h5py", "isal", "jinja2", "lmdb", "matplotlib", "numpy",
             "opencv-python-headless", "protobuf", "rich")  # fmt: skip

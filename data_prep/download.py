@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 
+from caffe_transfer.data_prep.progress import Progress
 from caffe_transfer.errors import Incomplete
 from caffe_transfer.files import atomic_write
-from data_prep.progress import Progress
 
 CHUNK_BYTES = 1 << 20
 TIMEOUT_SECONDS = 30

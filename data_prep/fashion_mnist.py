@@ -16,11 +16,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from caffe_transfer.data_prep.download import download
+from caffe_transfer.data_prep.lists import ImageList
+from caffe_transfer.data_prep.progress import Progress
 from caffe_transfer.errors import BadInput, CaffeTransferError, Incomplete
 from caffe_transfer.paths import ImagesFolder
-from data_prep.download import download
-from data_prep.lists import ImageList
-from data_prep.progress import Progress
 
 PACKAGE = "dataset-fashion-mnist"
 ADDRESS = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"

@@ -20,11 +20,11 @@ import numpy.typing as npt
 from google.protobuf.message import DecodeError
 
 from caffe_transfer import paths
+from caffe_transfer.data_prep.lists import ImageList
+from caffe_transfer.data_prep.progress import Progress, silent
 from caffe_transfer.errors import BadInput, FormatError, Incomplete
 from caffe_transfer.files import atomic_folder, unwritable
-from caffe_transfer.proto import caffe_pb2 as pb
-from data_prep.lists import ImageList
-from data_prep.progress import Progress, silent
+from caffe_transfer.formats.proto import caffe_pb2 as pb
 
 RECORDS_PER_COMMIT = 1000
 FIRST_MAP_BYTES = 1 << 26

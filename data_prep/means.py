@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
+from caffe_transfer.data_prep.lmdbs import open_lmdb
+from caffe_transfer.data_prep.progress import Progress, silent
 from caffe_transfer.errors import BadInput
 from caffe_transfer.files import atomic_write
-from caffe_transfer.proto import caffe_pb2 as pb
-from data_prep.lmdbs import open_lmdb
-from data_prep.progress import Progress, silent
+from caffe_transfer.formats.proto import caffe_pb2 as pb
 
 
 def write_mean(databases: Sequence[Path], path: Path, progress: Progress = silent) -> None:

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
+from caffe_transfer.data_prep import lists, lmdbs, means, splits
+from caffe_transfer.data_prep.lists import ImageList
+from caffe_transfer.data_prep.progress import Progress, silent
+from caffe_transfer.data_prep.sources import Source, fetch
 from caffe_transfer.paths import DataFolder, RunFolder
-from caffe_transfer.study import Images, Mode, Network, Split, Study
-from data_prep import lists, lmdbs, means, splits
-from data_prep.lists import ImageList
-from data_prep.progress import Progress, silent
-from data_prep.sources import Source, fetch
+from caffe_transfer.studies.network import Images, Mode, Network, Split, Study
 
 # Caffe reads a database in key order and never shuffles: training records are written in a
 # random order, which this seed alone decides.

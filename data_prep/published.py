@@ -34,7 +34,7 @@ class Verdict:
 @cache
 def published_md5() -> dict[str, str]:
     """Data name -> MD5 of its files.txt, for the 33 lists that the authors published."""
-    rows = (files("data_prep") / "published_md5.txt").read_text().splitlines()
+    rows = (files("caffe_transfer.data_prep") / "published_md5.txt").read_text().splitlines()
     return {name: md5 for md5, name in (row.split() for row in rows)}
 
 

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from caffe_transfer.data_prep import fashion_mnist, lists, tiny_imagenet, user_images
+from caffe_transfer.data_prep.lists import ImageList
+from caffe_transfer.data_prep.progress import Progress, silent
+from caffe_transfer.data_prep.splits import PARTS
 from caffe_transfer.errors import BadInput, Incomplete
 from caffe_transfer.files import atomic_folder, atomic_text
 from caffe_transfer.paths import ImagesFolder
-from data_prep import fashion_mnist, lists, tiny_imagenet, user_images
-from data_prep.lists import ImageList
-from data_prep.progress import Progress, silent
-from data_prep.splits import PARTS
 
 # A source fills a new folder's train/ and valid/ and returns its lists and its classes.
 Filler = Callable[[ImagesFolder, Path | None, Progress], tuple[dict[str, ImageList], list[str]]]

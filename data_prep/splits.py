@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
+from caffe_transfer.data_prep import lists
+from caffe_transfer.data_prep.lists import ImageList
 from caffe_transfer.errors import BadInput
 from caffe_transfer.files import atomic_text
 from caffe_transfer.paths import DataFolder
-from caffe_transfer.study import NATMAN, Split
-from data_prep import lists
-from data_prep.lists import ImageList
+from caffe_transfer.studies.network import NATMAN, Split
 
 # ILSVRC2012 class indices of living things, plants, food and landscapes: the authors'
 # half_nat_idx.txt.
@@ -43,7 +43,7 @@ class Halves:
 @cache
 def ilsvrc12_synsets() -> tuple[str, ...]:
     """The 1000 classes of ILSVRC2012 as WordNet synsets such as n01440764, by label."""
-    return tuple((files("data_prep") / "ilsvrc12_synsets.txt").read_text().split())
+    return tuple((files("caffe_transfer.data_prep") / "ilsvrc12_synsets.txt").read_text().split())
 
 
 def random_halves(seed: int, class_count: int) -> Halves:

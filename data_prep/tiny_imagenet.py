@@ -3,11 +3,11 @@
 import zipfile
 from pathlib import Path
 
+from caffe_transfer.data_prep.download import download
+from caffe_transfer.data_prep.lists import ImageList
+from caffe_transfer.data_prep.progress import Progress
 from caffe_transfer.errors import BadInput, Incomplete
 from caffe_transfer.paths import ImagesFolder
-from data_prep.download import download
-from data_prep.lists import ImageList
-from data_prep.progress import Progress
 
 ADDRESS = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 ROOT = "tiny-imagenet-200/"

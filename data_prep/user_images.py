@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
+from caffe_transfer.data_prep import lists
+from caffe_transfer.data_prep.lists import ImageList
+from caffe_transfer.data_prep.progress import Progress
+from caffe_transfer.data_prep.splits import PARTS, ilsvrc12_synsets, read_classes
 from caffe_transfer.errors import BadInput, Incomplete
 from caffe_transfer.paths import ImagesFolder
-from data_prep import lists
-from data_prep.lists import ImageList
-from data_prep.progress import Progress
-from data_prep.splits import PARTS, ilsvrc12_synsets, read_classes
 
 IMAGE_ENDINGS = {".jpeg", ".jpg", ".png", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
 _FOLDERS = {"train": ("train",), "valid": ("valid", "val")}

@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from data_prep.lists import ImageList
+from caffe_transfer.data_prep.lists import ImageList
 
 
 def write_images(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from caffe_transfer.proto import caffe_pb2 as pb
+from caffe_transfer.formats.proto import caffe_pb2 as pb
 
 Arrays = Sequence[np.ndarray[tuple[int, ...], np.dtype[np.float32]]]
 V0_TYPES = {"Convolution": "conv", "InnerProduct": "innerproduct", "ReLU": "relu"}

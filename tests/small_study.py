@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from caffe_transfer import runner, study_file
-from caffe_transfer.engine import Engine
-from caffe_transfer.network_folder import write_network
+from caffe_transfer.data_prep.prepare import prepare
+from caffe_transfer.nets.write import write_network
 from caffe_transfer.paths import RunFolder
-from caffe_transfer.runner import Progress, Settings
-from caffe_transfer.study import Network, Study
-from data_prep.prepare import prepare
+from caffe_transfer.studies import load as study_file
+from caffe_transfer.studies.network import Network, Study
+from caffe_transfer.training import train as runner
+from caffe_transfer.training.engine import Engine
+from caffe_transfer.training.train import Progress, Settings
 from tests.images import write_images
 
 TEXT = """

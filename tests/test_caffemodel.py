@@ -7,9 +7,9 @@ import h5py
 import numpy as np
 import pytest
 
-from caffe_transfer.caffemodel import open_model
 from caffe_transfer.errors import FormatError, Incomplete
-from caffe_transfer.proto import caffe_pb2 as pb
+from caffe_transfer.formats.caffemodel import open_model
+from caffe_transfer.formats.proto import caffe_pb2 as pb
 from tests.models import LAYERS, write_model
 
 NET = """

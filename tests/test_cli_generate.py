@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from caffe_transfer.engine import Engine
+from caffe_transfer.training.engine import Engine
 from tests.small_study import SmallRun
 
 

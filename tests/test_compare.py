@@ -8,11 +8,12 @@ import h5py
 import numpy as np
 import pytest
 
-from caffe_transfer import network_folder, study_file
-from caffe_transfer.caffemodel import open_model
-from caffe_transfer.compare import SAME, Verdict, compare
+from caffe_transfer.comparison.compare import SAME, Verdict, compare
 from caffe_transfer.errors import BadInput, Incomplete
-from caffe_transfer.proto import caffe_pb2 as pb
+from caffe_transfer.formats.caffemodel import open_model
+from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.nets import write as network_folder
+from caffe_transfer.studies import load as study_file
 from tests.models import write_model
 from tests.small_study import SmallRun
 

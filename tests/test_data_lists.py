@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from caffe_transfer.data_prep import lists
+from caffe_transfer.data_prep.lists import ImageList
 from caffe_transfer.errors import BadInput, FormatError, Incomplete
-from data_prep import lists
-from data_prep.lists import ImageList
 
 image_lists = st.lists(
     st.tuples(st.text("abc/._", min_size=1), st.integers(0, 9)), min_size=1, max_size=40

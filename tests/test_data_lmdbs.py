@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from caffe_transfer.data_prep import lists, lmdbs
+from caffe_transfer.data_prep.lists import ImageList
 from caffe_transfer.errors import BadInput, FormatError, Incomplete
-from caffe_transfer.proto import caffe_pb2 as pb
-from data_prep import lists, lmdbs
-from data_prep.lists import ImageList
+from caffe_transfer.formats.proto import caffe_pb2 as pb
 from tests.images import write_images
 
 

@@ -7,9 +7,9 @@ import lmdb
 import numpy as np
 import pytest
 
+from caffe_transfer.data_prep import lmdbs, means
 from caffe_transfer.errors import BadInput, Incomplete
-from caffe_transfer.proto import caffe_pb2 as pb
-from data_prep import lmdbs, means
+from caffe_transfer.formats.proto import caffe_pb2 as pb
 from tests.images import write_images
 
 

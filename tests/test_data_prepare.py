@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from caffe_transfer import study_file
+from caffe_transfer.data_prep import lmdbs
+from caffe_transfer.data_prep.prepare import data_sets, disk_estimate, prepare
 from caffe_transfer.errors import BadInput
 from caffe_transfer.paths import RunFolder
-from caffe_transfer.study import Images, Mode, Network, Study
-from data_prep import lmdbs
-from data_prep.prepare import data_sets, disk_estimate, prepare
+from caffe_transfer.studies import load as study_file
+from caffe_transfer.studies.network import Images, Mode, Network, Study
 from tests.images import write_images
 
 

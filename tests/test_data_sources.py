@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 import pytest
 
+from caffe_transfer.data_prep import download, fashion_mnist, sources, tiny_imagenet
+from caffe_transfer.data_prep.lists import ImageList
+from caffe_transfer.data_prep.splits import ilsvrc12_synsets
 from caffe_transfer.errors import BadInput, CaffeTransferError, Incomplete
-from data_prep import download, fashion_mnist, sources, tiny_imagenet
-from data_prep.lists import ImageList
-from data_prep.splits import ilsvrc12_synsets
 from tests.images import write_images
 
 

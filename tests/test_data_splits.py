@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from caffe_transfer.data_prep import lists, published, splits
+from caffe_transfer.data_prep.lists import ImageList
+from caffe_transfer.data_prep.published import State
 from caffe_transfer.errors import BadInput
 from caffe_transfer.paths import DataFolder
-from caffe_transfer.study import Split
-from data_prep import lists, published, splits
-from data_prep.lists import ImageList
-from data_prep.published import State
+from caffe_transfer.studies.network import Split
 
 KEYS = ("0", "1", "2", "3", "natman")
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caffe_transfer import decomposition
-from caffe_transfer.results import Row
-from caffe_transfer.study import Network
+from caffe_transfer.report import decomposition
+from caffe_transfer.report.results import Row
+from caffe_transfer.studies.network import Network
 
 
 def rows(**top1: float | None) -> list[Row]:

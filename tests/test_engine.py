@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from caffe_transfer.engine import Engine, find_engine
 from caffe_transfer.errors import EngineError
+from caffe_transfer.training.engine import Engine, find_engine
 from tests.small_study import script
 
 

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from caffe_transfer import logs, results, runner
-from caffe_transfer.caffemodel import open_model
-from caffe_transfer.engine import CAFFE, CAFFE_TORCH, Engine
 from caffe_transfer.errors import EngineError, Interrupted
-from caffe_transfer.logs import NetworkLog
+from caffe_transfer.formats.caffemodel import open_model
 from caffe_transfer.paths import NetworkFolder
-from caffe_transfer.snapshots import newest_complete, snapshots
-from caffe_transfer.study import Study
+from caffe_transfer.report import logs, results
+from caffe_transfer.report.logs import NetworkLog
+from caffe_transfer.studies.network import Study
+from caffe_transfer.training import train as runner
+from caffe_transfer.training.engine import CAFFE, CAFFE_TORCH, Engine
+from caffe_transfer.training.snapshots import newest_complete, snapshots
 from tests.small_study import SmallRun
 
 

@@ -8,9 +8,11 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from caffe_transfer import drawing, figures, study_file
-from caffe_transfer.results import Row
-from caffe_transfer.study import Mode, Network
+from caffe_transfer.report import figures
+from caffe_transfer.report import style as drawing
+from caffe_transfer.report.results import Row
+from caffe_transfer.studies import load as study_file
+from caffe_transfer.studies.network import Mode, Network
 
 PAPER = [
     Row(network, 1, top1=0.6 - 0.01 * network.n + 0.0001 * index % 0.01)

@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from caffe_transfer.hashes import blob_hashes, sha256
+from caffe_transfer.formats.hashes import blob_hashes, sha256
 from tests.models import LAYERS, write_model
 
 LEARNED = [name for name, (_, shapes) in LAYERS.items() if shapes]

@@ -6,11 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from caffe_transfer.caffemodel import open_model
 from caffe_transfer.errors import BadInput, EngineError, Incomplete
-from caffe_transfer.init_weights import draw_weights, last_words, prepare_init, trained_model
+from caffe_transfer.formats.caffemodel import open_model
 from caffe_transfer.paths import NetworkFolder
-from caffe_transfer.preflight import read_plan
+from caffe_transfer.training.init_weights import (
+    draw_weights,
+    last_words,
+    prepare_init,
+    trained_model,
+)
+from caffe_transfer.training.preflight import read_plan
 from tests.small_study import SmallRun, script
 
 

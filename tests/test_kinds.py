@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from caffe_transfer.errors import FormatError, Incomplete
-from caffe_transfer.kinds import Kind, kind_of, read_mean, read_prototxt
-from caffe_transfer.proto import caffe_pb2 as pb
+from caffe_transfer.formats.kinds import Kind, kind_of, read_mean, read_prototxt
+from caffe_transfer.formats.proto import caffe_pb2 as pb
 from tests.models import write_model
 
 

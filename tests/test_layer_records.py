@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caffe_transfer.errors import FormatError
-from caffe_transfer.layer_records import copy_records, mapped, net_name, read_records
-from caffe_transfer.proto import caffe_pb2 as pb
+from caffe_transfer.formats.layer_records import copy_records, mapped, net_name, read_records
+from caffe_transfer.formats.proto import caffe_pb2 as pb
 from tests.models import LAYERS, write_model
 
 FORMS = ["V0", "V1", "V2"]

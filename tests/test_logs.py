@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caffe_transfer import log_text, logs
+from caffe_transfer.report import log_text, logs
 
 DATA = Path(__file__).parent / "data"
 FIRST, RESUMED = DATA / "caffe-1.0.log", DATA / "caffe-1.0-resumed.log"
@@ -137,8 +137,8 @@ def test_follower_follows_real_caffe() -> None:
 def test_blocks_do_not_change_the_series(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "a.log.gz", gzip.compress(FIRST.read_bytes()))
     whole = logs.read_logs([path])
-    monkeypatch.setattr("caffe_transfer.log_text._BLOCK", 100)
-    monkeypatch.setattr("caffe_transfer.log_text._COMPRESSED", 7)
+    monkeypatch.setattr("caffe_transfer.report.log_text._BLOCK", 100)
+    monkeypatch.setattr("caffe_transfer.report.log_text._COMPRESSED", 7)
     pieces = logs.read_logs([path])
     for name in ("train_loss", "accuracy", "valid_loss"):
         assert pairs(getattr(pieces, name)) == pairs(getattr(whole, name))

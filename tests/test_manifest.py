@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from caffe_transfer import manifest
 from caffe_transfer.errors import FormatError
+from caffe_transfer.training import manifest
 
 
 def test_written_and_read_back(tmp_path: Path) -> None:

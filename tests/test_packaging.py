@@ -67,7 +67,7 @@ def test_installed(form: str, wheel: Path, from_checkout: dict[str, bytes], tmp_
     python = installed_elsewhere(tmp_path, *what)
     environment = os.environ | {"PYTHONPATH": others()}
     where = subprocess.run(
-        [python, "-c", "import caffe_transfer, data_prep.splits as s;"
+        [python, "-c", "import caffe_transfer, caffe_transfer.data_prep.splits as s;"
          "print(caffe_transfer.__file__, len(s.ilsvrc12_synsets()))"],
         cwd="/", env=environment, check=True, capture_output=True, text=True,
     ).stdout  # fmt: skip
@@ -84,9 +84,7 @@ def test_installed(form: str, wheel: Path, from_checkout: dict[str, bytes], tmp_
 
 def test_the_wheel_holds_no_tests(wheel: Path) -> None:
     tops = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {
-        "caffe_transfer", "data_prep",
-    }  # fmt: skip
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"caffe_transfer"}
 
 
 def test_38_networks_were_written(from_checkout: dict[str, bytes]) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from caffe_transfer.errors import BadInput, CaffeTransferError, FormatError, Incomplete
-from caffe_transfer.network_folder import write_network
+from caffe_transfer.nets.write import write_network
 from caffe_transfer.paths import RunFolder
-from caffe_transfer.preflight import check_inputs, read_plan
-from caffe_transfer.study import Network, Study
+from caffe_transfer.studies.network import Network, Study
+from caffe_transfer.training.preflight import check_inputs, read_plan
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caffe_transfer import results
 from caffe_transfer.errors import BadInput, FormatError
-from caffe_transfer.results import Row
-from caffe_transfer.study import Network
+from caffe_transfer.report import results
+from caffe_transfer.report.results import Row
+from caffe_transfer.studies.network import Network
 
 NET_2014 = "layers { layer { name: 'fc8' num_output: 1000 } }\n"
 

@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caffe_transfer import runner, schedule, study_file
-from caffe_transfer.engine import Engine
 from caffe_transfer.errors import BadInput, Busy, EngineError, Interrupted
-from caffe_transfer.runner import Progress, Report, Settings
-from caffe_transfer.schedule import End, Result
-from caffe_transfer.study import Mode, Network
+from caffe_transfer.studies import load as study_file
+from caffe_transfer.studies.network import Mode, Network
+from caffe_transfer.training import schedule
+from caffe_transfer.training import train as runner
+from caffe_transfer.training.engine import Engine
+from caffe_transfer.training.schedule import End, Result
+from caffe_transfer.training.train import Progress, Report, Settings
 
 Train = Callable[[Path, Settings, Report, threading.Event], None]
 SETTINGS = Settings(Engine("none", Path("/nonexistent")))

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from caffe_transfer import runner
 from caffe_transfer.errors import FormatError, Incomplete
-from caffe_transfer.proto import caffe_pb2 as pb
-from caffe_transfer.snapshots import is_complete, newest_complete, open_state, snapshots
+from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.training import train as runner
+from caffe_transfer.training.snapshots import is_complete, newest_complete, open_state, snapshots
 from tests.models import LAYERS, write_model
 from tests.small_study import SmallRun
 

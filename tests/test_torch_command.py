@@ -14,7 +14,7 @@ import torch
 from caffe_transfer.caffe_torch import __main__ as entry
 from caffe_transfer.caffe_torch import allocator, command, glog
 from caffe_transfer.caffe_torch.precision import Precision
-from caffe_transfer.engine import PRECISIONS
+from caffe_transfer.training.engine import PRECISIONS
 
 NET = """
 layer { name: "in" type: "DummyData" top: "x" dummy_data_param { shape { dim: 2 dim: 3 } } }

@@ -18,7 +18,7 @@ import torch
 from caffe_transfer.caffe_torch.net import Net
 from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.errors import CaffeTransferError
-from caffe_transfer.proto import caffe_pb2 as pb
+from caffe_transfer.formats.proto import caffe_pb2 as pb
 from tests.images import write_images
 
 BATCHES = 3

@@ -13,7 +13,7 @@ pytest.importorskip("torch", reason="no PyTorch here; pip install 'caffe-transfe
 import torch
 
 from caffe_transfer.caffe_torch.layers import lrn as lrn_module
-from caffe_transfer.proto import caffe_pb2 as pb
+from caffe_transfer.formats.proto import caffe_pb2 as pb
 from tests.torch_layers import (
     Case,
     Draw,

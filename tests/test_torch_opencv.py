@@ -10,15 +10,16 @@ pytest.importorskip("torch", reason="no PyTorch here; pip install 'caffe-transfe
 
 import torch
 
-from caffe_transfer import prototxt, study_file
 from caffe_transfer.caffe_torch.layers.base import in_fast_order
 from caffe_transfer.caffe_torch.layers.inputs import Input
 from caffe_transfer.caffe_torch.net import Net
 from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.caffe_torch.solver import read_net
-from caffe_transfer.model_writer import write_model
-from caffe_transfer.proto import caffe_pb2 as pb
-from caffe_transfer.study import Network
+from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.formats.writer import write_model
+from caffe_transfer.nets import render as prototxt
+from caffe_transfer.studies import load as study_file
+from caffe_transfer.studies.network import Network
 
 
 @pytest.mark.parametrize("study", ["paper", "fashion-mnist", "tiny-imagenet"])

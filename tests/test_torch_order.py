@@ -15,7 +15,7 @@ from caffe_transfer.caffe_torch.layers.inputs import Input
 from caffe_transfer.caffe_torch.net import Net
 from caffe_transfer.caffe_torch.order import running_order
 from caffe_transfer.caffe_torch.rng import Rng
-from caffe_transfer.proto import caffe_pb2 as pb
+from caffe_transfer.formats.proto import caffe_pb2 as pb
 
 RELU = 'layer { name: "relu" type: "ReLU" bottom: "c" top: "c" }'
 POOL = (

@@ -10,13 +10,14 @@ import pytest
 
 pytest.importorskip("torch", reason="no PyTorch here; pip install 'caffe-transfer[torch]'")
 
-from caffe_transfer import logs, study_file
-from caffe_transfer.caffemodel import open_model
-from caffe_transfer.engine import Engine
-from caffe_transfer.network_folder import write_network
+from caffe_transfer.data_prep.prepare import prepare
+from caffe_transfer.formats.caffemodel import open_model
+from caffe_transfer.nets.write import write_network
 from caffe_transfer.paths import NetworkFolder, RunFolder
-from caffe_transfer.study import Network, Study
-from data_prep.prepare import prepare
+from caffe_transfer.report import logs
+from caffe_transfer.studies import load as study_file
+from caffe_transfer.studies.network import Network, Study
+from caffe_transfer.training.engine import Engine
 
 STUDY = """
 name = "parity"

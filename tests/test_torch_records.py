@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 pytest.importorskip("torch", reason="no PyTorch here; pip install 'caffe-transfer[torch]'")
 
 from caffe_transfer.caffe_torch.records import _RawImages
-from caffe_transfer.proto import caffe_pb2 as pb
-from caffe_transfer.wire import WireError
+from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.formats.wire import WireError
 
 SIDES = st.integers(1, 3)
 LABELS = st.sampled_from([None, 0, 1, 127, 128, 999, -1, 2**31 - 1, -(2**31)])

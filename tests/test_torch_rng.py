@@ -12,7 +12,7 @@ pytest.importorskip("torch", reason="no PyTorch here; pip install 'caffe-transfe
 from caffe_transfer.caffe_torch import fillers, ziggurat
 from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.errors import BadInput
-from caffe_transfer.proto import caffe_pb2 as pb
+from caffe_transfer.formats.proto import caffe_pb2 as pb
 
 FILLERS = [
     'type: "gaussian" std: 0.01',

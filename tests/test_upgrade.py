@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from google.protobuf import text_format
 
-from caffe_transfer import prototxt, study_file
 from caffe_transfer.errors import FormatError
-from caffe_transfer.proto import caffe_pb2 as pb
-from caffe_transfer.study import Network
-from caffe_transfer.upgrade import upgrade_net, upgrade_solver
+from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.formats.upgrade import upgrade_net, upgrade_solver
+from caffe_transfer.nets import render as prototxt
+from caffe_transfer.studies import load as study_file
+from caffe_transfer.studies.network import Network
 
 # Every type and every setting that V0 had.
 V0 = """

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caffe_transfer import wire
-from caffe_transfer.proto import caffe_pb2 as pb
-from caffe_transfer.wire import WireError
+from caffe_transfer.formats import wire
+from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.formats.wire import WireError
 
 datums = st.builds(
     pb.Datum,

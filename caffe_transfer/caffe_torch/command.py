@@ -17,8 +17,8 @@ from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.caffe_torch.snapshot import load_weights
 from caffe_transfer.caffe_torch.solver import Action, Solver, build_net, read_net
 from caffe_transfer.errors import BadInput, CaffeTransferError, Incomplete
-from caffe_transfer.proto import caffe_pb2 as pb
-from caffe_transfer.upgrade import upgrade_solver
+from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.formats.upgrade import upgrade_solver
 
 FAILED = 1
 _EFFECTS = {"none": Action.NONE, "stop": Action.STOP, "snapshot": Action.SNAPSHOT}

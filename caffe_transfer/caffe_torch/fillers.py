@@ -7,7 +7,7 @@ import numpy as np
 
 from caffe_transfer.caffe_torch.rng import Floats, Rng
 from caffe_transfer.errors import BadInput
-from caffe_transfer.proto import caffe_pb2 as pb
+from caffe_transfer.formats.proto import caffe_pb2 as pb
 
 Shape = tuple[int, ...]
 

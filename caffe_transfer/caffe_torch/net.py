@@ -7,15 +7,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from caffe_transfer import caffemodel
 from caffe_transfer.caffe_torch.layers import Layer, Shape, make_layer
 from caffe_transfer.caffe_torch.layers.base import in_fast_order
 from caffe_transfer.caffe_torch.order import Step, running_order
 from caffe_transfer.caffe_torch.rng import Rng
-from caffe_transfer.caffemodel import Model
 from caffe_transfer.errors import BadInput
-from caffe_transfer.proto import caffe_pb2 as pb
-from caffe_transfer.transplant import same_shape
+from caffe_transfer.formats import caffemodel
+from caffe_transfer.formats.caffemodel import Model
+from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.training.transplant import same_shape
 
 Say = Callable[[str], None]
 

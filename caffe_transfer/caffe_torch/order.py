@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from caffe_transfer.caffe_torch.layers import Layer
-from caffe_transfer.proto import caffe_pb2 as pb
+from caffe_transfer.formats.proto import caffe_pb2 as pb
 
 
 @dataclass

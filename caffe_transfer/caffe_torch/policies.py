@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from caffe_transfer.errors import BadInput
-from caffe_transfer.proto import caffe_pb2 as pb
+from caffe_transfer.formats.proto import caffe_pb2 as pb
 
 Policy = Callable[[pb.SolverParameter, int, int], float]
 

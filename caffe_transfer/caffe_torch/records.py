@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import DecodeError
 
-from caffe_transfer import wire
+from caffe_transfer.data_prep.lmdbs import open_lmdb, planes
 from caffe_transfer.errors import BadInput
-from caffe_transfer.proto import caffe_pb2 as pb
-from caffe_transfer.wire import WireError
-from data_prep.lmdbs import open_lmdb, planes
+from caffe_transfer.formats import wire
+from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.formats.wire import WireError
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 Record = Callable[[], tuple[Pixels, int]]  # decodes image (channels, height, width) and label

@@ -17,10 +17,10 @@ from caffe_transfer.caffe_torch.policies import check_policy, learning_rate, ste
 from caffe_transfer.caffe_torch.precision import Precision
 from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.caffe_torch.updates import Updater
-from caffe_transfer.check import parse
 from caffe_transfer.errors import BadInput, EngineError, FormatError, Incomplete
-from caffe_transfer.proto import caffe_pb2 as pb
-from caffe_transfer.upgrade import upgrade_net
+from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.formats.upgrade import upgrade_net
+from caffe_transfer.nets.check import parse
 
 
 class Action(Enum):

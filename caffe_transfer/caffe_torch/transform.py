@@ -10,8 +10,8 @@ from torch import Tensor
 
 from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.errors import BadInput
-from caffe_transfer.kinds import read_mean
-from caffe_transfer.proto import caffe_pb2 as pb
+from caffe_transfer.formats.kinds import read_mean
+from caffe_transfer.formats.proto import caffe_pb2 as pb
 
 Whole = npt.NDArray[np.int64]
 

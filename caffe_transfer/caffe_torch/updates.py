@@ -13,7 +13,7 @@ from torch import Tensor
 
 from caffe_transfer.caffe_torch.net import Parameter
 from caffe_transfer.errors import BadInput
-from caffe_transfer.proto import caffe_pb2 as pb
+from caffe_transfer.formats.proto import caffe_pb2 as pb
 
 
 class _Sweep:

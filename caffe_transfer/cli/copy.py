@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from caffe_transfer.transplant import transplant
+from caffe_transfer.training.transplant import transplant
 
 FILE = click.Path(path_type=Path)
 
@@ -32,6 +32,6 @@ def copy_command(source: Path, out: Path, n: int, into: Path | None) -> None:
 
 
 def _target_shapes(folder: Path) -> dict[str, tuple[tuple[int, ...], ...]]:
-    from caffe_transfer.preflight import read_plan
+    from caffe_transfer.training.preflight import read_plan
 
     return read_plan(folder).target_shapes()

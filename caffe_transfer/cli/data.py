@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from caffe_transfer.cli.show import Screen
+from caffe_transfer.data_prep import lists, lmdbs, means, published, sources, splits
 from caffe_transfer.paths import DataFolder
-from data_prep import lists, lmdbs, means, published, sources, splits
 
 PATH = click.Path(path_type=Path)
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
-from caffe_transfer import study_file
 from caffe_transfer.errors import BadInput
-from caffe_transfer.network_folder import links, write_network
+from caffe_transfer.nets.render import DIALECTS, render
+from caffe_transfer.nets.write import links, write_network
 from caffe_transfer.paths import RESULTS
-from caffe_transfer.prototxt import DIALECTS, render
-from caffe_transfer.study import Mode, Network
+from caffe_transfer.studies import load as study_file
+from caffe_transfer.studies.network import Mode, Network
 
 TASK = click.Choice(["A", "B"])
 

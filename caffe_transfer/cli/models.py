@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from caffe_transfer.compare import SAME, Comparison, Verdict, compare
-from caffe_transfer.inspection import describe
+from caffe_transfer.comparison.compare import SAME, Comparison, Verdict, compare
+from caffe_transfer.comparison.describe import describe
 
 FILE = click.Path(path_type=Path)
 

@@ -7,8 +7,9 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from caffe_transfer import decomposition, paths
-from caffe_transfer.report import Report, make_report
+from caffe_transfer import paths
+from caffe_transfer.report import decomposition
+from caffe_transfer.report.make import Report, make_report
 
 # The columns of decomposition.cells that fit into a terminal's line.
 _SHORT = (

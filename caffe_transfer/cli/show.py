@@ -11,12 +11,12 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
-from caffe_transfer import runner
 from caffe_transfer.paths import RunFolder
-from caffe_transfer.schedule import End, Result
-from caffe_transfer.status import State, Status
-from caffe_transfer.study import Study
-from caffe_transfer.study_run import Estimate
+from caffe_transfer.pipeline import Estimate
+from caffe_transfer.studies.network import Study
+from caffe_transfer.training import train as runner
+from caffe_transfer.training.schedule import End, Result
+from caffe_transfer.training.status import State, Status
 
 COLOURS = {
     State.DONE: "green", State.TRAINING: "cyan", State.STOPPED: "yellow", State.BROKEN: "red",

@@ -4,13 +4,16 @@ from pathlib import Path
 
 import click
 
-from caffe_transfer import runner, schedule, study_file, study_run
+from caffe_transfer import pipeline as study_run
 from caffe_transfer.cli.show import Screen, ended_table, plan_table, status_table
-from caffe_transfer.engine import PRECISIONS, find_engine
 from caffe_transfer.errors import EngineError, Interrupted
-from caffe_transfer.runner import Settings, stop_on_signal
-from caffe_transfer.schedule import End, threads_for
-from caffe_transfer.status import status
+from caffe_transfer.studies import load as study_file
+from caffe_transfer.training import schedule
+from caffe_transfer.training import train as runner
+from caffe_transfer.training.engine import PRECISIONS, find_engine
+from caffe_transfer.training.schedule import End, threads_for
+from caffe_transfer.training.status import status
+from caffe_transfer.training.train import Settings, stop_on_signal
 
 FOLDER = click.Path(path_type=Path)
 engine_option = click.option(

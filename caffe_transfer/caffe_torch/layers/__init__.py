@@ -45,7 +45,7 @@ from caffe_transfer.caffe_torch.layers.shaping import (
 from caffe_transfer.caffe_torch.layers.softmax import Softmax, SoftmaxWithLoss
 from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.errors import BadInput
-from caffe_transfer.proto import caffe_pb2 as pb
+from caffe_transfer.formats.proto import caffe_pb2 as pb
 
 __all__ = ["Layer", "Shape", "known_types", "make_layer"]
 

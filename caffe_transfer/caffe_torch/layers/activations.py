@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from caffe_transfer.caffe_torch.layers.base import Layer, Shape
-from caffe_transfer.proto import caffe_pb2 as pb
+from caffe_transfer.formats.proto import caffe_pb2 as pb
 
 
 class Neuron(Layer):

@@ -17,9 +17,9 @@ from caffe_transfer.caffe_torch.reading import Reader
 from caffe_transfer.caffe_torch.records import Pixels, Record, records
 from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.caffe_torch.transform import Transformer
+from caffe_transfer.data_prep.lmdbs import planes
 from caffe_transfer.errors import BadInput
-from caffe_transfer.proto import caffe_pb2 as pb
-from data_prep.lmdbs import planes
+from caffe_transfer.formats.proto import caffe_pb2 as pb
 
 
 class _Images(Layer):

@@ -18,7 +18,7 @@ from caffe_transfer.caffe_torch.layers.labels import (
     read_labels,
 )
 from caffe_transfer.caffe_torch.layers.losses import Loss, need_one_label
-from caffe_transfer.proto import caffe_pb2 as pb
+from caffe_transfer.formats.proto import caffe_pb2 as pb
 
 _SMALLEST = 1e-20
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from caffe_transfer.caffe_torch import fillers
 from caffe_transfer.caffe_torch.layers.base import Layer, Shape
 from caffe_transfer.errors import BadInput
-from caffe_transfer.proto import caffe_pb2 as pb
+from caffe_transfer.formats.proto import caffe_pb2 as pb
 
 
 class Input(Layer):

@@ -16,7 +16,7 @@ from caffe_transfer.caffe_torch.layers.labels import (
     normalizer,
     read_labels,
 )
-from caffe_transfer.proto import caffe_pb2 as pb
+from caffe_transfer.formats.proto import caffe_pb2 as pb
 
 
 class Loss(Layer):

@@ -9,7 +9,7 @@ from torch.autograd.function import FunctionCtx
 
 from caffe_transfer.caffe_torch.layers.base import Layer, Shape, in_fast_order
 from caffe_transfer.caffe_torch.layers.windows import image
-from caffe_transfer.proto import caffe_pb2 as pb
+from caffe_transfer.formats.proto import caffe_pb2 as pb
 
 _PART = 1 << 18  # values worked on at once on a CPU: they stay in its cache
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
 from caffe_transfer.caffe_torch.layers.base import Layer, Shape
-from caffe_transfer.proto import caffe_pb2 as pb
+from caffe_transfer.formats.proto import caffe_pb2 as pb
 
 
 class BatchNorm(Layer):

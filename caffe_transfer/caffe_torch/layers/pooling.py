@@ -8,7 +8,7 @@ from torch import Tensor
 
 from caffe_transfer.caffe_torch.layers.base import Layer, Shape
 from caffe_transfer.caffe_torch.layers.windows import Pair, image, pair, positive
-from caffe_transfer.proto import caffe_pb2 as pb
+from caffe_transfer.formats.proto import caffe_pb2 as pb
 
 
 class Pooling(Layer):

@@ -1,0 +1,156 @@
+"""Two blobs, number by number: how many differ, by how much, in value and in last places."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from caffe_transfer.formats.caffemodel import Blob
+from caffe_transfer.formats.layer_records import forget
+from caffe_transfer.training.transplant import same_shape
+
+Numbers: TypeAlias = npt.NDArray[np.floating[Any]]
+
+# Numbers worked on at once: with all temporaries they stay in the processor's cache.
+CHUNK = 1 << 15
+
+
+@dataclass(frozen=True)
+class BlobComparison:
+    """One blob of two models.
+
+    Attributes:
+        name: layer and index, such as "conv1 0".
+        shapes, sha256: of the left and the right one, None where there is none.
+        different: numbers whose bits differ; None where the shapes differ.
+        largest: largest absolute difference of numbers that are numbers on both sides.
+        ulps: largest distance in units in the last place, likewise.
+        nans: numbers that are NaN on either side.
+    """
+
+    name: str
+    shapes: tuple[tuple[int, ...] | None, tuple[int, ...] | None]
+    sha256: tuple[str | None, str | None]
+    different: int | None = None
+    largest: float = 0.0
+    ulps: int = 0
+    nans: int = 0
+
+    @property
+    def identical(self) -> bool:
+        """Same shape, same bits."""
+        return self.different == 0
+
+    @property
+    def summary(self) -> str:
+        """The comparison in one line."""
+        left, right = (
+            "missing" if shape is None else "x".join(map(str, shape)) or "1"
+            for shape in self.shapes
+        )
+        short = " ".join((hash or "-")[:12] for hash in self.sha256)
+        nans = f", {self.nans} NaN" if self.nans else ""
+        if self.identical:
+            return f"{left} identical, SHA-256 {(self.sha256[0] or '')[:12]}{nans}"
+        if self.different is None:
+            return f"{left} and {right}"
+        return (
+            f"{left} {self.different} differ, at most by {self.largest:.3g}, "
+            f"{self.ulps} units in the last place{nans}, SHA-256 {short}"
+        )
+
+
+def compare_blobs(
+    left: Mapping[str, Sequence[Blob]], right: Mapping[str, Sequence[Blob]]
+) -> tuple[BlobComparison, ...]:
+    """Compare the blobs of two sets of layers, in the left one's order."""
+    found = []
+    for layer in [*left, *(name for name in right if name not in left)]:
+        ours, theirs = left.get(layer, ()), right.get(layer, ())
+        for index in range(max(len(ours), len(theirs))):
+            found.append(
+                compare_blob(
+                    f"{layer} {index}",
+                    ours[index] if index < len(ours) else None,
+                    theirs[index] if index < len(theirs) else None,
+                )
+            )
+    return tuple(found)
+
+
+def compare_blob(name: str, left: Blob | None, right: Blob | None) -> BlobComparison:
+    """Compare two blobs, either of which may be missing; each number is read once."""
+    shapes = (left.shape if left else None, right.shape if right else None)
+    comparable = (
+        left is not None
+        and right is not None
+        and left.values.dtype == right.values.dtype
+        and same_shape(left.shape, right.shape)
+    )
+    if left is None or right is None or not comparable:
+        hashes = tuple(None if blob is None else _sha256(blob) for blob in (left, right))
+        return BlobComparison(name, shapes, (hashes[0], hashes[1]))
+    found = _Difference()
+    hashers = hashlib.sha256(), hashlib.sha256()
+    for a, b in zip(_chunks(left), _chunks(right), strict=True):
+        found.add(a, b)
+        for hasher, part in zip(hashers, (a, b), strict=True):
+            hasher.update(part.data)
+    return BlobComparison(
+        name, shapes, (hashers[0].hexdigest(), hashers[1].hexdigest()),
+        found.different, found.largest, found.ulps, found.nans,
+    )  # fmt: skip
+
+
+class _Difference:
+    """What differs between arrays that are given part by part; see BlobComparison."""
+
+    def __init__(self) -> None:
+        self.different, self.largest, self.ulps, self.nans = 0, 0.0, 0, 0
+
+    def add(self, a: Numbers, b: Numbers) -> None:
+        """Take two parts into account."""
+        different = int(np.count_nonzero(_bits(a) != _bits(b)))
+        nan = np.isnan(a)
+        if different:
+            nan |= np.isnan(b)
+        nans = int(np.count_nonzero(nan))
+        self.different += different
+        self.nans += nans
+        if nans:
+            a, b = a[~nan], b[~nan]
+        if not different or not len(a):
+            return
+        with np.errstate(invalid="ignore", over="ignore"):  # infinity less infinity
+            gap = np.abs(np.subtract(a, b, dtype=np.float64))
+        self.largest = max(self.largest, float(np.nanmax(np.where(a == b, 0, gap))))
+        self.ulps = max(self.ulps, int(np.abs(_ordered(a) - _ordered(b)).max()))
+
+
+def _sha256(blob: Blob) -> str:
+    hasher = hashlib.sha256()
+    for part in _chunks(blob):
+        hasher.update(part.data)
+    return hasher.hexdigest()
+
+
+def _chunks(blob: Blob) -> Iterator[Numbers]:
+    """The numbers part by part; of a mapped file, what has been read does not stay in memory."""
+    values = np.ascontiguousarray(blob.values)
+    for start in range(0, len(values), CHUNK):
+        yield values[start : start + CHUNK]
+        forget(values.base)
+
+
+def _bits(values: Numbers) -> npt.NDArray[np.integer]:
+    return np.ascontiguousarray(values).view(np.int64 if values.itemsize == 8 else np.int32)
+
+
+def _ordered(values: Numbers) -> npt.NDArray[np.int64]:
+    """Integers in the order of the floats, neighbouring floats being neighbouring integers."""
+    bits = _bits(values).astype(np.int64)
+    sign = np.int64(-(2 ** (8 * values.itemsize - 1)))
+    return np.where(bits < 0, sign - bits, bits)

@@ -1,0 +1,239 @@
+"""Two files or two trees of them: the same bytes, else the same meaning, else what differs."""
+
+import difflib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from caffe_transfer.comparison.blobs import BlobComparison, compare_blobs
+from caffe_transfer.errors import BadInput, CaffeTransferError, Incomplete
+from caffe_transfer.formats.caffemodel import Blob, open_model
+from caffe_transfer.formats.kinds import Kind, kind_of, read_mean, read_prototxt
+from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.formats.upgrade import upgrade_net, upgrade_solver
+from caffe_transfer.nets.render import FRESH_SUFFIX
+from caffe_transfer.training.snapshots import open_state
+
+CHUNK_BYTES = 1 << 20
+MAX_LINES = 20
+MAX_LINK_BYTES = 4096
+
+
+class Verdict(StrEnum):
+    """What the comparison of two files found."""
+
+    IDENTICAL = "identical"
+    SAME_MEANING = "same meaning"
+    DIFFERENT = "different"
+    ONLY_LEFT = "only in the first"
+    ONLY_RIGHT = "only in the second"
+    BROKEN = "broken"
+
+
+SAME = frozenset({Verdict.IDENTICAL, Verdict.SAME_MEANING})
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two files.
+
+    Attributes:
+        name: relative to the trees, or the first file's.
+        lines: what differs in texts, or what is wrong with a broken file.
+        blobs: of models, solver states and means whose bytes differ, every one.
+    """
+
+    name: str
+    verdict: Verdict
+    kind: Kind = Kind.OTHER
+    lines: tuple[str, ...] = ()
+    blobs: tuple[BlobComparison, ...] = ()
+
+
+def compare(
+    left: Path, right: Path, *, match_fresh: bool = False, common: bool = False
+) -> Iterator[Comparison]:
+    """Compare two files, or all files of two trees; what is broken is told, the rest goes on.
+
+    Args:
+        match_fresh: layer conv4 of one model is layer conv4-new of the other.
+        common: leave out the files that only one tree has.
+
+    Raises:
+        Incomplete: one of the two is not there.
+        BadInput: a file is to be compared with a folder.
+    """
+    for path in (left, right):
+        if not os.path.lexists(path):
+            raise Incomplete(f"there is no {path}; check the name")
+    if left.is_dir() != right.is_dir():
+        raise BadInput(f"{left} and {right} are a folder and a file; compare two of a kind")
+    if not left.is_dir():
+        yield compare_files(left.name, left, right, match_fresh)
+        return
+    ours, theirs = _files(left), _files(right)
+    for name in sorted({*ours, *theirs}):
+        if name not in theirs or name not in ours:
+            if not common:
+                only = Verdict.ONLY_LEFT if name in ours else Verdict.ONLY_RIGHT
+                yield Comparison(name, only)
+            continue
+        yield compare_files(name, ours[name], theirs[name], match_fresh)
+
+
+def _files(root: Path) -> dict[str, Path]:
+    """All files and links below a folder; links are not followed, so that none can loop."""
+    found = {}
+    for folder, folders, files in os.walk(root):
+        links = [name for name in folders if Path(folder, name).is_symlink()]
+        for name in [*files, *links]:
+            path = Path(folder, name)
+            found[str(path.relative_to(root))] = path
+    return found
+
+
+def compare_files(name: str, left: Path, right: Path, match_fresh: bool = False) -> Comparison:
+    """Compare two files or links; a file that cannot be read is a verdict, not an error."""
+    try:
+        if left.is_symlink() or right.is_symlink():
+            return _compare_links(name, left, right)
+        if _same_bytes(left, right):
+            return Comparison(name, Verdict.IDENTICAL, kind_of(left))
+        kind = kind_of(left)
+        if kind is not kind_of(right):
+            kind = Kind.OTHER
+        return _COMPARERS[kind](name, left, right, match_fresh)
+    except CaffeTransferError as error:
+        return Comparison(name, Verdict.BROKEN, lines=(str(error),))
+    except OSError as error:
+        return Comparison(name, Verdict.BROKEN, lines=(f"cannot read {error.filename}: {error}",))
+
+
+def _compare_links(name: str, left: Path, right: Path) -> Comparison:
+    """A link means the same as a file that holds its target, as a checkout without links has it."""
+    targets = [_target(left), _target(right)]
+    if None not in targets and targets[0] == targets[1]:
+        both = left.is_symlink() and right.is_symlink()
+        return Comparison(name, Verdict.IDENTICAL if both else Verdict.SAME_MEANING)
+    if None in targets:
+        return compare_files(name, left.resolve(), right.resolve())
+    return Comparison(name, Verdict.DIFFERENT, lines=(f"-> {targets[0]}", f"-> {targets[1]}"))
+
+
+def _target(path: Path) -> str | None:
+    if path.is_symlink():
+        return os.readlink(path)
+    if path.stat().st_size > MAX_LINK_BYTES:
+        return None
+    return path.read_bytes().decode(errors="replace")
+
+
+def _same_bytes(left: Path, right: Path) -> bool:
+    if left.stat().st_size != right.stat().st_size:
+        return False
+    with left.open("rb") as a, right.open("rb") as b:
+        while chunk := a.read(CHUNK_BYTES):
+            if chunk != b.read(CHUNK_BYTES):
+                return False
+    return True
+
+
+def _compare_models(name: str, left: Path, right: Path, match_fresh: bool) -> Comparison:
+    with open_model(left) as a, open_model(right) as b:
+        sides = [
+            {_plain(layer.name, match_fresh): layer.blobs for layer in model.with_blobs.values()}
+            for model in (a, b)
+        ]
+        return _from_blobs(name, Kind.MODEL, *sides)
+
+
+def _plain(layer: str, match_fresh: bool) -> str:
+    return layer.removesuffix(FRESH_SUFFIX) if match_fresh else layer
+
+
+def _compare_states(name: str, left: Path, right: Path, _match_fresh: bool) -> Comparison:
+    with open_state(left) as a, open_state(right) as b:
+        found = _from_blobs(name, Kind.STATE, {"history": a.history}, {"history": b.history})
+        lines = tuple(
+            f"{key} {mine} and {other}"
+            for key, mine, other in (
+                ("iteration", a.iteration, b.iteration),
+                ("step", a.current_step, b.current_step),
+            )
+            if mine != other
+        )
+        verdict = Verdict.DIFFERENT if lines else found.verdict
+        return Comparison(name, verdict, Kind.STATE, lines, found.blobs)
+
+
+def _compare_means(name: str, left: Path, right: Path, _match_fresh: bool) -> Comparison:
+    return _from_blobs(name, Kind.MEAN, {"mean": (read_mean(left),)}, {"mean": (read_mean(right),)})
+
+
+def _from_blobs(
+    name: str,
+    kind: Kind,
+    left: Mapping[str, tuple[Blob, ...]],
+    right: Mapping[str, tuple[Blob, ...]],
+) -> Comparison:
+    """Other bytes around identical blobs, such as another format or order, mean the same."""
+    blobs = compare_blobs(left, right)
+    same = all(blob.identical for blob in blobs)
+    return Comparison(name, Verdict.SAME_MEANING if same else Verdict.DIFFERENT, kind, blobs=blobs)
+
+
+def _compare_prototxts(name: str, left: Path, right: Path, _match_fresh: bool) -> Comparison:
+    same = _meaning(left) == _meaning(right)
+    verdict = Verdict.SAME_MEANING if same else Verdict.DIFFERENT
+    return Comparison(name, verdict, Kind.PROTOTXT, _differing_lines(left, right))
+
+
+def _meaning(path: Path) -> pb.NetParameter | pb.SolverParameter:
+    message = read_prototxt(path)
+    if isinstance(message, pb.NetParameter):
+        return upgrade_net(message, str(path))
+    return upgrade_solver(message)
+
+
+def _compare_texts(name: str, left: Path, right: Path, _match_fresh: bool) -> Comparison:
+    return Comparison(name, Verdict.DIFFERENT, Kind.LIST, _differing_lines(left, right))
+
+
+def _differing_lines(left: Path, right: Path) -> tuple[str, ...]:
+    sides = [path.read_text(errors="replace").splitlines() for path in (left, right)]
+    pairs = enumerate(zip(*sides, strict=False))
+    first = next((n for n, (a, b) in pairs if a != b), min(map(len, sides)))
+    if first == max(map(len, sides)):
+        return ("only line ends differ",)
+    # Lists have a million lines: difflib sees the few from the first difference on.
+    window = slice(first, first + 10 * MAX_LINES)
+    ours, theirs = (side[window] for side in sides)
+    steps = difflib.SequenceMatcher(None, ours, theirs, autojunk=False).get_opcodes()
+    if (
+        len(steps) > 1
+        and steps[-1][0] in ("insert", "delete")
+        and any(len(s) > window.stop for s in sides)
+    ):
+        steps.pop()  # the window cut one side earlier than the other
+    lines = []
+    for step, a0, a1, b0, b1 in steps:
+        if step != "equal":
+            lines += [f"-{line}" for line in ours[a0:a1]] + [f"+{line}" for line in theirs[b0:b1]]
+    more = [f"... from line {first + 1} on"] if len(lines) > MAX_LINES else []
+    return (f"line {first + 1}:", *lines[:MAX_LINES], *more)
+
+
+def _compare_bytes(name: str, _left: Path, _right: Path, _match_fresh: bool) -> Comparison:
+    return Comparison(name, Verdict.DIFFERENT)
+
+
+_COMPARERS: dict[Kind, Callable[[str, Path, Path, bool], Comparison]] = {
+    Kind.MODEL: _compare_models,
+    Kind.STATE: _compare_states,
+    Kind.MEAN: _compare_means,
+    Kind.PROTOTXT: _compare_prototxts,
+    Kind.LIST: _compare_texts,
+    Kind.OTHER: _compare_bytes,
+}

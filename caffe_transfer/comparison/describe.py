@@ -1,0 +1,100 @@
+"""What is in a file of Caffe's, line by line."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from google.protobuf import text_format
+
+from caffe_transfer.data_prep.lmdbs import open_lmdb
+from caffe_transfer.errors import BadInput
+from caffe_transfer.formats.caffemodel import Blob, open_model
+from caffe_transfer.formats.kinds import Kind, kind_of, read_mean, read_prototxt
+from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.training.snapshots import open_state
+
+
+def describe(path: Path) -> Iterator[str]:
+    """The contents of a caffemodel, solverstate, binaryproto, LMDB or prototxt.
+
+    Raises:
+        Incomplete: there is no such file.
+        FormatError: the file is not what its name says.
+        BadInput: it is nothing of Caffe's.
+    """
+    reader = _READERS.get(kind_of(path))
+    if reader is None:
+        raise BadInput(f"{path} is no caffemodel, solverstate, binaryproto, LMDB or prototxt")
+    return reader(path)
+
+
+def _model(path: Path) -> Iterator[str]:
+    with open_model(path) as model:
+        total = sum(blob.values.size for layer in model.layers for blob in layer.blobs)
+        yield f"caffemodel, format {model.format}, name {model.name!r}, {total:,} parameters"
+        for layer in model.layers:
+            shapes = "  ".join(map(_shape, layer.blobs))
+            yield f"  {layer.name:16} {layer.type:18} {shapes}".rstrip()
+
+
+def _state(path: Path) -> Iterator[str]:
+    with open_state(path) as state:
+        yield (
+            f"solverstate, iteration {state.iteration}, step {state.current_step}, "
+            f"of {state.learned_net}"
+        )
+        for index, blob in enumerate(state.history):
+            yield f"  history {index:3}  {_shape(blob)}"
+
+
+def _mean(path: Path) -> Iterator[str]:
+    mean = read_mean(path)
+    planes = mean.values.reshape(mean.shape)[0]
+    means = "  ".join(f"{float(plane.mean()):.4f}" for plane in planes)
+    yield f"binaryproto {_shape(mean)}, mean of each channel {means}"
+
+
+def _lmdb(path: Path) -> Iterator[str]:
+    with open_lmdb(path) as environment, environment.begin() as transaction:
+        entries = transaction.stat()["entries"]
+        yield f"LMDB, {entries:,} records"
+        with transaction.cursor() as cursor:
+            if not cursor.first():
+                return
+            datum = pb.Datum.FromString(cursor.value())
+            kind = "encoded" if datum.encoded else "raw"
+            yield (
+                f"  first {bytes(cursor.key()).decode(errors='replace')}: {kind}, "
+                f"{datum.channels}x{datum.height}x{datum.width}, label {datum.label}"
+            )
+
+
+def _prototxt(path: Path) -> Iterator[str]:
+    message = read_prototxt(path)
+    if isinstance(message, pb.NetParameter):
+        yield from _net(message)
+        return
+    yield f"solver of {message.net or message.train_net}, {message.max_iter:,} iterations"
+    yield from ("  " + line for line in text_format.MessageToString(message).splitlines())
+
+
+def _net(net: pb.NetParameter) -> Iterator[str]:
+    old = [each.layer.name or each.name for each in net.layers]
+    yield f"net {net.name!r}, {len(net.layer) or len(old)} layers"
+    yield from (f"  {name}" for name in old)
+    for layer in net.layer:
+        rates = ", ".join(f"{spec.lr_mult:g}" for spec in layer.param)
+        edges = f"{' '.join(layer.bottom)} -> {' '.join(layer.top)}"
+        yield f"  {layer.name:16} {layer.type:18} {edges}" + (f"  lr_mult {rates}" if rates else "")
+
+
+def _shape(blob: Blob) -> str:
+    return "x".join(map(str, blob.shape)) or "scalar"
+
+
+_READERS: dict[Kind, Callable[[Path], Iterator[str]]] = {
+    Kind.MODEL: _model,
+    Kind.STATE: _state,
+    Kind.MEAN: _mean,
+    Kind.LMDB: _lmdb,
+    Kind.PROTOTXT: _prototxt,
+}

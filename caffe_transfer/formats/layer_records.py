@@ -1,0 +1,266 @@
+"""Where the layers of a binary model and their blobs lie in the file.
+
+    V0    layers { layer { name type blobs } }      early 2014
+    V1    layers { name type blobs }                2014
+    V2    layer { name type blobs }                 since 2015
+
+No number is read here, so that cutting and joining models of any size needs neither numpy nor
+protobuf, whose import takes longer than copying a CaffeNet.
+"""
+
+import errno
+import math
+import mmap
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from caffe_transfer.errors import FormatError, Incomplete
+from caffe_transfer.formats import wire
+from caffe_transfer.formats.wire import Field, WireError
+
+# Field numbers of caffe.proto.
+NET_NAME, NET_LAYERS_V1, NET_LAYER = 1, 2, 100
+_V0_IN_V1 = 1
+_LAYER_FIELDS = {"V0": (1, 2, 50), "V1": (4, 5, 6), "V2": (1, 2, 7)}  # name, type, blobs
+_LEGACY_AXES = (1, 2, 3, 4)  # num, channels, height, width
+_DATA, _SHAPE, _DOUBLE_DATA = 5, 7, 8
+_DIM = 1
+_NUMBER_BYTES = {_DATA: 4, _DOUBLE_DATA: 8}
+_KNOWN_NET_FIELDS = {1, 2, 3, 4, 5, 6, 7, 8, 100}
+_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+_PIECE = 32 << 20  # bytes copied at once
+
+
+class BlobRecord(NamedTuple):
+    """One array of parameters, unread.
+
+    Attributes:
+        shape: as the file gives it; (1, 1, 1, n) for the biases of V0 and V1.
+        parts: its little-endian numbers; one part, or one each where they are not packed.
+        number_bytes: 4 for float32, 8 for float64.
+    """
+
+    shape: tuple[int, ...]
+    parts: tuple[memoryview, ...]
+    number_bytes: int
+
+
+class LayerRecord(NamedTuple):
+    """A layer: its message, tag included, is `buffer[start:end]`.
+
+    Attributes:
+        type: "Convolution", or in V0 and V1 files their names, "conv" and "CONVOLUTION".
+    """
+
+    name: str
+    type: str
+    blobs: tuple[BlobRecord, ...]
+    start: int
+    end: int
+
+
+class Records(NamedTuple):
+    """A binary model: `format` is V0, V1 or V2; layers in the file's order."""
+
+    path: Path
+    format: str
+    name: str
+    layers: tuple[LayerRecord, ...]
+
+
+@contextmanager
+def mapped(path: Path) -> Iterator[memoryview]:
+    """A file's bytes, memory-mapped and read-only.
+
+    Raises:
+        Incomplete: there is no such file.
+        FormatError: it is empty or cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except FileNotFoundError as error:
+        raise Incomplete(f"there is no file {path}; train or copy it first") from error
+    except (OSError, ValueError) as error:
+        raise FormatError(f"cannot read {path} as a model: {error}") from error
+    # Not closed by hand: a blob may still point into it, and closing would raise; the mapping
+    # goes with its last view.
+    yield memoryview(mapping)
+
+
+def forget(view: object) -> None:
+    """Let the system take back the memory of the file that a view is of; reading it goes on."""
+    mapping = view.obj if isinstance(view, memoryview) else None
+    if isinstance(mapping, mmap.mmap):
+        mapping.madvise(mmap.MADV_DONTNEED)
+
+
+def is_hdf5(buffer: memoryview) -> bool:
+    """Whether a file's bytes are those of an HDF5 file."""
+    return bytes(buffer[:8]) == _HDF5_MAGIC
+
+
+def read_records(path: Path, buffer: memoryview) -> Records:
+    """The layers of a binary model.
+
+    Raises:
+        FormatError: the file is cut off or is no model; names the layer where one is to blame.
+    """
+    name, form = "", ""
+    layers = []
+    try:
+        for field in wire.fields(buffer):
+            _expect(field.number in _KNOWN_NET_FIELDS, f"field {field.number} is no net's")
+            if field.number == NET_NAME:
+                name = _text(buffer, field)
+            elif field.number in (NET_LAYER, NET_LAYERS_V1):
+                form, layer = _read_layer(buffer, field)
+                layers.append(layer)
+    except (WireError, UnicodeDecodeError) as error:
+        raise FormatError(
+            f"{path} is not a whole .caffemodel: {error}; fetch or train it again"
+        ) from error
+    if not layers:
+        raise FormatError(f"{path} is not a .caffemodel: it holds no layers")
+    return Records(path, form, name, tuple(layers))
+
+
+def _read_layer(buffer: memoryview, record: Field) -> tuple[str, LayerRecord]:
+    _expect(record.wire_type == wire.BYTES, "a layer is a message")
+    form = "V2" if record.number == NET_LAYER else "V1"
+    parts = list(wire.fields(buffer, record.value, record.end))
+    if form == "V1":
+        for part in parts:
+            if part.number == _V0_IN_V1 and part.wire_type == wire.BYTES:
+                form = "V0"
+                parts = list(wire.fields(buffer, part.value, part.end))
+                break
+    name_field, type_field, blobs_field = _LAYER_FIELDS[form]
+    name, kind, blobs = "", "", []
+    for part in parts:
+        if part.number == name_field:
+            name = _text(buffer, part)
+        elif part.number == type_field:
+            kind = _v1_type(buffer, part) if form == "V1" else _text(buffer, part)
+        elif part.number == blobs_field:
+            _expect(part.wire_type == wire.BYTES, f"the blobs of layer {name!r} are messages")
+            blobs.append(blob_record(buffer, part, f"layer {name!r}"))
+    return form, LayerRecord(name, kind, tuple(blobs), record.start, record.end)
+
+
+def blob_record(buffer: memoryview, record: Field, owner: str) -> BlobRecord:
+    """The BlobProto at `record`.
+
+    Raises:
+        WireError: its values do not fill its shape; `owner` is named.
+    """
+    legacy = [0, 0, 0, 0]
+    shape: tuple[int, ...] | None = None
+    parts: list[memoryview] = []
+    number_bytes = _NUMBER_BYTES[_DATA]
+    for part in wire.fields(buffer, record.value, record.end):
+        if part.number in _LEGACY_AXES:
+            legacy[part.number - 1] = wire.read_varint(buffer, part.value, part.end)[0]
+        elif part.number == _SHAPE:
+            shape = _shape(buffer, part)
+        elif part.number in _NUMBER_BYTES:
+            number_bytes = _NUMBER_BYTES[part.number]
+            whole = (part.end - part.value) % number_bytes == 0
+            _expect(whole, f"{owner} has half a number in a blob")
+            parts.append(buffer[part.value : part.end])
+    if shape is None:
+        shape = tuple(legacy)
+    count = sum(map(len, parts)) // number_bytes
+    _expect(count == math.prod(shape), f"{owner} has {count} values in a blob of shape {shape}")
+    return BlobRecord(shape, tuple(parts), number_bytes)
+
+
+def _shape(buffer: memoryview, record: Field) -> tuple[int, ...]:
+    """The axes of a BlobShape: whole numbers, packed or one by one."""
+    axes = []
+    for part in wire.fields(buffer, record.value, record.end):
+        position = part.value
+        while part.number == _DIM and position < part.end:
+            axis, position = wire.read_varint(buffer, position, part.end)
+            axes.append(axis)
+    return tuple(axes)
+
+
+def _v1_type(buffer: memoryview, field: Field) -> str:
+    # Only models of 2014 need the names that Caffe gave to numbers.
+    from caffe_transfer.formats.proto import caffe_pb2 as pb
+
+    number = wire.read_varint(buffer, field.value, field.end)[0]
+    try:
+        return pb.V1LayerParameter.LayerType.Name(number)
+    except ValueError as error:
+        raise WireError(f"there is no layer type {number}") from error
+
+
+def _text(buffer: memoryview, field: Field) -> str:
+    _expect(field.wire_type == wire.BYTES, f"field {field.number} is a text")
+    return bytes(buffer[field.value : field.end]).decode()
+
+
+def _expect(condition: bool, message: str) -> None:
+    if not condition:
+        raise WireError(message)
+
+
+def net_name(name: str) -> bytes:
+    """The field with which a binary model begins."""
+    encoded = name.encode()
+    return wire.delimited(NET_NAME, len(encoded)) + encoded
+
+
+def copy_records(
+    layers: Sequence[LayerRecord], buffer: memoryview, source: BinaryIO, out: BinaryIO
+) -> None:
+    """Append layers' messages to a file, as they stand.
+
+    Args:
+        buffer: the bytes of `source`, for where the system cannot copy from file to file.
+
+    Raises:
+        OSError: `out` cannot be written to; a full disk is told before anything is.
+    """
+    out.flush()
+    _reserve(out, sum(layer.end - layer.start for layer in layers))
+    for layer in layers:
+        if not _copied(source, layer.start, layer.end, out):
+            out.write(buffer[layer.start : layer.end])
+            out.flush()
+
+
+def _reserve(out: BinaryIO, length: int) -> None:
+    """Have the disk set room aside, where the system and the disk know how."""
+    if not length or not hasattr(os, "posix_fallocate"):
+        return
+    try:
+        os.posix_fallocate(out.fileno(), out.tell(), length)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+            raise
+
+
+def _copied(source: BinaryIO, start: int, end: int, out: BinaryIO) -> bool:
+    """Let the system copy; False, and nothing written, where it cannot."""
+    if not hasattr(os, "copy_file_range"):
+        return False
+    before = at = os.lseek(out.fileno(), 0, os.SEEK_CUR)
+    try:
+        while start < end:
+            length = min(end - start, _PIECE)
+            count = os.copy_file_range(source.fileno(), out.fileno(), length, start)
+            if not count:
+                raise OSError("the source has become shorter")
+            # Writing to the disk begins now, beside the copying, and not with the sync at the end.
+            os.posix_fadvise(out.fileno(), at, count, os.POSIX_FADV_DONTNEED)
+            start, at = start + count, at + count
+    except OSError:  # another file system, or one that does not know how
+        os.lseek(out.fileno(), before, os.SEEK_SET)
+        return False
+    return True

@@ -1,0 +1,262 @@
+"""Nets and solvers of older formats as Caffe 1.0 understands them: V0 -> V1 -> V2.
+
+Caffe does the same when it loads a file, and `upgrade_net_proto_text` writes the result.  Each
+step here is a table of which old field became which new one.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from google.protobuf.message import Message
+
+from caffe_transfer.errors import FormatError
+from caffe_transfer.formats.proto import caffe_pb2 as pb
+
+# V0's name of a layer type -> V1's.
+_V0_TYPES = {
+    "accuracy": "ACCURACY", "bnll": "BNLL", "concat": "CONCAT", "conv": "CONVOLUTION",
+    "data": "DATA", "dropout": "DROPOUT", "euclidean_loss": "EUCLIDEAN_LOSS",
+    "flatten": "FLATTEN", "hdf5_data": "HDF5_DATA", "hdf5_output": "HDF5_OUTPUT",
+    "im2col": "IM2COL", "images": "IMAGE_DATA", "infogain_loss": "INFOGAIN_LOSS",
+    "innerproduct": "INNER_PRODUCT", "lrn": "LRN",
+    "multinomial_logistic_loss": "MULTINOMIAL_LOGISTIC_LOSS", "pool": "POOLING", "relu": "RELU",
+    "sigmoid": "SIGMOID", "softmax": "SOFTMAX", "softmax_loss": "SOFTMAX_LOSS", "split": "SPLIT",
+    "tanh": "TANH", "window_data": "WINDOW_DATA",
+}  # fmt: skip
+
+# The parameter message that V1 has for a V0 type whose settings stood in the layer itself.
+_V0_PARAMS = {
+    "conv": "convolution_param", "innerproduct": "inner_product_param", "pool": "pooling_param",
+    "dropout": "dropout_param", "lrn": "lrn_param", "data": "data_param",
+    "hdf5_data": "hdf5_data_param", "images": "image_data_param",
+    "window_data": "window_data_param", "infogain_loss": "infogain_loss_param",
+    "concat": "concat_param",
+}  # fmt: skip
+# A V0 layer's field -> the types that may have it, and its name in their parameter message.
+_V0_FIELDS = {
+    "num_output": (("conv", "innerproduct"), "num_output"),
+    "biasterm": (("conv", "innerproduct"), "bias_term"),
+    "weight_filler": (("conv", "innerproduct"), "weight_filler"),
+    "bias_filler": (("conv", "innerproduct"), "bias_filler"),
+    "pad": (("conv", "pool"), "pad"),
+    "kernelsize": (("conv", "pool"), "kernel_size"),
+    "group": (("conv",), "group"),
+    "stride": (("conv", "pool"), "stride"),
+    "pool": (("pool",), "pool"),
+    "dropout_ratio": (("dropout",), "dropout_ratio"),
+    "local_size": (("lrn",), "local_size"),
+    "alpha": (("lrn",), "alpha"),
+    "beta": (("lrn",), "beta"),
+    "k": (("lrn",), "k"),
+    "source": (("data", "hdf5_data", "images", "window_data", "infogain_loss"), "source"),
+    "batchsize": (("data", "hdf5_data", "images", "window_data"), "batch_size"),
+    "rand_skip": (("data", "images"), "rand_skip"),
+    "shuffle_images": (("images",), "shuffle"),
+    "new_height": (("images",), "new_height"),
+    "new_width": (("images",), "new_width"),
+    "concat_dim": (("concat",), "concat_dim"),
+    "det_fg_threshold": (("window_data",), "fg_threshold"),
+    "det_bg_threshold": (("window_data",), "bg_threshold"),
+    "det_fg_fraction": (("window_data",), "fg_fraction"),
+    "det_context_pad": (("window_data",), "context_pad"),
+    "det_crop_mode": (("window_data",), "crop_mode"),
+}
+_V0_TRANSFORMS = {
+    "scale": "scale", "meanfile": "mean_file", "cropsize": "crop_size", "mirror": "mirror",
+}  # fmt: skip
+
+# V1's types whose V2 name is not simply the words run together.
+_V1_TYPES = {
+    "NONE": "", "ABSVAL": "AbsVal", "ARGMAX": "ArgMax", "BNLL": "BNLL", "HDF5_DATA": "HDF5Data",
+    "HDF5_OUTPUT": "HDF5Output", "LRN": "LRN", "MVN": "MVN", "RELU": "ReLU", "TANH": "TanH",
+    "SOFTMAX_LOSS": "SoftmaxWithLoss",
+}  # fmt: skip
+# Fields of a V1 layer that are not simply copied.
+_V1_CHANGED = {"type", "param", "blob_share_mode", "blobs_lr", "weight_decay", "layer"}
+_V1_DATA = {"DATA": "data_param", "IMAGE_DATA": "image_data_param",
+            "WINDOW_DATA": "window_data_param"}  # fmt: skip
+_TRANSFORMS = ("scale", "mean_file", "crop_size", "mirror")
+
+
+def upgrade_net(net: pb.NetParameter, name: str = "the net") -> pb.NetParameter:
+    """The same net in format V2; one that is in V2 already is returned as a copy.
+
+    Raises:
+        FormatError: a layer has a type or a setting that no Caffe knew; `name` is named.
+    """
+    result = pb.NetParameter()
+    result.CopyFrom(net)
+    if result.layers and result.layer:
+        raise FormatError(f"{name} has both 'layer' and 'layers'; write all of them as 'layer'")
+    if any(each.HasField("layer") for each in result.layers):
+        _upgrade_v0(result, name)
+    for layer in result.layers:
+        _move_transforms(layer)
+    upgraded = [_v1_layer(layer, name) for layer in result.layers]
+    result.ClearField("layers")
+    result.layer.extend(upgraded)
+    _input_layer(result)
+    _fix_batch_norm(result)
+    return result
+
+
+def upgrade_solver(solver: pb.SolverParameter) -> pb.SolverParameter:
+    """The same solver with its type as a string, as Caffe 1.0 has it."""
+    result = pb.SolverParameter()
+    result.CopyFrom(solver)
+    if result.HasField("solver_type"):
+        names = {"NESTEROV": "Nesterov", "ADAGRAD": "AdaGrad", "RMSPROP": "RMSProp",
+                 "ADADELTA": "AdaDelta", "ADAM": "Adam"}  # fmt: skip
+        old = pb.SolverParameter.SolverType.Name(result.solver_type)
+        result.type = names.get(old, old)
+        result.ClearField("solver_type")
+    return result
+
+
+def _upgrade_v0(net: pb.NetParameter, name: str) -> None:
+    _merge_padding(net, name)
+    upgraded = [_v0_layer(layer, name) for layer in net.layers]
+    net.ClearField("layers")
+    net.layers.extend(upgraded)
+
+
+def _merge_padding(net: pb.NetParameter, name: str) -> None:
+    """Layers of type padding become the pad of the convolution or pooling that reads them."""
+    padding: dict[str, pb.V1LayerParameter] = {}
+    kept = []
+    for layer in net.layers:
+        if layer.layer.type == "padding":
+            padding[layer.top[0]] = layer
+            continue
+        for index, bottom in enumerate(layer.bottom):
+            if bottom in padding:
+                if layer.layer.type not in ("conv", "pool"):
+                    raise FormatError(
+                        f"{name}: layer {layer.layer.name!r} reads a padding layer, but is "
+                        "neither a convolution nor a pooling"
+                    )
+                layer.layer.pad = padding[bottom].layer.pad
+                layer.bottom[index] = padding[bottom].bottom[0]
+        kept.append(layer)
+    kept = [_copy(layer) for layer in kept]
+    net.ClearField("layers")
+    net.layers.extend(kept)
+
+
+def _copy(layer: pb.V1LayerParameter) -> pb.V1LayerParameter:
+    result = pb.V1LayerParameter()
+    result.CopyFrom(layer)
+    return result
+
+
+def _v0_layer(connection: pb.V1LayerParameter, name: str) -> pb.V1LayerParameter:
+    old = connection.layer
+    new = pb.V1LayerParameter(bottom=connection.bottom, top=connection.top)
+    if old.type and old.type not in _V0_TYPES:
+        raise FormatError(f"{name}: layer {old.name!r} has the unknown type {old.type!r}")
+    for field, value in old.ListFields():
+        key = field.name
+        if key == "name":
+            new.name = old.name
+        elif key == "type":
+            new.type = getattr(pb.V1LayerParameter, _V0_TYPES[old.type])
+        elif key in ("blobs", "blobs_lr", "weight_decay"):
+            getattr(new, key).extend(value)
+        elif key in _V0_TRANSFORMS:
+            setattr(new.transform_param, _V0_TRANSFORMS[key], value)
+        elif key == "hdf5_output_param":
+            new.hdf5_output_param.CopyFrom(value)
+        else:
+            types, new_key = _V0_FIELDS.get(key, ((), ""))
+            if old.type not in types:
+                raise FormatError(
+                    f"{name}: layer {old.name!r} of type {old.type!r} cannot have {key}"
+                )
+            _assign(getattr(new, _V0_PARAMS[old.type]), new_key, value)
+    return new
+
+
+def _assign(message: Message, key: str, value: object) -> None:
+    """Set a field that may be a number, a message, or repeated in the new format."""
+    current = getattr(message, key)
+    if isinstance(value, Message):
+        current.CopyFrom(value)
+    elif hasattr(current, "append"):
+        current.append(value)
+    else:
+        setattr(message, key, value)
+
+
+def _move_transforms(layer: pb.V1LayerParameter) -> None:
+    """Cropping, mirroring, mean and scale once stood among the settings of data layers."""
+    param = _V1_DATA.get(pb.V1LayerParameter.LayerType.Name(layer.type))
+    if param is None or not layer.HasField(param):
+        return
+    data = getattr(layer, param)
+    for key in _TRANSFORMS:
+        if data.HasField(key):
+            setattr(layer.transform_param, key, getattr(data, key))
+            data.ClearField(key)
+
+
+def _v1_layer(old: pb.V1LayerParameter, name: str) -> pb.LayerParameter:
+    new = pb.LayerParameter()
+    for field, value in old.ListFields():
+        if field.name in _V1_CHANGED:
+            continue
+        if not hasattr(new, field.name):
+            raise FormatError(f"{name}: layer {old.name!r} cannot have {field.name} in Caffe 1.0")
+        target = getattr(new, field.name)
+        if hasattr(target, "extend"):
+            target.extend(value)
+        elif isinstance(value, Message):
+            target.CopyFrom(value)
+        else:
+            setattr(new, field.name, value)
+    if old.HasField("type"):
+        new.type = _v1_type(pb.V1LayerParameter.LayerType.Name(old.type))
+    columns: tuple[Sequence[Any], ...] = (
+        old.param,
+        old.blob_share_mode,
+        old.blobs_lr,
+        old.weight_decay,
+    )
+    keys = ("name", "share_mode", "lr_mult", "decay_mult")
+    for index in range(max(map(len, columns))):
+        spec = new.param.add()
+        for key, column in zip(keys, columns, strict=True):
+            if index < len(column):
+                setattr(spec, key, column[index])
+    return new
+
+
+def _v1_type(name: str) -> str:
+    return _V1_TYPES.get(name, "".join(word.capitalize() for word in name.split("_")))
+
+
+def _input_layer(net: pb.NetParameter) -> None:
+    """The net's input fields become a layer; without shapes they are left over in old models."""
+    if net.input and (net.input_shape or net.input_dim):
+        layer = pb.LayerParameter(name="input", type="Input", top=net.input)
+        for index in range(len(net.input)):
+            shape = layer.input_param.shape.add()
+            if net.input_shape:
+                shape.CopyFrom(net.input_shape[index])
+            else:
+                shape.dim.extend(net.input_dim[4 * index : 4 * index + 4])
+        others = list(net.layer)
+        rest = [pb.LayerParameter.FromString(each.SerializeToString()) for each in others]
+        net.ClearField("layer")
+        net.layer.extend([layer, *rest])
+    if net.input:
+        for key in ("input", "input_shape", "input_dim"):
+            net.ClearField(key)
+
+
+def _fix_batch_norm(net: pb.NetParameter) -> None:
+    """BatchNorm's three blobs are statistics: they never learn."""
+    for layer in net.layer:
+        if layer.type == "BatchNorm" and len(layer.param) == 3:
+            for spec in layer.param:
+                spec.lr_mult = 0
+                spec.decay_mult = 0

@@ -1,0 +1,55 @@
+"""Writes a network's folder: prototxts, a link to its base, and in dialect 2014 to its data."""
+
+import os
+from pathlib import Path
+
+from caffe_transfer.errors import BadInput
+from caffe_transfer.files import atomic_text, unwritable
+from caffe_transfer.nets import render as prototxt
+from caffe_transfer.paths import BASENET_LINK, NetworkFolder
+from caffe_transfer.studies.network import Network, Study
+
+
+def write_network(network: Network, study: Study, results: Path, dialect: str = "1.0") -> Path:
+    """Write `results`/<name>/ and return it; files that are there already unchanged stay.
+
+    Raises:
+        BadInput: the folder cannot be written, or holds something else under a link's name.
+    """
+    folder = results / network.name
+    files = prototxt.render(network, study, dialect)
+    changed = [name for name, text in files.items() if _differs(folder / name, text)]
+    if NetworkFolder(folder).snapshots.is_dir() and changed:
+        raise BadInput(
+            f"{folder} was trained with another {changed[0]}; name another --out, or remove the "
+            "folder to train it anew"
+        )
+    for name in changed:
+        atomic_text(folder / name, files[name])
+    for name, target in links(network, dialect).items():
+        _link(folder / name, target)
+    return folder
+
+
+def links(network: Network, dialect: str) -> dict[str, str]:
+    """The links in a network's folder: name -> target."""
+    if dialect == "2014":
+        return prototxt.links_2014(network)
+    return {BASENET_LINK: f"../{network.base_name}"} if network.base_name else {}
+
+
+def _differs(path: Path, text: str) -> bool:
+    return not path.is_file() or path.read_bytes() != text.encode()
+
+
+def _link(path: Path, target: str) -> None:
+    if path.is_symlink() and os.readlink(path) == target:
+        return
+    if path.exists() and not path.is_symlink():
+        raise BadInput(f"{path} is in the way of a link to {target}; move it elsewhere")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        temporary.symlink_to(target)
+        temporary.replace(path)
+    except OSError as error:
+        raise unwritable(path, error) from error

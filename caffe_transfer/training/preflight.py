@@ -1,0 +1,143 @@
+"""What can be found out before an engine is started: is everything there, and does it fit?"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from google.protobuf.message import DecodeError
+
+from caffe_transfer.data_prep.lmdbs import check_lmdb
+from caffe_transfer.errors import BadInput, FormatError, Incomplete
+from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.nets.check import parse
+from caffe_transfer.nets.shapes import Shape, parameter_shapes
+from caffe_transfer.paths import SOLVER_2014, NetworkFolder
+from caffe_transfer.studies.network import Network
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A network's folder, read.
+
+    Attributes:
+        folder: its files.
+        network: what it is by its name; None for a folder that is none of a study's.
+        solver, net: the parsed prototxts.
+        net_file: as the solver names it.
+    """
+
+    folder: NetworkFolder
+    network: Network | None
+    solver: pb.SolverParameter
+    net: pb.NetParameter
+    net_file: str
+
+    @property
+    def name(self) -> str:
+        return self.folder.root.name
+
+    @property
+    def snapshots(self) -> Path:
+        """The folder into which the solver writes snapshots."""
+        return (self.folder.root / self.solver.snapshot_prefix).parent
+
+    @property
+    def inputs(self) -> list[str]:
+        """The files that training reads or may read, relative to the network's folder."""
+        files = NetworkFolder.names()
+        names = [str(files.solver), self.net_file, str(files.init)]
+        for layer in self.net.layer:
+            if layer.transform_param.mean_file:
+                names.append(layer.transform_param.mean_file)
+            if layer.data_param.source:
+                names.append(layer.data_param.source)
+        return list(dict.fromkeys(names))
+
+    def target_shapes(self) -> dict[str, tuple[Shape, ...]]:
+        """The parameter shapes of the net, by layer.
+
+        Raises:
+            BadInput: a layer does not fit its input.
+        """
+        deploy = parse(_read(self.folder.deploy), pb.NetParameter(), str(self.folder.deploy))
+        shape = tuple(deploy.layer[0].input_param.shape[0].dim[1:])
+        return parameter_shapes(self.net, shape)
+
+
+def read_plan(root: Path) -> Plan:
+    """Read a network's folder.
+
+    Raises:
+        Incomplete: the folder, its solver or its net is missing.
+        FormatError: one of them does not parse; names file and line.
+        BadInput: the solver leaves out what training needs.
+    """
+    root = root.absolute()
+    folder = NetworkFolder(root)
+    if (root / SOLVER_2014).exists():
+        raise BadInput(
+            f"{root} is in dialect 2014, which Caffe 1.0 cannot train; generate the network in "
+            "dialect 1.0"
+        )
+    solver = parse(_read(folder.solver), pb.SolverParameter(), str(folder.solver))
+    net_file = solver.net or solver.train_net
+    for key, value in (("net", net_file), ("max_iter", solver.max_iter)):
+        if not value:
+            raise BadInput(f"{folder.solver} does not set {key}; add it")
+    net = parse(_read(root / net_file), pb.NetParameter(), str(root / net_file))
+    try:
+        network = Network.parse(root.name)
+    except BadInput:
+        network = None
+    return Plan(folder, network, solver, net, net_file)
+
+
+def check_inputs(plan: Plan) -> None:
+    """Look at every mean and database that the net reads.
+
+    Raises:
+        Incomplete: one is missing; says how to make it.
+        BadInput: images of another size than the net's, or labels beyond its outputs.
+    """
+    root = plan.folder.root
+    classes = _outputs(plan.net)
+    for layer in plan.net.layer:
+        transform = layer.transform_param
+        if transform.mean_file and not (root / transform.mean_file).is_file():
+            raise Incomplete(
+                f"layer {layer.name!r} of {plan.name} reads the mean {root / transform.mean_file}"
+                ", which is not there; make it with caffe-transfer data mean"
+            )
+        if layer.type != "Data" or layer.data_param.backend != pb.DataParameter.LMDB:
+            continue
+        shape = _mean_shape(root / transform.mean_file) if transform.mean_file else None
+        check_lmdb(
+            root / layer.data_param.source,
+            shape=shape,
+            crop=transform.crop_size,
+            classes=classes,
+        )
+
+
+def _outputs(net: pb.NetParameter) -> int | None:
+    products = [layer for layer in net.layer if layer.type == "InnerProduct"]
+    return products[-1].inner_product_param.num_output if products else None
+
+
+def _mean_shape(path: Path) -> Shape:
+    mean = pb.BlobProto()
+    try:
+        mean.ParseFromString(path.read_bytes())
+    except DecodeError as error:
+        raise FormatError(f"{path} is not a mean; make it with caffe-transfer data mean") from error
+    if mean.HasField("shape"):
+        return tuple(mean.shape.dim)[-3:]
+    return mean.channels, mean.height, mean.width
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except FileNotFoundError as error:
+        raise Incomplete(f"there is no {path}; write it with caffe-transfer generate") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"cannot read {path} as a prototxt: {error}") from error

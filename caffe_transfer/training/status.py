@@ -1,0 +1,102 @@
+"""Where every network of a run stands, read from its files."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from caffe_transfer.errors import CaffeTransferError, Incomplete
+from caffe_transfer.paths import NetworkFolder, RunFolder
+from caffe_transfer.report.logs import log_files, read_logs
+from caffe_transfer.training import manifest
+from caffe_transfer.training.lock import is_locked
+from caffe_transfer.training.preflight import read_plan
+
+
+class State(StrEnum):
+    """What is going on in a network's folder."""
+
+    WAITING = "waiting"
+    TRAINING = "training"
+    STOPPED = "stopped"
+    DONE = "done"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True)
+class Status:
+    """One network: how far it is; None where nothing is known.
+
+    Attributes:
+        accuracy: the last validation accuracy, 0 to 1.
+        seconds_left: for networks in training, at the pace of their log.
+        problem: for broken ones, why.
+    """
+
+    name: str
+    state: State
+    iteration: int = 0
+    max_iter: int = 0
+    loss: float | None = None
+    accuracy: float | None = None
+    seconds_left: float | None = None
+    problem: str = ""
+
+
+def networks_in(folder: Path) -> list[Path]:
+    """The networks' folders in a run's folder or in a folder of networks, in natural order.
+
+    Raises:
+        Incomplete: there are none.
+    """
+    results = RunFolder(folder).results
+    root = results if results.is_dir() else folder
+    solvers = NetworkFolder.names().solver
+    found = [solver.parent for solver in root.glob(f"*/{solvers}")] if root.is_dir() else []
+    if (folder / solvers).is_file():
+        found = [folder]
+    if not found:
+        raise Incomplete(f"there are no networks in {folder}; write some with generate or run")
+    return sorted(found, key=lambda path: _natural(path.name))
+
+
+def status(folder: Path) -> Iterable[Status]:
+    """The state of every network in `folder`."""
+    return map(network_status, networks_in(folder))
+
+
+def network_status(root: Path) -> Status:
+    """The state of one network."""
+    try:
+        plan = read_plan(root)
+        done = manifest.is_finished(plan.folder.manifest)
+        log = read_logs(log_files(root))
+    except CaffeTransferError as error:
+        return Status(root.name, State.BROKEN, problem=str(error))
+    iteration = int(log.train_loss.iterations[-1]) if len(log.train_loss.iterations) else 0
+    state = State.WAITING if not log_files(root) else State.STOPPED
+    if is_locked(plan.folder.lock):
+        state = State.TRAINING
+    elif done:
+        state, iteration = State.DONE, plan.solver.max_iter
+    pace = log.seconds_per_iteration
+    left = plan.solver.max_iter - iteration
+    return Status(
+        root.name,
+        state,
+        iteration,
+        plan.solver.max_iter,
+        _last(log.train_loss.values),
+        _last(log.accuracy.values),
+        pace * left if state is State.TRAINING and pace is not None else None,
+    )
+
+
+def _last(values: Iterable[float]) -> float | None:
+    numbers = list(values)
+    return float(numbers[-1]) if numbers else None
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]

@@ -1,0 +1,179 @@
+"""One network in real Caffe: train, resume, stop, prove that frozen layers stayed."""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from caffe_transfer.errors import Busy, EngineError, FormatError, Incomplete, Interrupted
+from caffe_transfer.formats.hashes import blob_hashes
+from caffe_transfer.paths import NetworkFolder
+from caffe_transfer.training import manifest
+from caffe_transfer.training import train as runner
+from caffe_transfer.training.engine import Engine
+from caffe_transfer.training.lock import locked
+from caffe_transfer.training.preflight import read_plan
+from caffe_transfer.training.snapshots import newest_complete
+from tests.small_study import SmallRun, script
+
+NO_ENGINE = Engine("none", Path("/nonexistent"))
+
+
+def model(run: SmallRun, name: str) -> Path:
+    newest = newest_complete(run.folder.network(name).snapshots)
+    assert newest is not None
+    return newest.model
+
+
+def test_a_base_is_trained_to_its_end(small_run: SmallRun) -> None:
+    result, seen = small_run.train("half0A")
+    assert result["finished"]
+    assert result["random_seed"] == 60038528
+    assert result["engine"] == {"name": "caffe", "version": "caffe version 1.0.0"}
+    assert set(result["inputs"]) == {
+        "solver.prototxt", "train_val.prototxt", "../../data/mean.binaryproto",
+        "../../data/half0A_train/lmdb", "../../data/half0A_valid/lmdb",
+    }  # fmt: skip
+    assert (seen[-1].iteration, seen[-1].max_iter) == (4, 4)
+    assert 0 <= seen[-1].accuracy <= 1
+    assert seen[-1].loss > 0
+
+
+def test_what_is_finished_is_not_trained_again(small_run: SmallRun) -> None:
+    first, _ = small_run.train("half0A")
+    again, seen = small_run.train("half0A", engine=NO_ENGINE)
+    assert again == first
+    assert seen == []
+
+
+def test_frozen_layers_are_proven_and_the_others_learn(small_run: SmallRun) -> None:
+    small_run.train("half0A")
+    result, _ = small_run.train("transfer0A0B_1_3")
+    frozen = blob_hashes(model(small_run, "half0A"), ["conv1", "conv2", "conv3"])
+    assert result["frozen"] == frozen
+    after = blob_hashes(model(small_run, "transfer0A0B_1_3"), ["conv4"])
+    assert after != blob_hashes(model(small_run, "half0A"), ["conv4"])
+
+
+def test_fine_tuned_layers_start_copied_and_learn(small_run: SmallRun) -> None:
+    small_run.train("half0A")
+    result, _ = small_run.train("transfer-ft0A0B_1_3")
+    folder = small_run.folder.network("transfer-ft0A0B_1_3")
+    layers = ["conv1", "conv2", "conv3"]
+    before = blob_hashes(model(small_run, "half0A"), layers)
+    assert blob_hashes(folder.init, layers) == before
+    after = blob_hashes(model(small_run, "transfer-ft0A0B_1_3"), layers)
+    assert all(after[layer] != before[layer] for layer in layers)
+    assert result["frozen"] == {}
+
+
+def test_random_frozen_filters_are_proven_too(small_run: SmallRun) -> None:
+    result, _ = small_run.train("nolearn_1_2")
+    assert list(result["frozen"]) == ["conv1", "conv2"]
+    init = small_run.folder.network("nolearn_1_2").init
+    assert blob_hashes(init, ["conv3"]) != blob_hashes(model(small_run, "nolearn_1_2"), ["conv3"])
+
+
+def test_a_frozen_blob_that_changed_is_found(small_run: SmallRun) -> None:
+    small_run.train("half0A")
+    small_run.train("transfer0A0B_1_3")
+    path = model(small_run, "transfer0A0B_1_3")
+    content = bytearray(path.read_bytes())
+    content[content.index(b"conv1") + 200] ^= 1  # inside conv1's weights
+    path.write_bytes(content)
+    with pytest.raises(FormatError, match="layer conv1 was to be frozen, but differs"):
+        small_run.train("transfer0A0B_1_3")
+
+
+def test_without_its_base_a_transfer_waits(small_run: SmallRun) -> None:
+    with pytest.raises(Incomplete, match=r"base half0A is not trained .* caffe-transfer train "):
+        small_run.train("transfer0A0B_1_3")
+
+
+def test_resumes_from_the_newest_complete_snapshot(small_run: SmallRun) -> None:
+    result, _ = small_run.train("half0A")
+    folder = small_run.folder.network("half0A")
+    result.pop("finished")
+    manifest.write(folder.manifest, result)
+    state = folder.snapshots / "net_iter_4.solverstate"
+    whole = state.read_bytes()
+    state.write_bytes(whole[: len(whole) // 2])
+    result, seen = small_run.train("half0A")
+    runs = result["runs"]
+    assert [run["from_iteration"] for run in runs] == [0, 2]
+    assert "--snapshot=snapshots/net_iter_2.solverstate" in runs[1]["argv"]
+    assert seen[-1].iteration == 4
+    assert len(list(folder.logs.iterdir())) == 2
+
+
+def test_stop_leaves_a_snapshot_and_goes_on_from_it(small_run: SmallRun) -> None:
+    root = small_run.write("half0A")
+    solver = NetworkFolder(root).solver
+    long = solver.read_text().replace("max_iter: 4", "max_iter: 100000")
+    solver.write_text(long.replace("snapshot: 2", "snapshot: 100000"))
+    stop = threading.Event()
+
+    def report(progress: runner.Progress) -> None:
+        if progress.iteration >= 3:
+            stop.set()
+
+    with pytest.raises(Interrupted, match=r"half0A was stopped at iteration \d+ of 100000"):
+        runner.train(root, small_run.settings, report, stop)
+    newest = newest_complete(NetworkFolder(root).snapshots)
+    assert newest is not None
+    assert newest.iteration >= 3
+    solver.write_text(long.replace("max_iter: 100000", f"max_iter: {newest.iteration + 3}"))
+    result = runner.train(root, small_run.settings, lambda _: None)
+    assert result["runs"][-1]["from_iteration"] == newest.iteration
+    assert result["finished"]
+
+
+def test_a_failing_engine_is_quoted(small_run: SmallRun) -> None:
+    root = small_run.write("half0A")
+    net = NetworkFolder(root).net
+    net.write_text(net.read_text().replace('type: "LRN"', 'type: "LNR"'))
+    with pytest.raises(EngineError) as error:
+        runner.train(root, small_run.settings, lambda _: None)
+    message = str(error.value)
+    assert "half0A: caffe ended with status -6: " in message
+    assert "Unknown layer type: LNR" in message
+    assert str(next(NetworkFolder(root).logs.iterdir())) in message
+
+
+def test_an_engine_that_ends_early(small_run: SmallRun, tmp_path: Path) -> None:
+    engine = script(tmp_path / "lazy", "echo version 1")
+    with pytest.raises(EngineError, match="lazy ended before iteration 4"):
+        small_run.train("half0A", engine=engine)
+    with pytest.raises(EngineError, match="cannot start /nonexistent"):
+        small_run.train("half0B", engine=NO_ENGINE)
+
+
+def test_two_processes_never_train_one_folder(small_run: SmallRun) -> None:
+    root = small_run.write("half0A")
+    with (
+        locked(NetworkFolder(root).lock),
+        pytest.raises(Busy, match=r"another process works in .*half0A"),
+    ):
+        runner.train(root, small_run.settings, lambda _: None)
+
+
+def test_an_engine_that_outlives_its_parent_keeps_the_lock(
+    small_run: SmallRun, tmp_path: Path
+) -> None:
+    root = small_run.write("half0A")
+    engine = script(tmp_path / "orphan", "[ $1 = --version ] || sleep 1 & echo version 1")
+    with pytest.raises(EngineError, match="ended before"):
+        runner.train(root, runner.Settings(engine), lambda _: None)
+    with pytest.raises(Busy):
+        runner.train(root, small_run.settings, lambda _: None)
+    time.sleep(1.2)
+    assert runner.train(root, small_run.settings, lambda _: None)["finished"]
+
+
+def test_other_folders_are_trained_plainly(small_run: SmallRun) -> None:
+    root = small_run.write("half0A")
+    mine = root.rename(root.with_name("my-own-net"))
+    result = runner.train(mine, small_run.settings, lambda _: None)
+    assert result["finished"]
+    assert read_plan(mine).network is None
