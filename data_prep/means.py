@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from caffe_transfer.data_prep.lmdbs import open_lmdb
 from caffe_transfer.data_prep.progress import Progress, silent
 from caffe_transfer.errors import BadInput
 from caffe_transfer.files import atomic_write
+from caffe_transfer.formats.lmdb import open_lmdb
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 
 

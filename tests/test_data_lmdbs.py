@@ -3,8 +3,6 @@
 import resource
 import subprocess
 import sys
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -16,7 +14,8 @@ from hypothesis import strategies as st
 
 from caffe_transfer.data_prep import lists, lmdbs
 from caffe_transfer.data_prep.lists import ImageList
-from caffe_transfer.errors import BadInput, FormatError, Incomplete
+from caffe_transfer.errors import BadInput
+from caffe_transfer.formats.datum import datum
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from tests.images import write_images
 
@@ -51,9 +50,9 @@ def test_bytes_of_convert_imageset(
 @given(st.integers(1, 3), st.integers(1, 6), st.integers(1, 6), st.integers(0, 999))
 def test_a_record_holds_the_pixels(channels: int, height: int, width: int, label: int) -> None:
     pixels = np.random.default_rng(label).integers(0, 256, (channels, height, width), np.uint8)
-    datum = pb.Datum.FromString(lmdbs.datum(pixels, label))
-    assert (datum.channels, datum.height, datum.width) == (channels, height, width)
-    assert (datum.data, datum.label) == (pixels.tobytes(), label)
+    record = pb.Datum.FromString(datum(pixels, label))
+    assert (record.channels, record.height, record.width) == (channels, height, width)
+    assert (record.data, record.label) == (pixels.tobytes(), label)
 
 
 def test_the_map_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,64 +106,3 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     assert "cannot write" in done.stderr
     assert "Traceback" not in done.stderr
     assert sorted(each.name for each in tmp_path.iterdir()) == ["images", "list.txt"]
-
-
-class TestCheck:
-    """check_lmdb: one sentence before an engine would abort."""
-
-    @pytest.fixture
-    def database(self, tmp_path: Path) -> Path:
-        images = write_images(tmp_path / "images", count=3, classes=3)
-        lmdbs.write_lmdb(images, tmp_path / "images", tmp_path / "db", size=8)
-        return tmp_path / "db"
-
-    def test_a_good_one(self, database: Path) -> None:
-        assert lmdbs.check_lmdb(database, shape=(3, 8, 8), crop=8, classes=3) == 3
-
-    def test_a_large_one_is_sampled(self, database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(lmdbs, "CHECK_ALL_BELOW", 1)
-        monkeypatch.setattr(lmdbs, "CHECK_ENDS", 1)
-        with pytest.raises(BadInput, match="label 2"):  # of the last record
-            lmdbs.check_lmdb(database, classes=2)
-
-    def test_one_that_is_open_already(self, database: Path) -> None:
-        with lmdbs.open_lmdb(database) as environment:
-            assert lmdbs.check_lmdb(database / ".." / database.name) > 0
-            assert environment.stat()["entries"] == lmdbs.check_lmdb(database)
-        with lmdb.open(str(database)):  # refuses a file that the process has open
-            pass
-
-    def test_by_several_threads_at_once(self, database: Path) -> None:
-        together = threading.Barrier(8)
-
-        def check(_: int) -> set[int]:
-            together.wait()
-            return {lmdbs.check_lmdb(database) for _ in range(20)}
-
-        with ThreadPoolExecutor(8) as threads:
-            assert len(set[int].union(*threads.map(check, range(8)))) == 1
-
-    def test_bad_ones(self, database: Path, tmp_path: Path) -> None:
-        with pytest.raises(BadInput, match="shape 3x8x8, but the net's mean has 1x8x8"):
-            lmdbs.check_lmdb(database, shape=(1, 8, 8))
-        with pytest.raises(BadInput, match="smaller than the net's crop of 9"):
-            lmdbs.check_lmdb(database, crop=9)
-        with pytest.raises(BadInput, match="label 1, but the net has 1 outputs"):
-            lmdbs.check_lmdb(database, classes=1)
-        with pytest.raises(Incomplete, match="there is no database"):
-            lmdbs.check_lmdb(tmp_path / "none")
-        with pytest.raises(FormatError, match="is not an LMDB"):
-            lmdbs.check_lmdb(tmp_path / "images")
-
-    def test_foreign_and_empty_ones(self, tmp_path: Path) -> None:
-        for name, content in (("empty", []), ("foreign", [(b"key", b"\xff\xff")])):
-            with (
-                lmdb.open(str(tmp_path / name)) as environment,
-                environment.begin(write=True) as transaction,
-            ):
-                for key, value in content:
-                    transaction.put(key, value)
-        with pytest.raises(FormatError, match="holds no records"):
-            lmdbs.check_lmdb(tmp_path / "empty")
-        with pytest.raises(FormatError, match=r"record key .* is no Datum"):
-            lmdbs.check_lmdb(tmp_path / "foreign")

@@ -9,6 +9,7 @@ import pytest
 
 from caffe_transfer.data_prep import lmdbs, means
 from caffe_transfer.errors import BadInput, Incomplete
+from caffe_transfer.formats.datum import datum
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from tests.images import write_images
 
@@ -41,7 +42,7 @@ def test_what_has_no_mean(tmp_path: Path) -> None:
     with lmdb.open(str(tmp_path / "mixed")) as env, env.begin(write=True) as transaction:
         for side in (2, 3):
             pixels = np.zeros((1, side, side), np.uint8)
-            transaction.put(f"{side}".encode(), lmdbs.datum(pixels, 0))
+            transaction.put(f"{side}".encode(), datum(pixels, 0))
     with pytest.raises(BadInput, match=r"record 3 of .* make the database with one size"):
         means.write_mean([tmp_path / "mixed"], tmp_path / "mean")
     lmdb.open(str(tmp_path / "empty")).close()

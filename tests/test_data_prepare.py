@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from caffe_transfer.data_prep import lmdbs
 from caffe_transfer.data_prep.prepare import data_sets, disk_estimate, prepare
 from caffe_transfer.errors import BadInput
+from caffe_transfer.formats.lmdb import check_lmdb, open_lmdb
 from caffe_transfer.paths import RunFolder
 from caffe_transfer.studies import load as study_file
 from caffe_transfer.studies.network import Images, Mode, Network, Study
@@ -40,8 +40,7 @@ REDUCED = Network(Mode.REDUCED, per_class=2)
 
 def entries(run: RunFolder) -> dict[str, int]:
     return {
-        path.parent.name: lmdbs.check_lmdb(path, shape=(3, 8, 8))
-        for path in run.data.root.glob("*/lmdb")
+        path.parent.name: check_lmdb(path, shape=(3, 8, 8)) for path in run.data.root.glob("*/lmdb")
     }
 
 
@@ -87,7 +86,7 @@ def test_training_records_are_shuffled_and_lists_are_not(
     run = RunFolder(tmp_path / "run")
     prepare(study(WHOLE), run, given_images)
     listed = [line.split()[0] for line in run.data.list("whole_train").read_text().splitlines()]
-    with lmdbs.open_lmdb(run.data.lmdb("whole_train")) as env, env.begin() as transaction:
+    with open_lmdb(run.data.lmdb("whole_train")) as env, env.begin() as transaction:
         written = [bytes(key).decode().split("_", 1)[1] for key, _ in transaction.cursor()]
     assert sorted(written) == sorted(listed)
     assert written != listed

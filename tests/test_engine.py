@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from caffe_transfer.errors import EngineError
-from caffe_transfer.training.engine import Engine, find_engine
+from caffe_transfer.training.engine import Engine, find_engine, last_words
 from tests.small_study import script
 
 
@@ -87,3 +87,10 @@ def test_version(tmp_path: Path, caffe_bin: Path) -> None:
         script(tmp_path / "bad", "exit 7").version()
     with pytest.raises(EngineError, match="cannot start"):
         Engine("none", tmp_path / "none").version()
+
+
+def test_last_words() -> None:
+    log = "I1 1 a.cpp:1] good\nF1 1 b.cpp:2] Check failed\n*** stack ***\n"
+    assert last_words(log) == "Check failed"
+    assert last_words("something\nelse\n") == "else"
+    assert last_words("") == "it said nothing"

@@ -11,7 +11,6 @@ from caffe_transfer.formats.caffemodel import open_model
 from caffe_transfer.paths import NetworkFolder
 from caffe_transfer.training.init_weights import (
     draw_weights,
-    last_words,
     prepare_init,
     trained_model,
 )
@@ -87,10 +86,3 @@ def test_an_engine_that_cannot_draw(small_run: SmallRun, tmp_path: Path) -> None
     names = {path.name for path in plan.folder.root.iterdir()}
     files = NetworkFolder.names()
     assert names == {str(files.net), str(files.solver), str(files.deploy)}
-
-
-def test_last_words() -> None:
-    log = "I1 1 a.cpp:1] good\nF1 1 b.cpp:2] Check failed\n*** stack ***\n"
-    assert last_words(log) == "Check failed"
-    assert last_words("something\nelse\n") == "else"
-    assert last_words("") == "it said nothing"

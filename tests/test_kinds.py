@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from caffe_transfer.errors import FormatError, Incomplete
-from caffe_transfer.formats.kinds import Kind, kind_of, read_mean, read_prototxt
+from caffe_transfer.errors import Incomplete
+from caffe_transfer.formats.kinds import Kind, kind_of
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from tests.models import write_model
 
@@ -40,31 +40,3 @@ def test_contents_tell_where_the_name_is_silent(tmp_path: Path) -> None:
     assert kind_of(tmp_path) is Kind.LMDB
     with pytest.raises(Incomplete, match="there is no file"):
         kind_of(tmp_path / "none")
-
-
-def test_means(tmp_path: Path) -> None:
-    mean = pb.BlobProto(shape=pb.BlobShape(dim=[1, 1, 2]), data=[1, 2])
-    (tmp_path / "mean").write_bytes(mean.SerializeToString())
-    assert read_mean(tmp_path / "mean").shape == (1, 1, 2)
-    mean.shape.dim[0] = 5
-    (tmp_path / "mean").write_bytes(mean.SerializeToString())
-    with pytest.raises(FormatError, match="holds no whole blob"):
-        read_mean(tmp_path / "mean")
-
-
-def test_a_file_far_too_large_for_a_mean_is_not_read(tmp_path: Path) -> None:
-    with (tmp_path / "mean").open("wb") as file:
-        file.truncate(3 << 30)
-    with pytest.raises(FormatError, match="is not a binaryproto: it has 3221225472 bytes"):
-        read_mean(tmp_path / "mean")
-
-
-def test_solvers_and_nets(tmp_path: Path) -> None:
-    path = tmp_path / "a.prototxt"
-    path.write_text("base_lr: 0.1")
-    assert isinstance(read_prototxt(path), pb.SolverParameter)
-    path.write_text("name: 'x'")
-    assert isinstance(read_prototxt(path), pb.NetParameter)
-    path.write_text("name: 'x'\nbase: 1")
-    with pytest.raises(FormatError, match=r"a\.prototxt .* line 2"):
-        read_prototxt(path)

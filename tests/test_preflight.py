@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from caffe_transfer.errors import BadInput, CaffeTransferError, FormatError, Incomplete
+from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.nets.write import write_network
 from caffe_transfer.paths import RunFolder
 from caffe_transfer.studies.network import Network, Study
@@ -57,14 +58,12 @@ def test_what_is_wrong_is_named(folder: Path, file: str, old: str, new: str, mes
 
 def test_a_database_of_another_size(folder: Path) -> None:
     mean = folder / "../../data/mean.binaryproto"
-    content = bytearray(mean.read_bytes())
-    assert content[:4] == b"\x08\x01\x10\x01"  # num 1, channels 1
-    content[3] = 3
-    mean.write_bytes(content)
+    colour = pb.BlobProto(num=1, channels=3, height=28, width=28, data=[0.0] * 3 * 28 * 28)
+    mean.write_bytes(colour.SerializeToString())
     with pytest.raises(BadInput, match="has the shape 1x28x28, but the net's mean has 3x28x28"):
         check_inputs(read_plan(folder))
     mean.write_bytes(b"\xff" * 8)
-    with pytest.raises(FormatError, match=r"mean\.binaryproto is not a mean"):
+    with pytest.raises(FormatError, match=r"mean\.binaryproto is not a binaryproto"):
         check_inputs(read_plan(folder))
 
 
@@ -78,5 +77,5 @@ def test_folders_that_cannot_be_trained(folder: Path, tmp_path: Path) -> None:
 
 def test_a_binary_file_is_no_prototxt(folder: Path) -> None:
     (folder / "solver.prototxt").write_bytes(b"\xff\xfe")
-    with pytest.raises(BadInput, match="as a prototxt"):
+    with pytest.raises(FormatError, match="is not a prototxt"):
         read_plan(folder)

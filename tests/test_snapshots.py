@@ -7,8 +7,9 @@ import pytest
 
 from caffe_transfer.errors import FormatError, Incomplete
 from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.formats.solverstate import open_state
 from caffe_transfer.training import train as runner
-from caffe_transfer.training.snapshots import is_complete, newest_complete, open_state, snapshots
+from caffe_transfer.training.snapshots import is_complete, newest_complete, snapshots
 from tests.models import LAYERS, write_model
 from tests.small_study import SmallRun
 

@@ -14,11 +14,11 @@ from caffe_transfer.caffe_torch.layers import known_types
 from caffe_transfer.caffe_torch.layers.inputs import Input
 from caffe_transfer.caffe_torch.net import Net, meets
 from caffe_transfer.caffe_torch.rng import Rng
-from caffe_transfer.caffe_torch.solver import read_net
 from caffe_transfer.caffe_torch.updates import Updater
 from caffe_transfer.errors import BadInput, CaffeTransferError
 from caffe_transfer.formats.caffemodel import open_model
 from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.formats.prototxt import read_net
 from tests.models import write_model
 
 INPUT = """layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }"""

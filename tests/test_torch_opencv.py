@@ -14,8 +14,8 @@ from caffe_transfer.caffe_torch.layers.base import in_fast_order
 from caffe_transfer.caffe_torch.layers.inputs import Input
 from caffe_transfer.caffe_torch.net import Net
 from caffe_transfer.caffe_torch.rng import Rng
-from caffe_transfer.caffe_torch.solver import read_net
 from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.formats.prototxt import read_net
 from caffe_transfer.formats.writer import write_model
 from caffe_transfer.nets import render as prototxt
 from caffe_transfer.studies import load as study_file

@@ -17,7 +17,7 @@ from caffe_transfer.caffe_torch.net import Net
 from caffe_transfer.caffe_torch.policies import learning_rate, step_of
 from caffe_transfer.formats.caffemodel import Blob, open_model
 from caffe_transfer.formats.proto import caffe_pb2 as pb
-from caffe_transfer.training.snapshots import open_state
+from caffe_transfer.formats.solverstate import open_state
 
 NET = """
 name: "small"

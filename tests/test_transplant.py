@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from caffe_transfer.errors import BadInput, FormatError
 from caffe_transfer.formats.caffemodel import open_model
 from caffe_transfer.formats.hashes import blob_hashes
+from caffe_transfer.formats.layer_records import same_shape
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.nets import render as prototxt
 from caffe_transfer.studies import load as study_file
 from caffe_transfer.studies.network import Network
-from caffe_transfer.training.transplant import learned_layers, same_shape, transplant
+from caffe_transfer.training.transplant import learned_layers, transplant
 from tests.models import write_model
 
 LEARNED = ["conv1", "conv2", "fc3"]

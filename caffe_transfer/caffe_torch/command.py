@@ -7,7 +7,6 @@ from pathlib import Path
 from types import FrameType
 
 import torch
-from google.protobuf import text_format
 
 from caffe_transfer.caffe_torch import glog, scoring
 from caffe_transfer.caffe_torch.allocator import keep_memory
@@ -15,10 +14,10 @@ from caffe_transfer.caffe_torch.net import Net
 from caffe_transfer.caffe_torch.precision import Precision
 from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.caffe_torch.snapshot import load_weights
-from caffe_transfer.caffe_torch.solver import Action, Solver, build_net, read_net
-from caffe_transfer.errors import BadInput, CaffeTransferError, Incomplete
+from caffe_transfer.caffe_torch.solver import Action, Solver, build_net
+from caffe_transfer.errors import BadInput, CaffeTransferError
 from caffe_transfer.formats.proto import caffe_pb2 as pb
-from caffe_transfer.formats.upgrade import upgrade_solver
+from caffe_transfer.formats.prototxt import read_net, read_solver
 
 FAILED = 1
 _EFFECTS = {"none": Action.NONE, "stop": Action.STOP, "snapshot": Action.SNAPSHOT}
@@ -149,23 +148,6 @@ def _device_query(flags: argparse.Namespace) -> None:
 
 
 _COMMANDS = {"train": _train, "test": _test, "time": _time, "device_query": _device_query}
-
-
-def read_solver(path: Path) -> pb.SolverParameter:
-    """A solver, brought to today's format.
-
-    Raises:
-        Incomplete: there is no such file.
-        BadInput: it is no solver; names the line.
-    """
-    try:
-        text = path.read_text(errors="replace")
-    except OSError as error:
-        raise Incomplete(f"cannot read the solver {path}: {error.strerror}") from error
-    try:
-        return upgrade_solver(text_format.Parse(text, pb.SolverParameter()))
-    except text_format.ParseError as error:
-        raise BadInput(f"{path} is no solver: {error}") from error
 
 
 def _net(flags: argparse.Namespace, phase: int) -> Net:

@@ -14,8 +14,8 @@ from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats import caffemodel
 from caffe_transfer.formats.caffemodel import Model
+from caffe_transfer.formats.layer_records import same_shape
 from caffe_transfer.formats.proto import caffe_pb2 as pb
-from caffe_transfer.training.transplant import same_shape
 
 Say = Callable[[str], None]
 

@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import DecodeError
 
-from caffe_transfer.data_prep.lmdbs import open_lmdb, planes
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats import wire
+from caffe_transfer.formats.datum import planes
+from caffe_transfer.formats.lmdb import open_lmdb
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.wire import WireError
 

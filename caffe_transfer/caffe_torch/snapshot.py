@@ -10,11 +10,11 @@ from caffe_transfer.caffe_torch.net import Net, as_blob, take
 from caffe_transfer.errors import BadInput
 from caffe_transfer.files import atomic_write
 from caffe_transfer.formats.caffemodel import open_model
+from caffe_transfer.formats.layer_records import same_shape
 from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.formats.solverstate import SolverState, open_state
 from caffe_transfer.formats.writer import write_model, write_state
 from caffe_transfer.paths import HDF5_SUFFIX
-from caffe_transfer.training.snapshots import SolverState, open_state
-from caffe_transfer.training.transplant import same_shape
 
 
 def save(

@@ -8,7 +8,6 @@ from enum import Enum
 from pathlib import Path
 
 import torch
-from google.protobuf.message import DecodeError
 from torch import Tensor
 
 from caffe_transfer.caffe_torch import glog, snapshot
@@ -17,10 +16,10 @@ from caffe_transfer.caffe_torch.policies import check_policy, learning_rate, ste
 from caffe_transfer.caffe_torch.precision import Precision
 from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.caffe_torch.updates import Updater
-from caffe_transfer.errors import BadInput, EngineError, FormatError, Incomplete
+from caffe_transfer.errors import BadInput, EngineError
 from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.formats.prototxt import read_net
 from caffe_transfer.formats.upgrade import upgrade_net
-from caffe_transfer.nets.check import parse
 
 
 class Action(Enum):
@@ -235,34 +234,6 @@ def _say_outputs(net: Net, phase: str, values: dict[str, list[float]]) -> None:
             shown = glog.score(name, value, weight)
             glog.say(f"    {phase} net output #{score}: {shown}", "solver")
             score += 1
-
-
-def read_net(path: Path) -> pb.NetParameter:
-    """A net from a text or binary file of any format, as V2.
-
-    Raises:
-        Incomplete: there is no such file.
-        FormatError: it is no net.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise Incomplete(f"cannot read the net {path}: {error.strerror}") from error
-    net = pb.NetParameter()
-    try:
-        net = parse(content.decode(errors="replace"), net, str(path))
-    except FormatError:
-        if not _is_binary(content, net):
-            raise
-    return upgrade_net(net, str(path))
-
-
-def _is_binary(content: bytes, net: pb.NetParameter) -> bool:
-    try:
-        net.ParseFromString(content)
-    except DecodeError:
-        return False
-    return bool(net.layer or net.layers)
 
 
 def build_net(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.errors import BadInput
-from caffe_transfer.formats.kinds import read_mean
+from caffe_transfer.formats.binaryproto import read_blob
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 
 Whole = npt.NDArray[np.int64]
@@ -55,7 +55,7 @@ class Transformer:
                 f"{shape[1]}x{shape[2]} pixels"
             )
         if param.mean_file:
-            mean = read_mean(Path(param.mean_file))
+            mean = read_blob(Path(param.mean_file))
             if mean.shape[-3:] != shape:
                 raise BadInput(
                     f"layer {layer!r}: the mean {param.mean_file} has the shape "

@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from caffe_transfer.formats.caffemodel import Blob
-from caffe_transfer.formats.layer_records import forget
-from caffe_transfer.training.transplant import same_shape
+from caffe_transfer.formats.layer_records import forget, same_shape
 
 Numbers: TypeAlias = npt.NDArray[np.floating[Any]]
 

@@ -9,12 +9,14 @@ from pathlib import Path
 
 from caffe_transfer.comparison.blobs import BlobComparison, compare_blobs
 from caffe_transfer.errors import BadInput, CaffeTransferError, Incomplete
+from caffe_transfer.formats.binaryproto import read_blob
 from caffe_transfer.formats.caffemodel import Blob, open_model
-from caffe_transfer.formats.kinds import Kind, kind_of, read_mean, read_prototxt
+from caffe_transfer.formats.kinds import Kind, kind_of
 from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.formats.prototxt import read_prototxt
+from caffe_transfer.formats.solverstate import open_state
 from caffe_transfer.formats.upgrade import upgrade_net, upgrade_solver
 from caffe_transfer.nets.render import FRESH_SUFFIX
-from caffe_transfer.training.snapshots import open_state
 
 CHUNK_BYTES = 1 << 20
 MAX_LINES = 20
@@ -169,7 +171,7 @@ def _compare_states(name: str, left: Path, right: Path, _match_fresh: bool) -> C
 
 
 def _compare_means(name: str, left: Path, right: Path, _match_fresh: bool) -> Comparison:
-    return _from_blobs(name, Kind.MEAN, {"mean": (read_mean(left),)}, {"mean": (read_mean(right),)})
+    return _from_blobs(name, Kind.MEAN, {"mean": (read_blob(left),)}, {"mean": (read_blob(right),)})
 
 
 def _from_blobs(

@@ -5,12 +5,14 @@ from pathlib import Path
 
 from google.protobuf import text_format
 
-from caffe_transfer.data_prep.lmdbs import open_lmdb
 from caffe_transfer.errors import BadInput
+from caffe_transfer.formats.binaryproto import read_blob
 from caffe_transfer.formats.caffemodel import Blob, open_model
-from caffe_transfer.formats.kinds import Kind, kind_of, read_mean, read_prototxt
+from caffe_transfer.formats.kinds import Kind, kind_of
+from caffe_transfer.formats.lmdb import open_lmdb
 from caffe_transfer.formats.proto import caffe_pb2 as pb
-from caffe_transfer.training.snapshots import open_state
+from caffe_transfer.formats.prototxt import read_prototxt
+from caffe_transfer.formats.solverstate import open_state
 
 
 def describe(path: Path) -> Iterator[str]:
@@ -47,7 +49,7 @@ def _state(path: Path) -> Iterator[str]:
 
 
 def _mean(path: Path) -> Iterator[str]:
-    mean = read_mean(path)
+    mean = read_blob(path)
     planes = mean.values.reshape(mean.shape)[0]
     means = "  ".join(f"{float(plane.mean()):.4f}" for plane in planes)
     yield f"binaryproto {_shape(mean)}, mean of each channel {means}"

@@ -4,18 +4,10 @@ from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 
-import numpy as np
-from google.protobuf import text_format
-from google.protobuf.message import DecodeError
-
-from caffe_transfer.errors import CaffeTransferError, FormatError, Incomplete
-from caffe_transfer.formats.caffemodel import Blob, open_model
-from caffe_transfer.formats.proto import caffe_pb2 as pb
-from caffe_transfer.nets.check import parse
-from caffe_transfer.training.snapshots import open_state
-
-# A mean of 1024x1024 pixels has 12 MB.
-MAX_MEAN_BYTES = 1 << 28
+from caffe_transfer.errors import CaffeTransferError, Incomplete
+from caffe_transfer.formats.binaryproto import read_blob
+from caffe_transfer.formats.caffemodel import open_model
+from caffe_transfer.formats.solverstate import open_state
 
 
 class Kind(StrEnum):
@@ -76,44 +68,8 @@ def _read_state(path: Path) -> None:
         pass
 
 
-def read_mean(path: Path) -> Blob:
-    """The blob of a binaryproto, shape (1, channels, height, width), float32.
-
-    Raises:
-        FormatError: the file is none.
-    """
-    message = pb.BlobProto()
-    size = path.stat().st_size
-    if size > MAX_MEAN_BYTES:
-        raise FormatError(f"{path} is not a binaryproto: it has {size} bytes")
-    try:
-        message.ParseFromString(path.read_bytes())
-    except (DecodeError, OSError) as error:
-        raise FormatError(f"{path} is not a binaryproto: {error}") from error
-    values = np.array(message.data, np.float32)
-    shape = tuple(message.shape.dim) or (
-        message.num, message.channels, message.height, message.width,
-    )  # fmt: skip
-    if not values.size or values.size != int(np.prod(shape)):
-        raise FormatError(f"{path} is not a binaryproto: it holds no whole blob")
-    return Blob(shape, values)
-
-
-def read_prototxt(path: Path) -> pb.SolverParameter | pb.NetParameter:
-    """A solver or a net.
-
-    Raises:
-        FormatError: the file is neither; names the line that no net has.
-    """
-    text = path.read_text(errors="replace")
-    try:
-        return text_format.Parse(text, pb.SolverParameter())
-    except text_format.ParseError:
-        return parse(text, pb.NetParameter(), str(path))
-
-
 _SNIFFERS: dict[Kind, Callable[[Path], object]] = {
     Kind.MODEL: _read_model,
     Kind.STATE: _read_state,
-    Kind.MEAN: read_mean,
+    Kind.MEAN: read_blob,
 }

@@ -210,6 +210,14 @@ def _expect(condition: bool, message: str) -> None:
         raise WireError(message)
 
 
+def same_shape(found: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    """Whether two shapes are one, a legacy shape of four axes being filled up with ones."""
+    width = max(len(found), len(wanted))
+    if width > 4:
+        return found == wanted
+    return (1,) * (4 - len(found)) + tuple(found) == (1,) * (4 - len(wanted)) + tuple(wanted)
+
+
 def net_name(name: str) -> bytes:
     """The field with which a binary model begins."""
     encoded = name.encode()

@@ -13,7 +13,7 @@ from caffe_transfer.formats import wire
 from caffe_transfer.formats.caffemodel import Blob, Layer
 from caffe_transfer.formats.layer_records import net_name
 from caffe_transfer.formats.proto import caffe_pb2 as pb
-from caffe_transfer.training.snapshots import SolverState
+from caffe_transfer.formats.solverstate import SolverState
 
 
 def write_model(name: str, layers: Sequence[Layer], file: BinaryIO, hdf5: bool = False) -> None:

@@ -1,29 +1,12 @@
 """A rendered prototxt is parsed back and held against the network that it was written for."""
 
 from collections.abc import Iterable
-from typing import TypeVar
 
-from google.protobuf import text_format
-from google.protobuf.message import Message
-
-from caffe_transfer.errors import BadInput, FormatError
+from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.formats.prototxt import parse
 from caffe_transfer.nets.shapes import parameter_shapes
 from caffe_transfer.studies.network import LEARNED_LAYERS, Network
-
-M = TypeVar("M", bound=Message)
-
-
-def parse(text: str, message: M, name: str) -> M:
-    """Parse a prototxt's text into `message`.
-
-    Raises:
-        FormatError: names the file, the line and what is wrong there.
-    """
-    try:
-        return text_format.Parse(text, message)
-    except text_format.ParseError as error:
-        raise FormatError(f"{name} is not a prototxt of this kind: line {error}") from error
 
 
 def check_solver(text: str, name: str) -> pb.SolverParameter:

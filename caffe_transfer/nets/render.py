@@ -15,7 +15,8 @@ from google.protobuf import text_encoding
 from caffe_transfer import paths
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.proto import caffe_pb2 as pb
-from caffe_transfer.nets.check import check_net_1_0, check_net_2014, check_solver, parse
+from caffe_transfer.formats.prototxt import parse
+from caffe_transfer.nets.check import check_net_1_0, check_net_2014, check_solver
 from caffe_transfer.studies.network import LEARNED_LAYERS, Mode, Network, Study
 
 DIALECTS = ("1.0", "2014")

@@ -155,3 +155,11 @@ def snapshot_and_stop(process: subprocess.Popen[bytes]) -> None:
     """Ask a running engine to write a snapshot and end."""
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
+
+
+def last_words(log: str) -> str:
+    """The line of an engine's log that says why it failed."""
+    lines = [line for line in log.splitlines() if line.strip()]
+    fatal = [line for line in lines if line.startswith(("F", "E"))]
+    line = (fatal or lines or ["it said nothing"])[0 if fatal else -1]
+    return line.split("] ", 1)[-1].strip()

@@ -15,7 +15,7 @@ from caffe_transfer.formats.hashes import blob_hashes
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.paths import NetworkFolder
 from caffe_transfer.studies.network import Mode
-from caffe_transfer.training.engine import Engine
+from caffe_transfer.training.engine import Engine, last_words
 from caffe_transfer.training.preflight import Plan, read_plan
 from caffe_transfer.training.snapshots import newest_complete
 from caffe_transfer.training.transplant import transplant
@@ -103,11 +103,3 @@ def draw_weights(plan: Plan, engine: Engine, out: Path) -> None:
                 f"{last_words(done.stderr)}"
             )
         drawn.replace(out)
-
-
-def last_words(log: str) -> str:
-    """The line of an engine's log that says why it failed."""
-    lines = [line for line in log.splitlines() if line.strip()]
-    fatal = [line for line in lines if line.startswith(("F", "E"))]
-    line = (fatal or lines or ["it said nothing"])[0 if fatal else -1]
-    return line.split("] ", 1)[-1].strip()

@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from google.protobuf.message import DecodeError
-
-from caffe_transfer.data_prep.lmdbs import check_lmdb
-from caffe_transfer.errors import BadInput, FormatError, Incomplete
+from caffe_transfer.errors import BadInput, Incomplete
+from caffe_transfer.formats.binaryproto import read_blob
+from caffe_transfer.formats.lmdb import check_lmdb
 from caffe_transfer.formats.proto import caffe_pb2 as pb
-from caffe_transfer.nets.check import parse
+from caffe_transfer.formats.prototxt import read_net, read_solver
 from caffe_transfer.nets.shapes import Shape, parameter_shapes
 from caffe_transfer.paths import SOLVER_2014, NetworkFolder
 from caffe_transfer.studies.network import Network
@@ -58,7 +57,7 @@ class Plan:
         Raises:
             BadInput: a layer does not fit its input.
         """
-        deploy = parse(_read(self.folder.deploy), pb.NetParameter(), str(self.folder.deploy))
+        deploy = read_net(self.folder.deploy)
         shape = tuple(deploy.layer[0].input_param.shape[0].dim[1:])
         return parameter_shapes(self.net, shape)
 
@@ -78,12 +77,12 @@ def read_plan(root: Path) -> Plan:
             f"{root} is in dialect 2014, which Caffe 1.0 cannot train; generate the network in "
             "dialect 1.0"
         )
-    solver = parse(_read(folder.solver), pb.SolverParameter(), str(folder.solver))
+    solver = read_solver(folder.solver)
     net_file = solver.net or solver.train_net
     for key, value in (("net", net_file), ("max_iter", solver.max_iter)):
         if not value:
             raise BadInput(f"{folder.solver} does not set {key}; add it")
-    net = parse(_read(root / net_file), pb.NetParameter(), str(root / net_file))
+    net = read_net(root / net_file)
     try:
         network = Network.parse(root.name)
     except BadInput:
@@ -109,7 +108,7 @@ def check_inputs(plan: Plan) -> None:
             )
         if layer.type != "Data" or layer.data_param.backend != pb.DataParameter.LMDB:
             continue
-        shape = _mean_shape(root / transform.mean_file) if transform.mean_file else None
+        shape = read_blob(root / transform.mean_file).shape[-3:] if transform.mean_file else None
         check_lmdb(
             root / layer.data_param.source,
             shape=shape,
@@ -121,23 +120,3 @@ def check_inputs(plan: Plan) -> None:
 def _outputs(net: pb.NetParameter) -> int | None:
     products = [layer for layer in net.layer if layer.type == "InnerProduct"]
     return products[-1].inner_product_param.num_output if products else None
-
-
-def _mean_shape(path: Path) -> Shape:
-    mean = pb.BlobProto()
-    try:
-        mean.ParseFromString(path.read_bytes())
-    except DecodeError as error:
-        raise FormatError(f"{path} is not a mean; make it with caffe-transfer data mean") from error
-    if mean.HasField("shape"):
-        return tuple(mean.shape.dim)[-3:]
-    return mean.channels, mean.height, mean.width
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text()
-    except FileNotFoundError as error:
-        raise Incomplete(f"there is no {path}; write it with caffe-transfer generate") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"cannot read {path} as a prototxt: {error}") from error

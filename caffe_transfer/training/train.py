@@ -17,8 +17,8 @@ from caffe_transfer.formats.hashes import blob_hashes
 from caffe_transfer.report.logs import Follower
 from caffe_transfer.training import engine as engines
 from caffe_transfer.training import manifest as manifests
-from caffe_transfer.training.engine import Engine
-from caffe_transfer.training.init_weights import last_words, prepare_init
+from caffe_transfer.training.engine import Engine, last_words
+from caffe_transfer.training.init_weights import prepare_init
 from caffe_transfer.training.lock import locked
 from caffe_transfer.training.preflight import Plan, check_inputs, read_plan
 from caffe_transfer.training.snapshots import newest_complete

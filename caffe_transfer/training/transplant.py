@@ -15,6 +15,7 @@ from caffe_transfer.formats.layer_records import (
     mapped,
     net_name,
     read_records,
+    same_shape,
 )
 from caffe_transfer.paths import HDF5_SUFFIX
 
@@ -155,14 +156,6 @@ def _check_shapes(
                 f"layer {name} has the shape {_shapes(found)} in {model.path} and "
                 f"{_shapes(wanted)} in the target net; copy fewer layers or change the net"
             )
-
-
-def same_shape(found: "Shape", wanted: "Shape") -> bool:
-    """Whether two shapes are one, a legacy shape of four axes being filled up with ones."""
-    width = max(len(found), len(wanted))
-    if width > 4:
-        return found == wanted
-    return (1,) * (4 - len(found)) + tuple(found) == (1,) * (4 - len(wanted)) + tuple(wanted)
 
 
 def _shapes(shapes: "Sequence[Shape]") -> str:

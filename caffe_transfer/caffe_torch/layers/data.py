@@ -17,8 +17,8 @@ from caffe_transfer.caffe_torch.reading import Reader
 from caffe_transfer.caffe_torch.records import Pixels, Record, records
 from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.caffe_torch.transform import Transformer
-from caffe_transfer.data_prep.lmdbs import planes
 from caffe_transfer.errors import BadInput
+from caffe_transfer.formats.datum import planes
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from google.protobuf.message import DecodeError
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
@@ -18,7 +17,8 @@ from caffe_transfer.caffe_torch.layers.labels import (
     read_labels,
 )
 from caffe_transfer.caffe_torch.layers.losses import Loss, need_one_label
-from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.errors import CaffeTransferError
+from caffe_transfer.formats.binaryproto import read_blob
 
 _SMALLEST = 1e-20
 
@@ -64,10 +64,9 @@ class InfogainLoss(Layer):
         if not source:
             raise self.refuse("needs a matrix: a third bottom, or infogain_loss_param's source")
         try:
-            blob = pb.BlobProto.FromString(Path(source).read_bytes())
-        except (OSError, DecodeError) as error:
+            values = read_blob(Path(source)).values
+        except CaffeTransferError as error:
             raise self.refuse(f"cannot read its matrix {source}: {error}") from error
-        values = np.array(blob.data or blob.double_data, np.float32)
         if len(values) != classes**2:
             raise self.refuse(
                 f"needs a matrix of {classes} x {classes}, but {source} has {len(values)} values"

@@ -1,0 +1,58 @@
+"""Nets and solvers as files of any age, read by one reader."""
+
+from pathlib import Path
+
+import pytest
+
+from caffe_transfer.errors import BadInput, FormatError, Incomplete
+from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.formats.prototxt import read_net, read_prototxt, read_solver
+
+
+def test_solvers_and_nets(tmp_path: Path) -> None:
+    path = tmp_path / "a.prototxt"
+    path.write_text("base_lr: 0.1")
+    assert isinstance(read_prototxt(path), pb.SolverParameter)
+    path.write_text("name: 'x'")
+    assert isinstance(read_prototxt(path), pb.NetParameter)
+    path.write_text("name: 'x'\nbase: 1")
+    with pytest.raises(FormatError, match=r"a\.prototxt .* line 2"):
+        read_prototxt(path)
+
+
+def test_old_nets_are_upgraded_text_and_binary_alike(tmp_path: Path) -> None:
+    old = pb.NetParameter(name="old")
+    old.layers.add(name="ip", type=pb.V1LayerParameter.INNER_PRODUCT, blobs_lr=[0, 2])
+    (tmp_path / "binary").write_bytes(old.SerializeToString())
+    (tmp_path / "text").write_text(
+        'name: "old" layers { name: "ip" type: INNER_PRODUCT blobs_lr: 0 blobs_lr: 2 }'
+    )
+    net = read_net(tmp_path / "text")
+    assert net == read_net(tmp_path / "binary")
+    assert net.layer[0].type == "InnerProduct"
+    assert [spec.lr_mult for spec in net.layer[0].param] == [0, 2]
+
+
+def test_old_solvers_are_upgraded(tmp_path: Path) -> None:
+    (tmp_path / "solver").write_text("solver_type: ADAM")
+    assert read_solver(tmp_path / "solver").type == "Adam"
+
+
+def test_comments_in_another_encoding(tmp_path: Path) -> None:
+    (tmp_path / "net").write_bytes(b"# caf\xe9\nname: 'x'")
+    assert read_net(tmp_path / "net").name == "x"
+
+
+@pytest.mark.parametrize("reader", [read_net, read_solver, read_prototxt])
+def test_what_is_no_prototxt(reader: object, tmp_path: Path) -> None:
+    assert callable(reader)
+    (tmp_path / "noise").write_bytes(b"\xff\0\xfe")
+    with pytest.raises(FormatError, match="it is a binary file"):
+        reader(tmp_path / "noise")
+    (tmp_path / "other").write_text("layer {")
+    with pytest.raises(FormatError, match="other is not a prototxt of this kind: line 1"):
+        reader(tmp_path / "other")
+    with pytest.raises(Incomplete, match=r"there is no .*none; write it with"):
+        reader(tmp_path / "none")
+    with pytest.raises(BadInput, match="cannot read"):
+        reader(tmp_path)
