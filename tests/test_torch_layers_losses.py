@@ -238,7 +238,7 @@ def test_refusals(kind: str, settings: str, shapes: list[Shape], message: str) -
 def test_a_file_that_is_no_matrix(tmp_path: Path) -> None:
     path = tmp_path / "matrix"
     settings = f'infogain_loss_param {{ source: "{path}" }}'
-    path.write_bytes(pb.BlobProto(data=[1, 2, 3]).SerializeToString())
+    path.write_bytes(pb.BlobProto(shape=pb.BlobShape(dim=[3]), data=[1, 2, 3]).SerializeToString())
     assert "has 3 values" in refusal("InfogainLoss", settings, [(2, 3), (2,)])
     path.write_bytes(b"\xff")
     assert "cannot read its matrix" in refusal("InfogainLoss", settings, [(2, 3), (2,)])
