@@ -18,10 +18,11 @@ from pathlib import Path
 import torch
 
 from benchmarks import networks, peer, timing
-from caffe_transfer.nets import render as prototxt
+from caffe_transfer.nets.render import parsed_net, render
 from caffe_transfer.nets.shapes import parameter_shapes
 from caffe_transfer.paths import NetworkFolder, RunFolder
-from caffe_transfer.studies.network import Network, Study
+from caffe_transfer.studies.network import Network
+from caffe_transfer.studies.study import Study
 from caffe_transfer.training.engine import CAFFE_TORCH, PRECISIONS, Engine
 
 KINDS = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}
@@ -80,7 +81,7 @@ def on_constant_data(run: RunFolder, study: Study, precision: str) -> NetworkFol
 
 def flops_per_image(study: Study) -> float:
     """Multiplications and additions of one training step, convolutions and inner products only."""
-    net = prototxt.parsed_net(prototxt.render(Network.parse(BASE), study))
+    net = parsed_net(render(Network.parse(BASE), study))
     side, total = study.images.crop, 0
     shapes = parameter_shapes(net, (3, side, side))
     outputs = {"conv1": 55, "conv2": 27, "conv3": 13, "conv4": 13, "conv5": 13}

@@ -13,9 +13,9 @@ from benchmarks import timing
 from caffe_transfer import paths
 from caffe_transfer.formats.caffemodel import Blob, Layer
 from caffe_transfer.formats.writer import write_model
-from caffe_transfer.nets import render as prototxt
+from caffe_transfer.nets.render import parsed_net, render
 from caffe_transfer.nets.shapes import parameter_shapes
-from caffe_transfer.studies import load as study_file
+from caffe_transfer.studies.load import paper
 from caffe_transfer.studies.network import Network
 
 ROUNDS = 3
@@ -30,8 +30,8 @@ net.save(sys.argv[3])
 
 def make_caffenet(path: Path, seed: int) -> None:
     """CaffeNet with random parameters."""
-    files = prototxt.render(Network.parse("netbase"), study_file.paper())
-    net = prototxt.parsed_net(files)
+    files = render(Network.parse("netbase"), paper())
+    net = parsed_net(files)
     types = {layer.name: layer.type for layer in net.layer}
     random = np.random.default_rng(seed)
     layers = [

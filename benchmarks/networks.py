@@ -11,8 +11,9 @@ from caffe_transfer.data_prep.prepare import prepare
 from caffe_transfer.nets.write import write_network
 from caffe_transfer.paths import NetworkFolder, RunFolder
 from caffe_transfer.report import logs
-from caffe_transfer.studies import load as study_file
-from caffe_transfer.studies.network import Network, Study
+from caffe_transfer.studies.load import load_study
+from caffe_transfer.studies.network import Network
+from caffe_transfer.studies.study import Study
 from caffe_transfer.training.engine import Engine
 
 STUDY = """
@@ -71,7 +72,7 @@ def prepared(
     path.write_text(STUDY.format(
         **kind, batch=batch, iterations=iterations, display=display, gpu=switch
     ))  # fmt: skip
-    study, run = study_file.load(str(path)), RunFolder(folder / "run")
+    study, run = load_study(str(path)), RunFolder(folder / "run")
     prepare(study, run, given)
     return run, study
 

@@ -8,19 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from caffe_transfer.data_prep import prepare as images
-from caffe_transfer.data_prep.progress import Progress as Step
+from caffe_transfer.data_prep.progress import OnStep
 from caffe_transfer.errors import BadInput
 from caffe_transfer.files import atomic_text
-from caffe_transfer.nets import render as prototxt
+from caffe_transfer.nets.render import parsed_net, render
 from caffe_transfer.nets.shapes import parameter_shapes
 from caffe_transfer.nets.write import write_network
 from caffe_transfer.paths import RunFolder
 from caffe_transfer.report.make import make_report
-from caffe_transfer.studies.network import Network, Study
+from caffe_transfer.studies.network import Network
+from caffe_transfer.studies.study import Study
 from caffe_transfer.training import schedule
 from caffe_transfer.training.lock import locked
-from caffe_transfer.training.schedule import Result
-from caffe_transfer.training.train import Report, Settings
+from caffe_transfer.training.schedule import JobResult
+from caffe_transfer.training.train import OnProgress, Settings
 
 FLOAT_BYTES = 4
 
@@ -41,7 +42,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Listeners:
+class Callbacks:
     """Who hears of what a run does.
 
     Attributes:
@@ -51,10 +52,10 @@ class Listeners:
         ended: a network's end.
     """
 
-    step: Step
+    step: OnStep
     warn: Callable[[str], None]
-    network: Report
-    ended: Callable[[Result], None]
+    network: OnProgress
+    ended: Callable[[JobResult], None]
 
 
 def estimate(study: Study) -> Estimate:
@@ -71,8 +72,8 @@ def estimate(study: Study) -> Estimate:
 def _snapshot_bytes(study: Study, network: Network) -> int:
     solver = study.solver_of(network)
     side = study.images.crop or study.images.size
-    files = prototxt.render(network, study)
-    net = prototxt.parsed_net(files)
+    files = render(network, study)
+    net = parsed_net(files)
     shapes = parameter_shapes(net, (study.images.channels, side, side))
     values = sum(math.prod(shape) for layer in shapes.values() for shape in layer)
     count = math.ceil(solver.max_iter / solver.snapshot)
@@ -85,11 +86,11 @@ def run(
     root: Path,
     settings: Settings,
     jobs: int,
-    listeners: Listeners,
+    callbacks: Callbacks,
     stop: threading.Event,
     given: Path | None = None,
     gpus: Sequence[str] = (),
-) -> list[Result]:
+) -> list[JobResult]:
     """Fetch images, write networks, train them, report.
 
     Args:
@@ -107,12 +108,12 @@ def run(
     needs = schedule.graph(study.networks)
     with locked(folder.lock):
         _keep_study(source, folder.study)
-        for image in images.prepare(study, folder, given, listeners.step):
-            listeners.warn(f"{image} is broken and was left out")
+        for image in images.prepare(study, folder, given, callbacks.step):
+            callbacks.warn(f"{image} is broken and was left out")
         for network in study.networks:
             write_network(network, study, folder.results)
         results = schedule.run_all(
-            folder.results, needs, settings, jobs, listeners.network, stop, listeners.ended, gpus
+            folder.results, needs, settings, jobs, callbacks.network, stop, callbacks.ended, gpus
         )
         if not stop.is_set():
             make_report(folder.results, folder.report)

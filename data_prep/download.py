@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 
-from caffe_transfer.data_prep.progress import Progress
+from caffe_transfer.data_prep.progress import OnStep
 from caffe_transfer.errors import Incomplete
 from caffe_transfer.files import atomic_write
 
@@ -13,7 +13,7 @@ CHUNK_BYTES = 1 << 20
 TIMEOUT_SECONDS = 30
 
 
-def download(address: str, path: Path, progress: Progress) -> None:
+def download(address: str, path: Path, progress: OnStep) -> None:
     """Fetch `address` into `path`.
 
     Raises:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from caffe_transfer.data_prep.download import download
 from caffe_transfer.data_prep.lists import ImageList
-from caffe_transfer.data_prep.progress import Progress
+from caffe_transfer.data_prep.progress import OnStep
 from caffe_transfer.errors import BadInput, CaffeTransferError, Incomplete
 from caffe_transfer.paths import ImagesFolder
 
@@ -39,7 +39,7 @@ _IMAGE_HEADER, _LABEL_HEADER = 16, 8
 
 
 def fill(
-    folder: ImagesFolder, given: Path | None, progress: Progress
+    folder: ImagesFolder, given: Path | None, progress: OnStep
 ) -> tuple[dict[str, ImageList], list[str]]:
     """Write the images as gray PNG files.
 
@@ -62,7 +62,7 @@ def fill(
     return found, CLASSES
 
 
-def _archive(given: Path | None, scratch: Path, progress: Progress) -> Path:
+def _archive(given: Path | None, scratch: Path, progress: OnStep) -> Path:
     """The folder that holds the four files."""
     if given is not None and given.is_dir():
         return given
@@ -124,7 +124,7 @@ def _read_idx(archive: Path, name: str) -> npt.NDArray[np.uint8]:
 
 
 def _write_images(
-    pixels: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8], root: Path, progress: Progress
+    pixels: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8], root: Path, progress: OnStep
 ) -> ImageList:
     root.mkdir()
     names = [f"{number:05d}.png" for number in range(len(pixels))]

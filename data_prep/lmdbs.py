@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from caffe_transfer import paths
 from caffe_transfer.data_prep.lists import ImageList
-from caffe_transfer.data_prep.progress import Progress, silent
+from caffe_transfer.data_prep.progress import OnStep, silent
 from caffe_transfer.errors import BadInput
 from caffe_transfer.files import atomic_folder, unwritable
 from caffe_transfer.formats.datum import datum, planes
@@ -42,7 +42,7 @@ def write_lmdb(
     size: int | None = None,
     gray: bool = False,
     strict: bool = False,
-    progress: Progress = silent,
+    progress: OnStep = silent,
 ) -> Written:
     """Write the images of a list as a database, whole or not at all.
 
@@ -82,7 +82,7 @@ def _records(
     size: int | None,
     gray: bool,
     broken: list[str],
-    progress: Progress,
+    progress: OnStep,
 ) -> Iterator[tuple[bytes, bytes]]:
     shape: tuple[int, ...] | None = None
     for number, (name, label) in enumerate(zip(images.paths, images.labels, strict=True)):

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from caffe_transfer.data_prep.progress import Progress, silent
+from caffe_transfer.data_prep.progress import OnStep, silent
 from caffe_transfer.errors import BadInput
 from caffe_transfer.files import atomic_write
 from caffe_transfer.formats.lmdb import open_lmdb
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 
 
-def write_mean(databases: Sequence[Path], path: Path, progress: Progress = silent) -> None:
+def write_mean(databases: Sequence[Path], path: Path, progress: OnStep = silent) -> None:
     """Write the mean over all records of the databases as a binaryproto.
 
     Summed in float32 in the order of the keys, which gives the tool's very bytes.

@@ -4,10 +4,11 @@ from pathlib import Path
 
 from caffe_transfer.data_prep import lists, lmdbs, means, splits
 from caffe_transfer.data_prep.lists import ImageList
-from caffe_transfer.data_prep.progress import Progress, silent
+from caffe_transfer.data_prep.progress import OnStep, silent
 from caffe_transfer.data_prep.sources import Source, fetch
 from caffe_transfer.paths import DataFolder, RunFolder
-from caffe_transfer.studies.network import Images, Mode, Network, Split, Study
+from caffe_transfer.studies.network import Mode, Network, Split
+from caffe_transfer.studies.study import Images, Study
 
 # Caffe reads a database in key order and never shuffles: training records are written in a
 # random order, which this seed alone decides.
@@ -18,7 +19,7 @@ _RECORD_OVERHEAD = 64
 
 
 def prepare(
-    study: Study, run: RunFolder, given: Path | None = None, progress: Progress = silent
+    study: Study, run: RunFolder, given: Path | None = None, progress: OnStep = silent
 ) -> list[Path]:
     """Make what is missing of the data that the study's networks read.
 
@@ -53,7 +54,7 @@ def data_sets(study: Study) -> tuple[str, ...]:
 
 def _mean_sets(study: Study, wanted: tuple[str, ...]) -> tuple[str, ...]:
     """The training sets that together hold every class: one mean for all, as the authors'."""
-    whole = Network(Mode.BASE).train_data
+    whole = Network(mode=Mode.BASE).train_data
     if whole in wanted:
         return (whole,)
     split = Split(study.splits[0])
@@ -99,7 +100,7 @@ def _write_lists(
 
 
 def _write_database(
-    name: str, images: Images, source: Source, data: DataFolder, progress: Progress
+    name: str, images: Images, source: Source, data: DataFolder, progress: OnStep
 ) -> list[Path]:
     if data.lmdb(name).is_dir():
         return []

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-Progress = Callable[[str, int, int], None]
+OnStep = Callable[[str, int, int], None]
 
 
 def silent(step: str, done: int, total: int) -> None:

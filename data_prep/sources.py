@@ -11,14 +11,14 @@ from pathlib import Path
 
 from caffe_transfer.data_prep import fashion_mnist, lists, tiny_imagenet, user_images
 from caffe_transfer.data_prep.lists import ImageList
-from caffe_transfer.data_prep.progress import Progress, silent
+from caffe_transfer.data_prep.progress import OnStep, silent
 from caffe_transfer.data_prep.splits import PARTS
 from caffe_transfer.errors import BadInput, Incomplete
 from caffe_transfer.files import atomic_folder, atomic_text
 from caffe_transfer.paths import ImagesFolder
 
 # A source fills a new folder's train/ and valid/ and returns its lists and its classes.
-Filler = Callable[[ImagesFolder, Path | None, Progress], tuple[dict[str, ImageList], list[str]]]
+Filler = Callable[[ImagesFolder, Path | None, OnStep], tuple[dict[str, ImageList], list[str]]]
 SOURCES: dict[str, Filler] = {
     "fashion-mnist": fashion_mnist.fill,
     "tiny-imagenet": tiny_imagenet.fill,
@@ -38,7 +38,7 @@ class Source:
 
 
 def fetch(
-    name: str, destination: Path, given: Path | None = None, progress: Progress = silent
+    name: str, destination: Path, given: Path | None = None, progress: OnStep = silent
 ) -> Source:
     """Bring the images of a source into `destination`; nothing is done where they are already.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from caffe_transfer.data_prep.download import download
 from caffe_transfer.data_prep.lists import ImageList
-from caffe_transfer.data_prep.progress import Progress
+from caffe_transfer.data_prep.progress import OnStep
 from caffe_transfer.errors import BadInput, Incomplete
 from caffe_transfer.paths import ImagesFolder
 
@@ -15,7 +15,7 @@ _NOT_THE_ZIP = "name the publisher's tiny-imagenet-200.zip with --from"
 
 
 def fill(
-    folder: ImagesFolder, given: Path | None, progress: Progress
+    folder: ImagesFolder, given: Path | None, progress: OnStep
 ) -> tuple[dict[str, ImageList], list[str]]:
     """Unpack the publisher's zip; labels follow the sorted synsets, as those of ILSVRC do.
 
@@ -75,7 +75,7 @@ def _unpack(
     zipped: zipfile.ZipFile,
     folder: ImagesFolder,
     found: dict[str, ImageList],
-    progress: Progress,
+    progress: OnStep,
 ) -> None:
     inside = {"train": ROOT + "train/", "valid": ROOT + "val/"}
     total, done = sum(map(len, found.values())), 0

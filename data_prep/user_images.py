@@ -4,7 +4,7 @@ from pathlib import Path
 
 from caffe_transfer.data_prep import lists
 from caffe_transfer.data_prep.lists import ImageList
-from caffe_transfer.data_prep.progress import Progress
+from caffe_transfer.data_prep.progress import OnStep
 from caffe_transfer.data_prep.splits import PARTS, ilsvrc12_synsets, read_classes
 from caffe_transfer.errors import BadInput, Incomplete
 from caffe_transfer.paths import ImagesFolder
@@ -15,7 +15,7 @@ _LISTS = {"train": ("train.txt",), "valid": ("valid.txt", "val.txt")}
 Found = tuple[dict[str, ImageList], list[str]]
 
 
-def fill_ilsvrc12(folder: ImagesFolder, given: Path | None, progress: Progress) -> Found:
+def fill_ilsvrc12(folder: ImagesFolder, given: Path | None, progress: OnStep) -> Found:
     """ILSVRC2012: folders train/ and val/ with Caffe's lists train.txt and val.txt beside them.
 
     Raises:
@@ -26,7 +26,7 @@ def fill_ilsvrc12(folder: ImagesFolder, given: Path | None, progress: Progress) 
     return found, list(ilsvrc12_synsets())
 
 
-def fill_list(folder: ImagesFolder, given: Path | None, progress: Progress) -> Found:
+def fill_list(folder: ImagesFolder, given: Path | None, progress: OnStep) -> Found:
     """Lists train.txt and valid.txt of "path label" lines, paths relative to their folder.
 
     The classes' names come from classes.txt, one a line, else they are the labels.
@@ -41,7 +41,7 @@ def fill_list(folder: ImagesFolder, given: Path | None, progress: Progress) -> F
     return found, list(read_classes(names)) if names.is_file() else list(map(str, range(count)))
 
 
-def fill_folder(folder: ImagesFolder, given: Path | None, progress: Progress) -> Found:
+def fill_folder(folder: ImagesFolder, given: Path | None, progress: OnStep) -> Found:
     """One folder a class: train/CLASS/* and valid/CLASS/*, classes sorted by name.
 
     Raises:

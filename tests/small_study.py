@@ -10,11 +10,11 @@ import pytest
 from caffe_transfer.data_prep.prepare import prepare
 from caffe_transfer.nets.write import write_network
 from caffe_transfer.paths import RunFolder
-from caffe_transfer.studies import load as study_file
-from caffe_transfer.studies.network import Network, Study
-from caffe_transfer.training import train as runner
+from caffe_transfer.studies.load import load_study
+from caffe_transfer.studies.network import Network
+from caffe_transfer.studies.study import Study
 from caffe_transfer.training.engine import Engine
-from caffe_transfer.training.train import Progress, Settings
+from caffe_transfer.training.train import Settings, TrainingProgress, train_network
 from tests.images import write_images
 
 TEXT = """
@@ -79,18 +79,18 @@ class SmallRun:
 
     def train(
         self, name: str, stop: threading.Event | None = None, engine: Engine | None = None
-    ) -> tuple[dict[str, Any], list[Progress]]:
+    ) -> tuple[dict[str, Any], list[TrainingProgress]]:
         """Write and train a network: its manifest, and what was reported."""
-        seen: list[Progress] = []
+        seen: list[TrainingProgress] = []
         settings = Settings(engine) if engine else self.settings
-        return runner.train(self.write(name), settings, seen.append, stop), seen
+        return train_network(self.write(name), settings, seen.append, stop), seen
 
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Study]:
     """A run's folder with nothing but data."""
     folder = tmp_path_factory.mktemp("small")
-    study = study_file.load(str(write_study(folder)))
+    study = load_study(str(write_study(folder)))
     prepare(study, RunFolder(folder / "run"), folder / "given")
     return folder / "run", study
 

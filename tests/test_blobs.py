@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caffe_transfer.comparison import blobs as blob_compare
+from caffe_transfer.comparison import blobs
 from caffe_transfer.comparison.blobs import compare_blob, compare_blobs
 from caffe_transfer.formats.caffemodel import Blob, open_model
 from caffe_transfer.formats.layer_records import forget
@@ -66,7 +66,7 @@ def test_infinities_and_the_two_zeros() -> None:
 
 
 def test_blobs_longer_than_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blob_compare, "CHUNK", 2)
+    monkeypatch.setattr(blobs, "CHUNK", 2)
     found = compare_blob("x", blob(1, 2, 3, 4, 5), blob(1, 2, 3, 4, 7))
     assert (found.different, found.largest) == (1, 2)
 
@@ -74,10 +74,10 @@ def test_blobs_longer_than_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_was_read_of_a_mapped_file_is_given_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(blob_compare, "CHUNK", 3)
+    monkeypatch.setattr(blobs, "CHUNK", 3)
     arrays = write_model(tmp_path / "a"), write_model(tmp_path / "b", seed=1)
     given: list[object] = []
-    monkeypatch.setattr(blob_compare, "forget", given.append)
+    monkeypatch.setattr(blobs, "forget", given.append)
     with open_model(tmp_path / "a") as a, open_model(tmp_path / "b") as b:
         left, right = (model.with_blobs["fc3"].blobs[0] for model in (a, b))
         found = compare_blob("fc3 0", left, right)

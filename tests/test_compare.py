@@ -13,7 +13,7 @@ from caffe_transfer.errors import BadInput, Incomplete
 from caffe_transfer.formats.caffemodel import open_model
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.nets import write as network_folder
-from caffe_transfer.studies import load as study_file
+from caffe_transfer.studies.load import paper
 from tests.models import write_model
 from tests.small_study import SmallRun
 
@@ -120,7 +120,7 @@ def test_solver_states_and_means_of_real_trainings(small_run: SmallRun) -> None:
 
 
 def test_the_generated_study_against_the_authors(authors: Path, tmp_path: Path) -> None:
-    study = study_file.paper()
+    study = paper()
     for network in study.networks:
         network_folder.write_network(network, study, tmp_path, "2014")
     found = verdicts(authors / "results", tmp_path, common=True)

@@ -9,8 +9,9 @@ from caffe_transfer.data_prep.prepare import data_sets, disk_estimate, prepare
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.lmdb import check_lmdb, open_lmdb
 from caffe_transfer.paths import RunFolder
-from caffe_transfer.studies import load as study_file
-from caffe_transfer.studies.network import Images, Mode, Network, Study
+from caffe_transfer.studies.load import load_study
+from caffe_transfer.studies.network import Mode, Network
+from caffe_transfer.studies.study import Images, Study
 from tests.images import write_images
 
 
@@ -27,15 +28,15 @@ def given_images(tmp_path: Path) -> Path:
 
 
 def study(*networks: Network, **images: int) -> Study:
-    plain = study_file.load("fashion-mnist")
+    plain = load_study("fashion-mnist")
     small = Images(source="list", classes=4, channels=3, size=8, **images)  # type: ignore[arg-type]
     return replace(plain, images=small, networks=networks)
 
 
-HALF_A = Network(Mode.BASE, "A", split="0")
-HALF_B = Network(Mode.BASE, "B", split="0")
-WHOLE = Network(Mode.BASE)
-REDUCED = Network(Mode.REDUCED, per_class=2)
+HALF_A = Network(mode=Mode.BASE, target="A", split="0")
+HALF_B = Network(mode=Mode.BASE, target="B", split="0")
+WHOLE = Network(mode=Mode.BASE)
+REDUCED = Network(mode=Mode.REDUCED, per_class=2)
 
 
 def entries(run: RunFolder) -> dict[str, int]:
@@ -101,13 +102,13 @@ def test_broken_images_are_named(given_images: Path, tmp_path: Path) -> None:
 
 
 def test_a_split_that_does_not_go_with_the_classes(given_images: Path, tmp_path: Path) -> None:
-    natman = Network(Mode.BASE, "A", split="natman")
+    natman = Network(mode=Mode.BASE, target="A", split="natman")
     with pytest.raises(BadInput, match="ILSVRC2012 synsets"):
         prepare(study(natman), RunFolder(tmp_path / "run"), given_images)
 
 
 def test_data_sets_and_estimate() -> None:
-    demo = study_file.load("fashion-mnist")
+    demo = load_study("fashion-mnist")
     assert set(data_sets(demo)) == {
         "whole_train", "whole_valid", "half0A_train", "half0A_valid", "half0B_train",
         "half0B_valid",

@@ -6,10 +6,11 @@ import pytest
 
 from caffe_transfer.comparison.describe import describe
 from caffe_transfer.errors import BadInput, FormatError, Incomplete
-from caffe_transfer.nets import render as prototxt
+from caffe_transfer.nets.render import render
 from caffe_transfer.paths import RunFolder
-from caffe_transfer.studies import load as study_file
-from caffe_transfer.studies.network import Network, Study
+from caffe_transfer.studies.load import paper
+from caffe_transfer.studies.network import Network
+from caffe_transfer.studies.study import Study
 from tests.models import write_model
 from tests.small_study import SmallRun
 
@@ -43,7 +44,7 @@ def test_databases_and_means(prepared: tuple[Path, Study]) -> None:
 
 
 def test_nets_of_2014(tmp_path: Path) -> None:
-    text = prototxt.render(Network.parse("half0A"), study_file.paper(), "2014")
+    text = render(Network.parse("half0A"), paper(), "2014")
     (tmp_path / "net.prototxt").write_text(text["imagenet_train.prototxt"])
     lines = list(describe(tmp_path / "net.prototxt"))
     assert lines[0] == "net 'CaffeNet', 24 layers"

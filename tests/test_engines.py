@@ -15,10 +15,10 @@ from caffe_transfer.formats.caffemodel import open_model
 from caffe_transfer.paths import NetworkFolder
 from caffe_transfer.report import logs, results
 from caffe_transfer.report.logs import NetworkLog
-from caffe_transfer.studies.network import Study
-from caffe_transfer.training import train as runner
+from caffe_transfer.studies.study import Study
 from caffe_transfer.training.engine import CAFFE, CAFFE_TORCH, Engine
 from caffe_transfer.training.snapshots import newest_complete, snapshots
+from caffe_transfer.training.train import TrainingProgress, train_network
 from tests.small_study import SmallRun
 
 
@@ -78,19 +78,19 @@ def test_stop_and_resume(run: SmallRun) -> None:
     lengthen(root)
     stop = threading.Event()
 
-    def report(progress: runner.Progress) -> None:
+    def report(progress: TrainingProgress) -> None:
         if progress.iteration >= 3:
             stop.set()
 
     with pytest.raises(Interrupted, match=r"half0A was stopped at iteration \d+ of 100000"):
-        runner.train(root, run.settings, report, stop)
+        train_network(root, run.settings, report, stop)
     newest = newest_complete(NetworkFolder(root).snapshots)
     assert newest is not None
     solver = NetworkFolder(root).solver
     solver.write_text(
         solver.read_text().replace("max_iter: 100000", f"max_iter: {newest.iteration + 2}")
     )
-    result = runner.train(root, run.settings, lambda _: None)
+    result = train_network(root, run.settings, lambda _: None)
     assert result["finished"]
     assert result["runs"][-1]["from_iteration"] == newest.iteration
 
@@ -173,7 +173,7 @@ def test_a_failing_engine_is_quoted(run: SmallRun) -> None:
     net = NetworkFolder(root).net
     net.write_text(net.read_text().replace("pool: MAX", "pool: STOCHASTIC stride_h: 0"))
     with pytest.raises(EngineError, match=r"half0A: caffe\S* ended with status -?\d+: .*; see"):
-        runner.train(root, run.settings, lambda _: None)
+        train_network(root, run.settings, lambda _: None)
 
 
 def test_the_same_run_gives_the_same_bytes(run: SmallRun, tmp_path: Path) -> None:

@@ -8,15 +8,14 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from caffe_transfer.report import figures
-from caffe_transfer.report import style as drawing
+from caffe_transfer.report import figures, style
 from caffe_transfer.report.results import Row
-from caffe_transfer.studies import load as study_file
+from caffe_transfer.studies.load import paper
 from caffe_transfer.studies.network import Mode, Network
 
 PAPER = [
     Row(network, 1, top1=0.6 - 0.01 * network.n + 0.0001 * index % 0.01)
-    for index, network in enumerate(study_file.paper().networks)
+    for index, network in enumerate(paper().networks)
 ]
 
 
@@ -139,9 +138,9 @@ def test_published_results_are_gray_and_underneath(
     alone, both = draw(PAPER), draw(PAPER, PAPER)
     more = [line for axes in both.axes for line in axes.lines]
     assert len(more) > len([line for axes in alone.axes for line in axes.lines])
-    gray = [line for line in more if line.get_color() in (drawing.GRAY, drawing.LIGHT_GRAY)]
+    gray = [line for line in more if line.get_color() in (style.GRAY, style.LIGHT_GRAY)]
     assert gray
-    colored = [line.get_zorder() for line in more if line.get_color() == drawing.RED]
+    colored = [line.get_zorder() for line in more if line.get_color() == style.RED]
     assert all(line.get_zorder() < z for line in gray for z in colored)
 
 
@@ -157,11 +156,11 @@ def test_no_scores_no_figures() -> None:
     assert figures.draw_all(table) == {}
 
 
-@pytest.mark.parametrize("suffix", drawing.SUFFIXES)
+@pytest.mark.parametrize("suffix", style.SUFFIXES)
 def test_files_are_the_same_every_time(tmp_path: Path, suffix: str) -> None:
     table = some("half0B", "transfer0A0B_1_2", "transfer0B0B_1_2")
     for name in ("one", "two"):
-        drawing.save(figures.draw_all(table)["figure2"], tmp_path / f"{name}.{suffix}")
+        style.save(figures.draw_all(table)["figure2"], tmp_path / f"{name}.{suffix}")
     one, two = (tmp_path / f"{name}.{suffix}" for name in ("one", "two"))
     assert one.read_bytes() == two.read_bytes()
     assert len(one.read_bytes()) > 5000

@@ -14,16 +14,16 @@ from caffe_transfer.training.init_weights import (
     prepare_init,
     trained_model,
 )
-from caffe_transfer.training.preflight import read_plan
+from caffe_transfer.training.preflight import load_network
 from tests.small_study import SmallRun, script
 
 
 def test_only_copied_layers_are_in_it(small_run: SmallRun) -> None:
     small_run.train("half0A")
-    plan = read_plan(small_run.write("transfer0A0B_1_3"))
-    init = prepare_init(plan, small_run.settings.engine)
+    loaded = load_network(small_run.write("transfer0A0B_1_3"))
+    init = prepare_init(loaded, small_run.settings.engine)
     assert init is not None
-    with open_model(init) as ours, open_model(trained_model(plan.folder.basenet)) as base:
+    with open_model(init) as ours, open_model(trained_model(loaded.folder.basenet)) as base:
         assert list(ours.with_blobs) == ["conv1", "conv2", "conv3"]
         for name, layer in ours.with_blobs.items():
             source = base.with_blobs[name]
@@ -35,43 +35,43 @@ def test_only_copied_layers_are_in_it(small_run: SmallRun) -> None:
 def test_another_base_under_the_same_name_is_refused(small_run: SmallRun) -> None:
     small_run.train("half0A")
     small_run.train("half0B")
-    plan = read_plan(small_run.write("transfer0A0B_1_3"))
-    prepare_init(plan, small_run.settings.engine)
-    plan.folder.basenet.unlink()
-    plan.folder.basenet.symlink_to("../half0B")
+    loaded = load_network(small_run.write("transfer0A0B_1_3"))
+    prepare_init(loaded, small_run.settings.engine)
+    loaded.folder.basenet.unlink()
+    loaded.folder.basenet.symlink_to("../half0B")
     with pytest.raises(BadInput, match="does not hold the layers conv1 to conv3 of"):
-        prepare_init(plan, small_run.settings.engine)
+        prepare_init(loaded, small_run.settings.engine)
 
 
 def test_a_base_of_another_shape_is_refused_before_launch(small_run: SmallRun) -> None:
     small_run.train("half0A")
-    plan = read_plan(small_run.write("transfer0A0B_1_3"))
-    for file in (plan.folder.net, plan.folder.deploy):
+    loaded = load_network(small_run.write("transfer0A0B_1_3"))
+    for file in (loaded.folder.net, loaded.folder.deploy):
         file.write_text(file.read_text().replace("num_output: 24", "num_output: 20", 1))
     with pytest.raises(BadInput, match=r"conv2 has the shape 24x16x3x3 .* and 20x16x3x3 .* in the"):
-        prepare_init(read_plan(plan.folder.root), small_run.settings.engine)
+        prepare_init(load_network(loaded.folder.root), small_run.settings.engine)
 
 
 def test_an_untrained_base(small_run: SmallRun) -> None:
-    plan = read_plan(small_run.write("transfer0A0B_1_3"))
+    loaded = load_network(small_run.write("transfer0A0B_1_3"))
     small_run.write("half0A")
     with pytest.raises(Incomplete, match="not trained to its end yet"):
-        trained_model(plan.folder.basenet)
+        trained_model(loaded.folder.basenet)
 
 
 def test_random_filters_are_what_caffe_draws_for_the_seed(
     small_run: SmallRun, pycaffe: Callable[..., str]
 ) -> None:
-    plan = read_plan(small_run.write("nolearn_1_2"))
-    init = prepare_init(plan, small_run.settings.engine)
+    loaded = load_network(small_run.write("nolearn_1_2"))
+    init = prepare_init(loaded, small_run.settings.engine)
     assert init is not None
     drawn = pycaffe(
         "import sys, os, hashlib, caffe\n"
         "os.chdir(sys.argv[1]); caffe.set_random_seed(int(sys.argv[2]))\n"
         "net = caffe.Net('train_val.prototxt', caffe.TRAIN)\n"
         "print(hashlib.sha256(net.params['conv1'][0].data.tobytes()).hexdigest())\n",
-        plan.folder.root,
-        str(plan.solver.random_seed),
+        loaded.folder.root,
+        str(loaded.solver.random_seed),
     )
     with open_model(init) as model:
         ours = hashlib.sha256(model.with_blobs["conv1"].blobs[0].tobytes()).hexdigest()
@@ -79,10 +79,10 @@ def test_random_filters_are_what_caffe_draws_for_the_seed(
 
 
 def test_an_engine_that_cannot_draw(small_run: SmallRun, tmp_path: Path) -> None:
-    plan = read_plan(small_run.write("nolearn_1_2"))
+    loaded = load_network(small_run.write("nolearn_1_2"))
     engine = script(tmp_path / "broken", "echo 'F1123 1 a.cpp:1] no memory' >&2; exit 1")
     with pytest.raises(EngineError, match=r"broken did not draw .* nolearn_1_2: no memory"):
-        draw_weights(plan, engine, plan.folder.init)
-    names = {path.name for path in plan.folder.root.iterdir()}
+        draw_weights(loaded, engine, loaded.folder.init)
+    names = {path.name for path in loaded.folder.root.iterdir()}
     files = NetworkFolder.names()
     assert names == {str(files.net), str(files.solver), str(files.deploy)}

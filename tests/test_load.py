@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from caffe_transfer.errors import BadInput
-from caffe_transfer.studies import load as study_file
+from caffe_transfer.studies.load import built_in_studies, load_study
 from caffe_transfer.studies.network import Network
 from tests.small_study import TEXT
 
@@ -16,9 +16,9 @@ def write(tmp_path: Path, text: str) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("name", study_file.built_in())
+@pytest.mark.parametrize("name", built_in_studies())
 def test_built_in_studies_open_with_command_cost_and_what_to_expect(name: str) -> None:
-    study = study_file.load(name)
+    study = load_study(name)
     assert study.about.startswith(f"caffe-transfer run {name} --out ")
     assert "Cost: " in study.about
     assert "Expect: " in study.about
@@ -26,7 +26,7 @@ def test_built_in_studies_open_with_command_cost_and_what_to_expect(name: str) -
 
 
 def test_the_demo_is_what_the_readme_promises() -> None:
-    demo = study_file.load("fashion-mnist")
+    demo = load_study("fashion-mnist")
     names = {network.name for network in demo.networks}
     expected = {"netbase", "half0A", "half0B"} | {f"nolearn_1_{n}" for n in range(1, 8)}
     for pair in ("0A0B", "0B0B"):
@@ -37,7 +37,7 @@ def test_the_demo_is_what_the_readme_promises() -> None:
 
 
 def test_quick_changes_only_what_it_names() -> None:
-    plain, quick = study_file.load("fashion-mnist"), study_file.load("fashion-mnist", quick=True)
+    plain, quick = load_study("fashion-mnist"), load_study("fashion-mnist", quick=True)
     assert quick.solver.max_iter < plain.solver.max_iter
     assert quick.solver.base_lr == plain.solver.base_lr
     assert quick.networks == plain.networks
@@ -45,12 +45,12 @@ def test_quick_changes_only_what_it_names() -> None:
 
 def test_halves_keep_all_outputs_on_request(tmp_path: Path) -> None:
     half = Network.parse("half0A")
-    assert study_file.load(write(tmp_path, TEXT)).outputs(half) == 2
-    assert study_file.load(write(tmp_path, "all_outputs = true\n" + TEXT)).outputs(half) == 4
+    assert load_study(write(tmp_path, TEXT)).outputs(half) == 2
+    assert load_study(write(tmp_path, "all_outputs = true\n" + TEXT)).outputs(half) == 4
 
 
 def test_a_users_own_study(tmp_path: Path) -> None:
-    study = study_file.load(
+    study = load_study(
         write(
             tmp_path,
             TEXT
@@ -79,23 +79,23 @@ def test_a_users_own_study(tmp_path: Path) -> None:
         ('name = "small"', "", "lacks the key 'name'"),
         ("base_lr = 0.001", "", "base_lr"),
         ("[images]", "[images", "is not a TOML file"),
-        ("n = [3]", "n = [9]", "n = 9 is not a layer to cut at"),
+        ("n = [3]", "n = [0]", "n = 0 is not a layer to cut at"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
     assert old in TEXT
     path = write(tmp_path, TEXT.replace(old, new, 1))
     with pytest.raises(BadInput, match=message):
-        study_file.load(path)
+        load_study(path)
 
 
 def test_a_study_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"no study 'pape'; .* fashion-mnist, paper, tiny-imagenet"):
-        study_file.load("pape")
+        load_study("pape")
     with pytest.raises(BadInput, match="no study"):
-        study_file.load(str(tmp_path / "none.toml"))
+        load_study(str(tmp_path / "none.toml"))
 
 
 def test_no_quick_form(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"has no \[quick\] table"):
-        study_file.load(write(tmp_path, TEXT), quick=True)
+        load_study(write(tmp_path, TEXT), quick=True)

@@ -9,8 +9,9 @@ from caffe_transfer.errors import BadInput, CaffeTransferError, FormatError, Inc
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.nets.write import write_network
 from caffe_transfer.paths import RunFolder
-from caffe_transfer.studies.network import Network, Study
-from caffe_transfer.training.preflight import check_inputs, read_plan
+from caffe_transfer.studies.network import Network
+from caffe_transfer.studies.study import Study
+from caffe_transfer.training.preflight import check_inputs, load_network
 
 
 @pytest.fixture
@@ -29,12 +30,12 @@ def change(path: Path, old: str, new: str) -> None:
 
 
 def test_a_good_folder(folder: Path) -> None:
-    plan = read_plan(folder)
-    check_inputs(plan)
-    assert plan.name == "half0A"
-    assert plan.network == Network.parse("half0A")
-    assert plan.snapshots == folder / "snapshots"
-    assert plan.target_shapes()["fc8"] == ((2, 96), (2,))
+    loaded = load_network(folder)
+    check_inputs(loaded)
+    assert loaded.name == "half0A"
+    assert loaded.network == Network.parse("half0A")
+    assert loaded.snapshots == folder / "snapshots"
+    assert loaded.target_shapes()["fc8"] == ((2, 96), (2,))
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,7 @@ def test_a_good_folder(folder: Path) -> None:
 def test_what_is_wrong_is_named(folder: Path, file: str, old: str, new: str, message: str) -> None:
     change(folder / file, old, new)
     with pytest.raises(CaffeTransferError, match=message):
-        check_inputs(read_plan(folder))
+        check_inputs(load_network(folder))
 
 
 def test_a_database_of_another_size(folder: Path) -> None:
@@ -61,21 +62,21 @@ def test_a_database_of_another_size(folder: Path) -> None:
     colour = pb.BlobProto(num=1, channels=3, height=28, width=28, data=[0.0] * 3 * 28 * 28)
     mean.write_bytes(colour.SerializeToString())
     with pytest.raises(BadInput, match="has the shape 1x28x28, but the net's mean has 3x28x28"):
-        check_inputs(read_plan(folder))
+        check_inputs(load_network(folder))
     mean.write_bytes(b"\xff" * 8)
     with pytest.raises(FormatError, match=r"mean\.binaryproto is not a binaryproto"):
-        check_inputs(read_plan(folder))
+        check_inputs(load_network(folder))
 
 
 def test_folders_that_cannot_be_trained(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(Incomplete, match=r"there is no .*none/solver\.prototxt; write it with"):
-        read_plan(tmp_path / "none")
+        load_network(tmp_path / "none")
     (folder / "imagenet_solver.prototxt").touch()
     with pytest.raises(BadInput, match=r"is in dialect 2014, .* generate the network in"):
-        read_plan(folder)
+        load_network(folder)
 
 
 def test_a_binary_file_is_no_prototxt(folder: Path) -> None:
     (folder / "solver.prototxt").write_bytes(b"\xff\xfe")
     with pytest.raises(FormatError, match="is not a prototxt"):
-        read_plan(folder)
+        load_network(folder)

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.proto import caffe_pb2 as pb
-from caffe_transfer.nets import render as prototxt
+from caffe_transfer.nets.render import DIALECTS, FRESH_SUFFIX, parsed_net, quoted, render
 from caffe_transfer.nets.shapes import parameter_shapes
 from caffe_transfer.nets.write import links
-from caffe_transfer.studies import load as study_file
+from caffe_transfer.studies.load import load_study, paper
 from caffe_transfer.studies.network import LEARNED_LAYERS, Network
 
-PAPER = study_file.paper()
-DEMO = study_file.load("fashion-mnist")
+PAPER = paper()
+DEMO = load_study("fashion-mnist")
 KINDS = ["netbase", "half0A", "halfnatmanB", "transfer0A0B_1_4", "transfer-ft0A0B_1_4",
          "transfer0A0A_1_7", "transfernatmanAB_1_1", "nolearn_1_3", "reduced-0010",
          "transfer0A0B_1_2-preserve3"]  # fmt: skip
@@ -32,7 +32,7 @@ def test_dialect_2014_is_the_authors_byte_for_byte(authors: Path) -> None:
     files = 0
     for folder in folders:
         network = Network.parse(folder.name)
-        ours = {name: text.encode() for name, text in prototxt.render(
+        ours = {name: text.encode() for name, text in render(
             network, PAPER, "2014").items()}  # fmt: skip
         theirs = {path.name: path.read_bytes() for path in folder.glob("*.prototxt")}
         assert ours == theirs, folder.name
@@ -46,8 +46,8 @@ def test_dialect_2014_is_the_authors_byte_for_byte(authors: Path) -> None:
 
 @pytest.mark.parametrize("network", PAPER.networks, ids=lambda network: network.name)
 def test_every_network_of_the_paper_can_be_said_in_both(network: Network) -> None:
-    for dialect in prototxt.DIALECTS:
-        assert len(prototxt.render(network, PAPER, dialect)) == 3
+    for dialect in DIALECTS:
+        assert len(render(network, PAPER, dialect)) == 3
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -55,8 +55,8 @@ def test_real_caffes_upgrade_of_2014_means_the_same(
     name: str, caffe_prefix: Path, tmp_path: Path
 ) -> None:
     network = Network.parse(name)
-    old = prototxt.render(network, PAPER, "2014")
-    new = prototxt.parsed_net(prototxt.render(network, replace(PAPER, all_outputs=True)))
+    old = render(network, PAPER, "2014")
+    new = parsed_net(render(network, replace(PAPER, all_outputs=True)))
     for file, text in old.items():
         (tmp_path / file).write_text(text)
     subprocess.run(
@@ -75,7 +75,7 @@ def meaning(net: pb.NetParameter) -> list[dict[str, str]]:
     for layer in net.layer:
         if layer.type in ("Data", "Accuracy") or layer.name == "loss":
             continue
-        text = text_format.MessageToString(layer).replace(prototxt.FRESH_SUFFIX, "")
+        text = text_format.MessageToString(layer).replace(FRESH_SUFFIX, "")
         each = text_format.Parse(text, pb.LayerParameter())
         for spec in each.param:
             if spec.lr_mult == 1:
@@ -88,14 +88,14 @@ def meaning(net: pb.NetParameter) -> list[dict[str, str]]:
 
 def shapes(net: pb.NetParameter) -> dict[str, object]:
     found = parameter_shapes(net, (3, 227, 227))
-    return {name.removesuffix(prototxt.FRESH_SUFFIX): value for name, value in found.items()}
+    return {name.removesuffix(FRESH_SUFFIX): value for name, value in found.items()}
 
 
 @pytest.mark.parametrize(("study", "name"), [(PAPER, "transfer0A0B_1_4"), (DEMO, "half0B")])
 def test_shapes_are_those_of_pycaffe(
     study: object, name: str, pycaffe: Callable[..., str], tmp_path: Path
 ) -> None:
-    files = prototxt.render(Network.parse(name), study)  # type: ignore[arg-type]
+    files = render(Network.parse(name), study)  # type: ignore[arg-type]
     (tmp_path / "deploy.prototxt").write_text(files["deploy.prototxt"])
     code = (
         "import sys, json, caffe\n"
@@ -105,14 +105,14 @@ def test_shapes_are_those_of_pycaffe(
     theirs = json.loads(pycaffe(code, tmp_path / "deploy.prototxt"))
     deploy = text_format.Parse(files["deploy.prototxt"], pb.NetParameter())
     shape = tuple(deploy.layer[0].input_param.shape[0].dim[1:])
-    ours = parameter_shapes(prototxt.parsed_net(files), shape)
+    ours = parameter_shapes(parsed_net(files), shape)
     assert {name: [list(s) for s in shapes] for name, shapes in ours.items()} == theirs
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_frozen_layers_have_zero_multipliers_and_the_others_not(name: str) -> None:
     network = Network.parse(name)
-    net = prototxt.parsed_net(prototxt.render(network, PAPER))
+    net = parsed_net(render(network, PAPER))
     learned = {layer.name: layer for layer in net.layer if layer.param}
     assert tuple(learned) == LEARNED_LAYERS
     for layer in learned.values():
@@ -121,7 +121,7 @@ def test_frozen_layers_have_zero_multipliers_and_the_others_not(name: str) -> No
 
 
 def test_bias_fillers_are_one_where_the_paper_has_them() -> None:
-    net = prototxt.parsed_net(prototxt.render(Network.parse("half0A"), PAPER))
+    net = parsed_net(render(Network.parse("half0A"), PAPER))
     ones = []
     for layer in net.layer:
         filler = (layer.convolution_param if layer.type == "Convolution"
@@ -133,25 +133,25 @@ def test_bias_fillers_are_one_where_the_paper_has_them() -> None:
 
 @given(st.text())
 def test_no_text_breaks_out_of_a_string(text: str) -> None:
-    parsed = text_format.Parse(f"name: {prototxt.quoted(text)}", pb.NetParameter())
+    parsed = text_format.Parse(f"name: {quoted(text)}", pb.NetParameter())
     assert parsed == pb.NetParameter(name=text)
 
 
 def test_a_source_with_quotes_stays_one_string() -> None:
     evil = replace(DEMO, net="mini")
-    files = prototxt.render(Network.parse("half0A"), evil)
-    assert prototxt.parsed_net(files).name == "mini half0A"
-    assert prototxt.quoted('a"\nb') == r'"a\"\nb"'
+    files = render(Network.parse("half0A"), evil)
+    assert parsed_net(files).name == "mini half0A"
+    assert quoted('a"\nb') == r'"a\"\nb"'
 
 
 def test_what_cannot_be_said() -> None:
     network = Network.parse("half0A")
     with pytest.raises(BadInput, match=r"dialect '1\.1' is unknown; choose one of 1\.0, 2014"):
-        prototxt.render(network, PAPER, "1.1")
+        render(network, PAPER, "1.1")
     with pytest.raises(BadInput, match="exists for the net caffenet only"):
-        prototxt.render(network, DEMO, "2014")
+        render(network, DEMO, "2014")
     with pytest.raises(BadInput, match="the nets are caffenet, "):
-        prototxt.render(network, replace(DEMO, net="resnet"))
+        render(network, replace(DEMO, net="resnet"))
     tiny = replace(DEMO, net="caffenet")
     with pytest.raises(BadInput, match=r"layer .* has a window larger than its input"):
-        prototxt.render(network, tiny)
+        render(network, tiny)

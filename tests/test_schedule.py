@@ -9,17 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caffe_transfer.errors import BadInput, Busy, EngineError, Interrupted
-from caffe_transfer.studies import load as study_file
+from caffe_transfer.studies.load import paper
 from caffe_transfer.studies.network import Mode, Network
 from caffe_transfer.training import schedule
-from caffe_transfer.training import train as runner
 from caffe_transfer.training.engine import Engine
-from caffe_transfer.training.schedule import End, Result
-from caffe_transfer.training.train import Progress, Report, Settings
+from caffe_transfer.training.schedule import JobResult, Outcome
+from caffe_transfer.training.train import OnProgress, Settings, TrainingProgress
 
-Train = Callable[[Path, Settings, Report, threading.Event], None]
+Train = Callable[[Path, Settings, OnProgress, threading.Event], None]
 SETTINGS = Settings(Engine("none", Path("/nonexistent")))
-PAPER = study_file.paper().networks
+PAPER = paper().networks
 BASES = [n for n in PAPER if n.mode is Mode.BASE]
 
 
@@ -30,10 +29,10 @@ def run(
     jobs: int = 2,
     stop: threading.Event | None = None,
     gpus: tuple[str, ...] = (),
-) -> tuple[list[Result], list[Result]]:
-    monkeypatch.setattr(runner, "train", train)
+) -> tuple[list[JobResult], list[JobResult]]:
+    monkeypatch.setattr(schedule, "train_network", train)
     monkeypatch.setattr(schedule, "BUSY_RETRY_SECONDS", 0.01)
-    heard: list[Result] = []
+    heard: list[JobResult] = []
     results = schedule.run_all(
         Path("results"), needs, SETTINGS, jobs, lambda _: None, stop or threading.Event(),
         heard.append, gpus,
@@ -67,10 +66,10 @@ def test_a_failure_skips_what_needs_it_and_nothing_else(monkeypatch: pytest.Monk
     needs = {"a": (), "b": (), "a1": ("a",), "b1": ("b",)}
     results, heard = run(needs, train, monkeypatch)
     assert results == [
-        Result("a", End.FAILED, "it broke"),
-        Result("b", End.DONE),
-        Result("a1", End.SKIPPED, "its base a is not trained"),
-        Result("b1", End.DONE),
+        JobResult("a", Outcome.FAILED, "it broke"),
+        JobResult("b", Outcome.DONE),
+        JobResult("a1", Outcome.SKIPPED, "its base a is not trained"),
+        JobResult("b1", Outcome.DONE),
     ]
     assert sorted(result.name for result in heard) == sorted(needs)
 
@@ -82,7 +81,7 @@ def test_as_many_at_once_as_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
         meeting.wait()
 
     results, _ = run(dict.fromkeys("abc", ()), train, monkeypatch, 3)
-    assert {result.end for result in results} == {End.DONE}
+    assert {result.end for result in results} == {Outcome.DONE}
 
 
 def test_never_more_at_once_and_each_with_a_device_of_its_own(
@@ -100,7 +99,7 @@ def test_never_more_at_once_and_each_with_a_device_of_its_own(
         busy.remove(settings.gpu)
 
     results, _ = run(dict.fromkeys("abcdef", ()), train, monkeypatch, jobs=2, gpus=("0", "1", "2"))
-    assert {result.end for result in results} == {End.DONE}
+    assert {result.end for result in results} == {Outcome.DONE}
     assert most <= 2
 
 
@@ -113,20 +112,20 @@ def test_a_busy_folder_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
             raise Busy("another process")
 
     results, _ = run({"a": ()}, train, monkeypatch)
-    assert results == [Result("a", End.DONE)]
+    assert results == [JobResult("a", Outcome.DONE)]
     assert tries == [Path("results/a")] * 3
 
 
 def test_stop_ends_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     stop = threading.Event()
 
-    def train(_root: Path, _settings: Settings, report: Report, stop: threading.Event) -> None:
-        report(Progress("a", 1, 2, 0.5, 0.5, None))
+    def train(_root: Path, _settings: Settings, report: OnProgress, stop: threading.Event) -> None:
+        report(TrainingProgress("a", 1, 2, 0.5, 0.5, None))
         stop.set()
         raise Interrupted("a was stopped")
 
     results, _ = run({"a": (), "b": ("a",), "c": ()}, train, monkeypatch, jobs=1, stop=stop)
-    assert [result.end for result in results] == [End.STOPPED, End.SKIPPED, End.STOPPED]
+    assert [result.end for result in results] == [Outcome.STOPPED, Outcome.SKIPPED, Outcome.STOPPED]
 
 
 def test_threads_are_shared_among_jobs() -> None:

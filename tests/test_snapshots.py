@@ -8,8 +8,8 @@ import pytest
 from caffe_transfer.errors import FormatError, Incomplete
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.solverstate import open_state
-from caffe_transfer.training import train as runner
 from caffe_transfer.training.snapshots import is_complete, newest_complete, snapshots
+from caffe_transfer.training.train import train_network
 from tests.models import LAYERS, write_model
 from tests.small_study import SmallRun
 
@@ -64,7 +64,7 @@ def test_snapshots_of_real_caffe(small_run: SmallRun, form: str, kind: str) -> N
     solver.write_text(text.replace("momentum: 0.9", "momentum: 0.9 momentum2: 0.999"))
     root = root.rename(root.with_name("plain"))
 
-    runner.train(root, small_run.settings, lambda _: None)
+    train_network(root, small_run.settings, lambda _: None)
     newest = newest_complete(root / "snapshots")
     assert newest is not None
     assert newest.iteration == 4

@@ -168,5 +168,5 @@ def test_nets_of_old_formats_are_read(tmp_path: Path, form: str) -> None:
     else:
         path.write_bytes(net.SerializeToString())
     assert read_net(path).layer[0].type == "ReLU"
-    with pytest.raises(CaffeTransferError, match="there is no .*none; write it"):
+    with pytest.raises(CaffeTransferError, match=r"there is no .*none; write it"):
         read_net(tmp_path / "none")

@@ -17,8 +17,8 @@ from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.prototxt import read_net
 from caffe_transfer.formats.writer import write_model
-from caffe_transfer.nets import render as prototxt
-from caffe_transfer.studies import load as study_file
+from caffe_transfer.nets.render import render
+from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.network import Network
 
 
@@ -26,7 +26,7 @@ from caffe_transfer.studies.network import Network
 def test_opencv_gives_the_same_probabilities(study: str, tmp_path: Path) -> None:
     if not hasattr(cv2, "dnn") or not hasattr(cv2.dnn, "readNetFromCaffe"):
         pytest.skip("this OpenCV does not read Caffe's models; pip install 'opencv-python<5'")
-    files = prototxt.render(Network.parse("half0A"), study_file.load(study))
+    files = render(Network.parse("half0A"), load_study(study))
     deploy, model = tmp_path / "deploy.prototxt", tmp_path / "net.caffemodel"
     deploy.write_text(files[deploy.name])
     net = Net(read_net(deploy), pb.NetState(phase=pb.TEST), Rng(3), torch.device("cpu"))

@@ -15,8 +15,9 @@ from caffe_transfer.formats.caffemodel import open_model
 from caffe_transfer.nets.write import write_network
 from caffe_transfer.paths import NetworkFolder, RunFolder
 from caffe_transfer.report import logs
-from caffe_transfer.studies import load as study_file
-from caffe_transfer.studies.network import Network, Study
+from caffe_transfer.studies.load import load_study
+from caffe_transfer.studies.network import Network
+from caffe_transfer.studies.study import Study
 from caffe_transfer.training.engine import Engine
 
 STUDY = """
@@ -64,7 +65,7 @@ def prepared(folder: Path, net: str, iterations: int) -> tuple[RunFolder, Study]
         (images / name).write_text(listed)
     path = folder / "parity.toml"
     path.write_text(STUDY.format(net=net, iterations=iterations, **NETS[net]))
-    study, run = study_file.load(str(path)), RunFolder(folder / "run")
+    study, run = load_study(str(path)), RunFolder(folder / "run")
     prepare(study, run, images)
     return run, study
 

@@ -10,11 +10,11 @@ from caffe_transfer.errors import Busy, EngineError, FormatError, Incomplete, In
 from caffe_transfer.formats.hashes import blob_hashes
 from caffe_transfer.paths import NetworkFolder
 from caffe_transfer.training import manifest
-from caffe_transfer.training import train as runner
 from caffe_transfer.training.engine import Engine
 from caffe_transfer.training.lock import locked
-from caffe_transfer.training.preflight import read_plan
+from caffe_transfer.training.preflight import load_network
 from caffe_transfer.training.snapshots import newest_complete
+from caffe_transfer.training.train import Settings, TrainingProgress, train_network
 from tests.small_study import SmallRun, script
 
 NO_ENGINE = Engine("none", Path("/nonexistent"))
@@ -114,17 +114,17 @@ def test_stop_leaves_a_snapshot_and_goes_on_from_it(small_run: SmallRun) -> None
     solver.write_text(long.replace("snapshot: 2", "snapshot: 100000"))
     stop = threading.Event()
 
-    def report(progress: runner.Progress) -> None:
+    def report(progress: TrainingProgress) -> None:
         if progress.iteration >= 3:
             stop.set()
 
     with pytest.raises(Interrupted, match=r"half0A was stopped at iteration \d+ of 100000"):
-        runner.train(root, small_run.settings, report, stop)
+        train_network(root, small_run.settings, report, stop)
     newest = newest_complete(NetworkFolder(root).snapshots)
     assert newest is not None
     assert newest.iteration >= 3
     solver.write_text(long.replace("max_iter: 100000", f"max_iter: {newest.iteration + 3}"))
-    result = runner.train(root, small_run.settings, lambda _: None)
+    result = train_network(root, small_run.settings, lambda _: None)
     assert result["runs"][-1]["from_iteration"] == newest.iteration
     assert result["finished"]
 
@@ -134,7 +134,7 @@ def test_a_failing_engine_is_quoted(small_run: SmallRun) -> None:
     net = NetworkFolder(root).net
     net.write_text(net.read_text().replace('type: "LRN"', 'type: "LNR"'))
     with pytest.raises(EngineError) as error:
-        runner.train(root, small_run.settings, lambda _: None)
+        train_network(root, small_run.settings, lambda _: None)
     message = str(error.value)
     assert "half0A: caffe ended with status -6: " in message
     assert "Unknown layer type: LNR" in message
@@ -155,7 +155,7 @@ def test_two_processes_never_train_one_folder(small_run: SmallRun) -> None:
         locked(NetworkFolder(root).lock),
         pytest.raises(Busy, match=r"another process works in .*half0A"),
     ):
-        runner.train(root, small_run.settings, lambda _: None)
+        train_network(root, small_run.settings, lambda _: None)
 
 
 def test_an_engine_that_outlives_its_parent_keeps_the_lock(
@@ -164,16 +164,16 @@ def test_an_engine_that_outlives_its_parent_keeps_the_lock(
     root = small_run.write("half0A")
     engine = script(tmp_path / "orphan", "[ $1 = --version ] || sleep 1 & echo version 1")
     with pytest.raises(EngineError, match="ended before"):
-        runner.train(root, runner.Settings(engine), lambda _: None)
+        train_network(root, Settings(engine), lambda _: None)
     with pytest.raises(Busy):
-        runner.train(root, small_run.settings, lambda _: None)
+        train_network(root, small_run.settings, lambda _: None)
     time.sleep(1.2)
-    assert runner.train(root, small_run.settings, lambda _: None)["finished"]
+    assert train_network(root, small_run.settings, lambda _: None)["finished"]
 
 
 def test_other_folders_are_trained_plainly(small_run: SmallRun) -> None:
     root = small_run.write("half0A")
     mine = root.rename(root.with_name("my-own-net"))
-    result = runner.train(mine, small_run.settings, lambda _: None)
+    result = train_network(mine, small_run.settings, lambda _: None)
     assert result["finished"]
-    assert read_plan(mine).network is None
+    assert load_network(mine).network is None

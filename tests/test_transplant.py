@@ -13,14 +13,14 @@ from caffe_transfer.formats.caffemodel import open_model
 from caffe_transfer.formats.hashes import blob_hashes
 from caffe_transfer.formats.layer_records import same_shape
 from caffe_transfer.formats.proto import caffe_pb2 as pb
-from caffe_transfer.nets import render as prototxt
-from caffe_transfer.studies import load as study_file
+from caffe_transfer.nets.render import render
+from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.network import Network
 from caffe_transfer.training.transplant import learned_layers, transplant
 from tests.models import write_model
 
 LEARNED = ["conv1", "conv2", "fc3"]
-DEMO = study_file.load("fashion-mnist")
+DEMO = load_study("fashion-mnist")
 
 
 @given(
@@ -133,8 +133,8 @@ def test_copying_and_renaming_start_from_identical_blobs(
 ) -> None:
     """Our init.caffemodel, and the authors' way: the whole base into a net with renamed layers."""
     base, network = Network.parse("half0A"), Network.parse("transfer0A0B_1_3")
-    (tmp_path / "base.prototxt").write_text(prototxt.render(base, DEMO)["deploy.prototxt"])
-    ours = prototxt.render(network, DEMO)["deploy.prototxt"]
+    (tmp_path / "base.prototxt").write_text(render(base, DEMO)["deploy.prototxt"])
+    ours = render(network, DEMO)["deploy.prototxt"]
     (tmp_path / "ours.prototxt").write_text(ours)
     renamed = ours
     for layer in ("conv4", "conv5", "fc6", "fc7", "fc8"):

@@ -9,8 +9,8 @@ from google.protobuf import text_format
 from caffe_transfer.errors import FormatError
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.upgrade import upgrade_net, upgrade_solver
-from caffe_transfer.nets import render as prototxt
-from caffe_transfer.studies import load as study_file
+from caffe_transfer.nets.render import parsed_net, render
+from caffe_transfer.studies.load import paper
 from caffe_transfer.studies.network import Network
 
 # Every type and every setting that V0 had.
@@ -91,14 +91,14 @@ def test_equals_real_caffes_upgrade(text: str, caffe_prefix: Path, tmp_path: Pat
 def test_nets_of_2014_equal_real_caffes_upgrade(
     name: str, caffe_prefix: Path, tmp_path: Path
 ) -> None:
-    texts = prototxt.render(Network.parse(name), study_file.paper(), "2014")
+    texts = render(Network.parse(name), paper(), "2014")
     for file in ("imagenet_train.prototxt", "imagenet_val.prototxt"):
         ours = upgrade_net(text_format.Parse(texts[file], pb.NetParameter()))
         assert ours == real_upgrade(caffe_prefix, texts[file], tmp_path)
 
 
 def test_a_net_of_today_stays_as_it_is() -> None:
-    net = prototxt.parsed_net(prototxt.render(Network.parse("half0A"), study_file.paper()))
+    net = parsed_net(render(Network.parse("half0A"), paper()))
     assert upgrade_net(net) == net
 
 

@@ -7,10 +7,10 @@ import pytest
 
 from caffe_transfer.errors import BadInput
 from caffe_transfer.nets.write import write_network
-from caffe_transfer.studies import load as study_file
+from caffe_transfer.studies.load import paper
 from caffe_transfer.studies.network import Network
 
-PAPER = study_file.paper()
+PAPER = paper()
 NETWORK = Network.parse("transfer0A0B_1_4")
 
 

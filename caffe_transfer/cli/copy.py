@@ -32,6 +32,6 @@ def copy_command(source: Path, out: Path, n: int, into: Path | None) -> None:
 
 
 def _target_shapes(folder: Path) -> dict[str, tuple[tuple[int, ...], ...]]:
-    from caffe_transfer.training.preflight import read_plan
+    from caffe_transfer.training.preflight import load_network
 
-    return read_plan(folder).target_shapes()
+    return load_network(folder).target_shapes()

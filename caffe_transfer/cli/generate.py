@@ -8,7 +8,7 @@ from caffe_transfer.errors import BadInput
 from caffe_transfer.nets.render import DIALECTS, render
 from caffe_transfer.nets.write import links, write_network
 from caffe_transfer.paths import RESULTS
-from caffe_transfer.studies import load as study_file
+from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.network import Mode, Network
 
 TASK = click.Choice(["A", "B"])
@@ -50,10 +50,10 @@ def generate_command(
     Example: the authors' 170 folders
       caffe-transfer generate --all --dialect 2014 --out authors
     """
-    chosen = study_file.load(study, quick)
+    chosen = load_study(study, quick)
     if everything == (mode is not None):
         raise BadInput("say either --mode with what belongs to it, or --all")
-    networks = chosen.networks if mode is None else [Network.asked_for(Mode(mode), **network)]  # type: ignore[arg-type]
+    networks = chosen.networks if mode is None else [Network.from_options(Mode(mode), **network)]  # type: ignore[arg-type]
     for each in networks:
         if not dry_run:
             write_network(each, chosen, out, dialect)

@@ -13,10 +13,10 @@ from rich.table import Table
 
 from caffe_transfer.paths import RunFolder
 from caffe_transfer.pipeline import Estimate
-from caffe_transfer.studies.network import Study
-from caffe_transfer.training import train as runner
-from caffe_transfer.training.schedule import End, Result
+from caffe_transfer.studies.study import Study
+from caffe_transfer.training.schedule import JobResult, Outcome
 from caffe_transfer.training.status import State, Status
+from caffe_transfer.training.train import TrainingProgress
 
 COLOURS = {
     State.DONE: "green", State.TRAINING: "cyan", State.STOPPED: "yellow", State.BROKEN: "red",
@@ -68,7 +68,7 @@ class Screen:
                 self._drop(step)
                 self.say(f"{step}: {total}")
 
-    def network(self, progress: runner.Progress) -> None:
+    def network(self, progress: TrainingProgress) -> None:
         """A network's training."""
         with self._lock:
             self._bars.update(
@@ -77,7 +77,7 @@ class Screen:
                 note=training_note(progress),
             )
 
-    def ended(self, result: Result) -> None:
+    def ended(self, result: JobResult) -> None:
         """A network's end: a line."""
         with self._lock:
             self._drop(result.name)
@@ -95,7 +95,7 @@ class Screen:
             self._bars.remove_task(self._tasks.pop(name))
 
 
-def training_note(progress: runner.Progress) -> str:
+def training_note(progress: TrainingProgress) -> str:
     """Loss, accuracy and time left of a network in training."""
     parts = []
     if not math.isnan(progress.loss):
@@ -125,13 +125,13 @@ def size(count: int | None) -> str:
     return f"{count / 1e3:.1f} kB"
 
 
-def ended_table(results: Sequence[Result], out: Path) -> None:
+def ended_table(results: Sequence[JobResult], out: Path) -> None:
     """How a run ended: the networks that are not done, and where the results are."""
     console = Console(stderr=True, highlight=False)
-    done = sum(result.end is End.DONE for result in results)
+    done = sum(result.end is Outcome.DONE for result in results)
     console.print(f"{done} of {len(results)} networks are trained")
     for result in results:
-        if result.end is not End.DONE:
+        if result.end is not Outcome.DONE:
             console.print(f"  {result.name} {result.end}: {result.reason}", markup=False)
     report = RunFolder(out).report
     if report.is_dir():

@@ -4,16 +4,15 @@ from pathlib import Path
 
 import click
 
-from caffe_transfer import pipeline as study_run
+from caffe_transfer import pipeline
 from caffe_transfer.cli.show import Screen, ended_table, plan_table, status_table
 from caffe_transfer.errors import EngineError, Interrupted
-from caffe_transfer.studies import load as study_file
+from caffe_transfer.studies.load import find_study, load_study
 from caffe_transfer.training import schedule
-from caffe_transfer.training import train as runner
 from caffe_transfer.training.engine import PRECISIONS, find_engine
-from caffe_transfer.training.schedule import End, threads_for
+from caffe_transfer.training.schedule import Outcome, threads_for
 from caffe_transfer.training.status import status
-from caffe_transfer.training.train import Settings, stop_on_signal
+from caffe_transfer.training.train import Settings, stop_on_signal, train_network
 
 FOLDER = click.Path(path_type=Path)
 engine_option = click.option(
@@ -44,7 +43,7 @@ def train_command(
     settings = Settings(find_engine(engine, precision), gpu, threads or threads_for(jobs=1))
     with stop_on_signal() as stop, Screen(total=1) as screen:
         screen.say(f"training with {settings.engine.name}: {settings.engine.program}")
-        manifest = runner.train(folder, settings, screen.network, stop)
+        manifest = train_network(folder, settings, screen.network, stop)
     frozen = ", ".join(manifest.get("frozen", {}))
     click.echo(f"{folder} is trained: {next(iter(manifest['model']))}")
     if frozen:
@@ -82,20 +81,20 @@ def run_command(
     Example:
       caffe-transfer run fashion-mnist --out demo --jobs 2
     """
-    chosen = study_file.load(study, quick)
+    chosen = load_study(study, quick)
     if dry_run:
-        plan_table(chosen, schedule.order(chosen.networks), study_run.estimate(chosen), jobs)
+        plan_table(chosen, schedule.order(chosen.networks), pipeline.estimate(chosen), jobs)
         return
     settings = Settings(find_engine(engine, precision), threads=threads or threads_for(jobs))
     with stop_on_signal() as stop, Screen(total=len(chosen.networks)) as screen:
         screen.say(f"training with {settings.engine.name}: {settings.engine.program}")
-        results = study_run.run(
+        results = pipeline.run(
             chosen,
-            study_file.find(study),
+            find_study(study),
             out,
             settings,
             jobs,
-            study_run.Listeners(screen.step, screen.say, screen.network, screen.ended),
+            pipeline.Callbacks(screen.step, screen.say, screen.network, screen.ended),
             stop,
             given,
             gpu.split(",") if gpu else (),
@@ -103,7 +102,7 @@ def run_command(
     ended_table(results, out)
     if stop.is_set():
         raise Interrupted("stopped; run the same command again to go on")
-    failed = [result for result in results if result.end is not End.DONE]
+    failed = [result for result in results if result.end is not Outcome.DONE]
     if failed:
         raise EngineError(f"{len(failed)} of {len(results)} networks are not trained, see above")
 

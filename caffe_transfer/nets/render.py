@@ -17,7 +17,8 @@ from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.prototxt import parse
 from caffe_transfer.nets.check import check_net_1_0, check_net_2014, check_solver
-from caffe_transfer.studies.network import LEARNED_LAYERS, Mode, Network, Study
+from caffe_transfer.studies.network import LEARNED_LAYERS, Mode, Network
+from caffe_transfer.studies.study import Study
 
 DIALECTS = ("1.0", "2014")
 FRESH_SUFFIX = "-new"

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from caffe_transfer.errors import BadInput
 from caffe_transfer.files import atomic_text, unwritable
-from caffe_transfer.nets import render as prototxt
+from caffe_transfer.nets.render import links_2014, render
 from caffe_transfer.paths import BASENET_LINK, NetworkFolder
-from caffe_transfer.studies.network import Network, Study
+from caffe_transfer.studies.network import Network
+from caffe_transfer.studies.study import Study
 
 
 def write_network(network: Network, study: Study, results: Path, dialect: str = "1.0") -> Path:
@@ -17,7 +18,7 @@ def write_network(network: Network, study: Study, results: Path, dialect: str = 
         BadInput: the folder cannot be written, or holds something else under a link's name.
     """
     folder = results / network.name
-    files = prototxt.render(network, study, dialect)
+    files = render(network, study, dialect)
     changed = [name for name, text in files.items() if _differs(folder / name, text)]
     if NetworkFolder(folder).snapshots.is_dir() and changed:
         raise BadInput(
@@ -34,7 +35,7 @@ def write_network(network: Network, study: Study, results: Path, dialect: str = 
 def links(network: Network, dialect: str) -> dict[str, str]:
     """The links in a network's folder: name -> target."""
     if dialect == "2014":
-        return prototxt.links_2014(network)
+        return links_2014(network)
     return {BASENET_LINK: f"../{network.base_name}"} if network.base_name else {}
 
 

@@ -11,8 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from caffe_transfer.report import decomposition
-from caffe_transfer.report import style as drawing
+from caffe_transfer.report import decomposition, style
 from caffe_transfer.report.decomposition import Levels, Values
 from caffe_transfer.report.results import Row
 from caffe_transfer.report.style import (
@@ -41,7 +40,7 @@ Rows = Sequence[Row]
 
 def draw_all(rows: Rows, published: Rows = ()) -> dict[str, Figure]:
     """All figures for which there are networks, by the names of their files."""
-    with drawing.style():
+    with style.style():
         drawn = {
             "figure2": figure2(rows, published),
             "figure3": figure3(rows, published),
@@ -88,31 +87,31 @@ def _points(axes: Axes, level: Levels, published: bool = False) -> None:
     base_style = REFERENCE | ({"markeredgecolor": GRAY, "zorder": 2} if published else {})
     label = "published" if published else f"base{level.letter}"
     axes.plot([0] * len(level.base), level.base, **base_style, label=label)
-    for name, values, shift, style in _kinds(level):
+    for name, values, shift, look in _kinds(level):
         at = [n + shift for n, of_n in values.items() for _ in of_n]
         heights = [value for of_n in values.values() for value in of_n]
         if not at:
             continue
-        style = OUTLINE | style | under
+        look = OUTLINE | look | under
         if published and "$^+$" in name:
-            style["color"] = LIGHT_GRAY
-        style["label"] = None if published else name
-        axes.plot(at, heights, linestyle="none", **style)
+            look["color"] = LIGHT_GRAY
+        look["label"] = None if published else name
+        axes.plot(at, heights, linestyle="none", **look)
         if "$^+$" in name:
-            axes.plot(at, heights, "+", color=style["markeredgecolor"], zorder=style["zorder"])
+            axes.plot(at, heights, "+", color=look["markeredgecolor"], zorder=look["zorder"])
 
 
 def _means(axes: Axes, level: Levels, published: bool = False) -> None:
     base = level.base_level
-    for name, values, _, style in _kinds(level):
+    for name, values, _, look in _kinds(level):
         x, y = line(values, base)
         if not values:
             continue
         if published:
             color = LIGHT_GRAY if "$^+$" in name else GRAY
-            axes.plot(x, y, "--", marker=style["marker"], markersize=4, color=color, zorder=2)
+            axes.plot(x, y, "--", marker=look["marker"], markersize=4, color=color, zorder=2)
         else:
-            axes.plot(x, y, ".-", color=style["color"], label=f"mean {name}", zorder=4)
+            axes.plot(x, y, ".-", color=look["color"], label=f"mean {name}", zorder=4)
     if base is not None:
         edge = GRAY if published else "black"
         axes.axhline(base, color=edge, linestyle="--", linewidth=1, zorder=1.5)

@@ -5,10 +5,9 @@ from pathlib import Path
 
 from caffe_transfer import paths
 from caffe_transfer.files import atomic_text
-from caffe_transfer.report import decomposition, figures, page, results
-from caffe_transfer.report import style as drawing
+from caffe_transfer.report import decomposition, figures, page, results, style
 from caffe_transfer.report.decomposition import Effects
-from caffe_transfer.report.results import Progress, Results, Row
+from caffe_transfer.report.results import OnNetworkRead, Results, Row
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ def make_report(
     results_dir: Path,
     out_dir: Path,
     published: Path | None = None,
-    progress: Progress | None = None,
+    progress: OnNetworkRead | None = None,
 ) -> Report:
     """Read the networks' logs and write results.csv, the tables, the figures and the page.
 
@@ -57,8 +56,8 @@ def make_report(
     atomic_text(folder.decomposition, decomposition.as_csv([*effects, *averages]))
     drawn = figures.draw_all(own.rows, theirs.rows)
     for name, figure in drawn.items():
-        for suffix in drawing.SUFFIXES:
-            drawing.save(figure, folder.figure(name, suffix))
+        for suffix in style.SUFFIXES:
+            style.save(figure, folder.figure(name, suffix))
     report = Report(
         folder, own.rows, effects, averages, tuple(drawn), own.problems + theirs.problems
     )

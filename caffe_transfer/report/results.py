@@ -19,14 +19,14 @@ from caffe_transfer.errors import BadInput, FormatError
 from caffe_transfer.files import atomic_text
 from caffe_transfer.report import logs
 from caffe_transfer.report.log_text import Times
-from caffe_transfer.studies import load as study_file
+from caffe_transfer.studies.load import paper
 from caffe_transfer.studies.network import Network
 
 COLUMNS = (
     "network", "mode", "base", "target", "split", "n", "fine_tuned", "iterations", "complete",
     "top1", "top1_last", "valid_loss", "train_loss", "stalled",
 )  # fmt: skip
-Progress = Callable[[int, int, str], None]  # networks done, of how many, the name of the next
+OnNetworkRead = Callable[[int, int, str], None]  # networks done, of how many, the name of the next
 
 _BEST = 10  # values that the metric is the mean of
 _LAST = 10  # displayed losses that tell whether a training has stalled
@@ -78,14 +78,14 @@ def networks_folder(folder: Path) -> Path:
     return inner if inner.is_dir() else folder
 
 
-def load(source: Path, progress: Progress | None = None) -> Results:
+def load(source: Path, progress: OnNetworkRead | None = None) -> Results:
     """The results of a folder of networks, or of a results.csv that was written before."""
     if source.is_file():
         return Results(tuple(read_csv(source)))
     return collect(source, progress)
 
 
-def collect(results_dir: Path, progress: Progress | None = None) -> Results:
+def collect(results_dir: Path, progress: OnNetworkRead | None = None) -> Results:
     """Read the logs of all networks in a folder; links to other folders are not walked.
 
     Raises:
@@ -195,7 +195,7 @@ def _classes(network: Network, outputs: Sequence[int]) -> int | None:
     if outputs[-1] != _ILSVRC_CLASSES:
         return outputs[-1]
     try:
-        return study_file.paper().outputs(network)
+        return paper().outputs(network)
     except BadInput:  # a split that is not the paper's
         return None
 

@@ -6,7 +6,7 @@ batch = 64
 test_batch = 100
 
 [images]            # fields of study.Images
-[solver]            # fields of study.Solver
+[solver]            # fields of study.SolverSettings
 [reduced_solver]    # what differs from it for mode reduced
 [[networks]]        # groups; each list is multiplied out
 mode = "transfer"
@@ -31,9 +31,10 @@ from typing import Any, TypeVar
 
 from caffe_transfer import paths
 from caffe_transfer.errors import BadInput
-from caffe_transfer.studies.network import DEFAULT_SEED, Images, Mode, Network, Solver, Study
+from caffe_transfer.studies.network import DEFAULT_SEED, Mode, Network
+from caffe_transfer.studies.study import Images, SolverSettings, Study
 
-T = TypeVar("T", Images, Solver)
+T = TypeVar("T", Images, SolverSettings)
 _STUDY_KEYS = (
     "name", "net", "batch", "test_batch", "images", "solver", "reduced_solver", "networks", "quick",
     "splits", "seconds_per_iteration", "all_outputs",
@@ -47,12 +48,12 @@ _GROUP_KEYS = {
 }
 
 
-def built_in() -> list[str]:
+def built_in_studies() -> list[str]:
     """The names of the studies that come with the package."""
     return sorted(path.stem for path in paths.built_in_studies().glob("*" + paths.STUDY_SUFFIX))
 
 
-def find(name_or_path: str) -> Path:
+def find_study(name_or_path: str) -> Path:
     """The file of a built-in study by name, or of a user's own by path.
 
     Raises:
@@ -65,18 +66,18 @@ def find(name_or_path: str) -> Path:
     if not path.is_file():
         raise BadInput(
             f"there is no study {name_or_path!r}; name a .toml file or one of "
-            f"{', '.join(built_in())}"
+            f"{', '.join(built_in_studies())}"
         )
     return path
 
 
-def load(name_or_path: str, quick: bool = False) -> Study:
+def load_study(name_or_path: str, quick: bool = False) -> Study:
     """Read a study; `quick` applies its [quick] table.
 
     Raises:
         BadInput: the file is missing, or a key is unknown or wrong; names both.
     """
-    path = find(name_or_path)
+    path = find_study(name_or_path)
     try:
         text = path.read_text()
         table = tomllib.loads(text)
@@ -100,7 +101,7 @@ def load(name_or_path: str, quick: bool = False) -> Study:
 @functools.cache
 def paper() -> Study:
     """The 170 networks of the paper."""
-    return load("paper")
+    return load_study("paper")
 
 
 def _study(path: Path, table: dict[str, Any], about: str) -> Study:
@@ -112,9 +113,9 @@ def _study(path: Path, table: dict[str, Any], about: str) -> Study:
         batch=table["batch"],
         test_batch=table["test_batch"],
         images=_settings(path, "images", table["images"], Images),
-        solver=_settings(path, "solver", solver, Solver),
+        solver=_settings(path, "solver", solver, SolverSettings),
         reduced_solver=reduced
-        and _settings(path, "reduced_solver", _merged(solver, reduced), Solver),
+        and _settings(path, "reduced_solver", _merged(solver, reduced), SolverSettings),
         networks=tuple(
             itertools.chain.from_iterable(_group(path, group) for group in table["networks"])
         ),
@@ -157,19 +158,22 @@ def _group(path: Path, table: dict[str, Any]) -> list[Network]:
 def _networks(mode: Mode, table: dict[str, Any], seed: int) -> list[Network]:
     match mode:
         case Mode.BASE:
-            whole = [Network(mode, seed=seed)] if table.get("whole") else []
+            whole = [Network(mode=mode, seed=seed)] if table.get("whole") else []
             return whole + [
-                Network(mode, target, split=split, seed=seed)
+                Network(mode=mode, target=target, split=split, seed=seed)
                 for split in table.get("splits", [])
                 for target in table.get("targets", ["A", "B"])
             ]
         case Mode.RANDOM:
-            return [Network(mode, n=n, seed=seed) for n in table["n"]]
+            return [Network(mode=mode, n=n, seed=seed) for n in table["n"]]
         case Mode.REDUCED:
-            return [Network(mode, per_class=k, seed=seed) for k in table["per_class"]]
+            return [Network(mode=mode, per_class=k, seed=seed) for k in table["per_class"]]
     pairs = [t + t for t in table["targets"]] if mode is Mode.SELFFER else table["pairs"]
     return [
-        Network(mode, pair[1], pair[0], split, n, fine_tuned, preserve, seed=seed)
+        Network(
+            mode=mode, target=pair[1], base=pair[0], split=split, n=n, fine_tuned=fine_tuned,
+            preserve=preserve, seed=seed,
+        )
         for split, pair, fine_tuned, preserve, n in itertools.product(
             table["splits"], pairs, table.get("fine_tune", [False]),
             table.get("preserve", [0]), table["n"],

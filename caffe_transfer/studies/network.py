@@ -1,6 +1,6 @@
-"""What is trained: the networks of a study, and the names that the authors gave them.
+"""Networks, and the names that the authors gave them.
 
-Everything here is data without I/O.  A network's name says all about it:
+A network's name says all about it:
 
     half0A                 base: half A of random split 0
     transfer0A0B_1_4       transfer A4B: layers 1..4 of half0A, frozen, target half0B
@@ -14,8 +14,8 @@ Everything here is data without I/O.  A network's name says all about it:
 
 import re
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -71,7 +71,7 @@ _NAME_PATTERNS = tuple(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Network:
     """One network: how it starts, what of it is frozen, and the task it is trained on.
 
@@ -98,40 +98,13 @@ class Network:
     seed: int = DEFAULT_SEED
 
     def __post_init__(self) -> None:
-        cut = self.mode in (Mode.SELFFER, Mode.TRANSFER, Mode.RANDOM)
-        copies = self.mode in (Mode.SELFFER, Mode.TRANSFER)
-        if cut and not 1 <= self.n <= MAX_N:
-            raise BadInput(
-                f"n = {self.n} is not a layer to cut at; mode {self.mode} takes n from 1 to {MAX_N}"
-            )
-        if not cut and self.n:
-            raise BadInput(f"mode {self.mode} copies no layers; leave n = {self.n} out")
-        if not copies and self.base is not None:
-            raise BadInput(f"mode {self.mode} has no base; leave {self.base} out")
-        if self.mode in (Mode.RANDOM, Mode.REDUCED) and self.target is not None:
-            raise BadInput(f"mode {self.mode} is trained on all classes; leave the target out")
-        if self.mode is Mode.BASE and (self.split is None) != (self.target is None):
-            raise BadInput("a base is of half A or B of a split, or of all classes without both")
-        if self.fine_tuned and not copies:
-            raise BadInput(f"mode {self.mode} has no copied layers to fine-tune")
-        if self.preserve and (not copies or self.fine_tuned):
-            raise BadInput("preserve needs frozen copied layers: mode selffer or transfer")
-        if not 0 <= self.preserve <= len(LEARNED_LAYERS) - 1 - self.n and copies:
-            raise BadInput(
-                f"preserve = {self.preserve} reaches past the layer before the last; "
-                f"with n = {self.n} it goes from 0 to {MAX_N - self.n}"
-            )
-        if copies and (self.base is None or self.target is None or self.split is None):
-            raise BadInput(f"mode {self.mode} needs a split, a base and a target, each A or B")
-        if copies and (self.base == self.target) != (self.mode is Mode.SELFFER):
-            raise BadInput(
-                f"base {self.base} and target {self.target} do not go with mode {self.mode}: "
-                "a selffer has the same for both, a transfer two different ones"
-            )
-        if self.mode is Mode.REDUCED and (self.per_class is None or self.per_class < 1):
-            raise BadInput("mode reduced needs the number of images of each class, 1 or more")
         if self.seed < 1:
             raise BadInput(f"seed {self.seed} is not a positive number")
+        for field, why in _UNUSED[self.mode].items():
+            value = getattr(self, field)
+            if value not in (None, 0, False):
+                raise BadInput(f"mode {self.mode} {why}; leave {field} = {value} out")
+        _CHECKS[self.mode](self)
 
     @property
     def name(self) -> str:
@@ -171,13 +144,15 @@ class Network:
         part = match.groupdict()
         seed = int(part["seed"] or DEFAULT_SEED)
         if part.get("per_class"):
-            return cls(Mode.REDUCED, per_class=int(part["per_class"]), seed=seed)
+            return cls(mode=Mode.REDUCED, per_class=int(part["per_class"]), seed=seed)
         if name.startswith("nolearn"):
-            return cls(Mode.RANDOM, n=int(part["n"]), seed=seed)
+            return cls(mode=Mode.RANDOM, n=int(part["n"]), seed=seed)
         if part.get("base") is None:
-            return cls(Mode.BASE, part.get("target"), split=part.get("split"), seed=seed)
+            return cls(
+                mode=Mode.BASE, target=part.get("target"), split=part.get("split"), seed=seed
+            )
         return cls(
-            Mode.SELFFER if part["base"] == part["target"] else Mode.TRANSFER,
+            mode=Mode.SELFFER if part["base"] == part["target"] else Mode.TRANSFER,
             target=part["target"],
             base=part["base"],
             split=part["split"],
@@ -188,7 +163,7 @@ class Network:
         )
 
     @classmethod
-    def asked_for(
+    def from_options(
         cls,
         mode: Mode,
         n: int = 0,
@@ -205,21 +180,21 @@ class Network:
             BadInput: the combination means no network.
         """
         if mode in (Mode.RANDOM, Mode.REDUCED) or split == "whole":
-            return cls(mode, target, base, n=n, **more)
+            return cls(mode=mode, target=target, base=base, n=n, **more)
         if mode is Mode.TRANSFER:
             base = base or ("A" if target != "A" else "B")
             target = target or ("B" if base == "A" else "A")
         else:
             target = target or base or "A"
             base = base or (target if mode is Mode.SELFFER else None)
-        return cls(mode, target, base, split, n, **more)
+        return cls(mode=mode, target=target, base=base, split=split, n=n, **more)
 
     @property
     def base_name(self) -> str | None:
         """The name of the network that layers are copied from, if any."""
         if self.base is None:
             return None
-        return Network(Mode.BASE, self.base, split=self.split, seed=self.seed).name
+        return Network(mode=Mode.BASE, target=self.base, split=self.split, seed=self.seed).name
 
     @property
     def copied_layers(self) -> tuple[str, ...]:
@@ -256,108 +231,61 @@ class Network:
         return zlib.crc32(f"{self.seed}:{self._stem()}".encode()) & 0x7FFFFFFF
 
 
-@dataclass(frozen=True)
-class Solver:
-    """Settings of Caffe's SGD with the step policy (paper section 3; times in iterations)."""
-
-    base_lr: float
-    stepsize: int
-    max_iter: int
-    test_iter: int
-    test_interval: int
-    snapshot: int
-    gamma: float = 0.1
-    momentum: float = 0.9
-    weight_decay: float = 0.0005
-    display: int = 20
-    gpu: bool = False
+def _check_base(network: Network) -> None:
+    if (network.split is None) != (network.target is None):
+        raise BadInput("a base is of half A or B of a split, or of all classes without both")
 
 
-@dataclass(frozen=True)
-class Images:
-    """Where a study's images come from and how a net sees them (sizes in pixels).
-
-    Attributes:
-        source: a name that `caffe-transfer data fetch` knows.
-        classes: number of classes of the whole source.
-        channels: 3 (BGR) or 1 (gray).
-        size: side to which images are resized; crop: side that the net sees, 0 for all of it.
-        natman_classes: classes of natman A and B, where the source has that split.
-        train_per_class, valid_per_class: at most so many images of each class, None for all.
-    """
-
-    source: str
-    classes: int
-    channels: int
-    size: int
-    crop: int = 0
-    mirror: bool = True
-    scale: float = 1
-    natman_classes: tuple[int, int] | None = None
-    train_per_class: int | None = None
-    valid_per_class: int | None = None
+def _check_reduced(network: Network) -> None:
+    if network.per_class is None or network.per_class < 1:
+        raise BadInput("mode reduced needs the number of images of each class, 1 or more")
 
 
-@dataclass(frozen=True)
-class Study:
-    """A question: images, a net, solvers, and the networks to train.
+def _check_copied(network: Network) -> None:
+    """The rules of selffers and transfers."""
+    _check_n(network)
+    base, target = network.base, network.target
+    if base is None or target is None or network.split is None:
+        raise BadInput(f"mode {network.mode} needs a split, a base and a target, each A or B")
+    if (base == target) != (network.mode is Mode.SELFFER):
+        raise BadInput(
+            f"base {base} and target {target} do not go with mode {network.mode}: "
+            "a selffer has the same for both, a transfer two different ones"
+        )
+    if network.preserve < 0 or (network.preserve and network.fine_tuned):
+        raise BadInput(
+            f"preserve = {network.preserve} does not fit: it counts layers that are copied and "
+            "fine-tuned above frozen ones, so leave fine-tune out and give 0 or more"
+        )
 
-    Attributes:
-        custom_splits: the class names of A and B, by the name of the split.
-        seconds_per_iteration: measured for this study, tests included, on the machine that its
-            file names; an estimate's only source.
-        all_outputs: fc8 has an output for every class of the source, for halves too, as the
-            authors had it; otherwise one for each class of the task.
-        about: the comment that the study's file opens with.
-    """
 
-    name: str
-    images: Images
-    net: str
-    batch: int
-    test_batch: int
-    solver: Solver
-    networks: tuple[Network, ...]
-    reduced_solver: Solver | None = None
-    custom_splits: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = field(
-        default_factory=dict
-    )
-    seconds_per_iteration: float | None = None
-    all_outputs: bool = False
-    about: str = ""
+def _check_n(network: Network) -> None:
+    if network.n < 1:
+        raise BadInput(
+            f"n = {network.n} is not a layer to cut at; mode {network.mode} takes n from 1 on"
+        )
 
-    def solver_of(self, network: Network) -> Solver:
-        """The settings that one network is trained with."""
-        if network.mode is Mode.REDUCED and self.reduced_solver:
-            return self.reduced_solver
-        return self.solver
 
-    def outputs(self, network: Network) -> int:
-        """The number of outputs of a network's fc8.
-
-        Raises:
-            BadInput: the source does not say how large the split's halves are.
-        """
-        if network.split is None or self.all_outputs:
-            return self.images.classes
-        if network.split.isdigit():
-            half = self.images.classes // 2
-            return half if network.target == "A" else self.images.classes - half
-        if network.split in self.custom_splits:
-            return len(self.custom_splits[network.split][0 if network.target == "A" else 1])
-        if network.split != NATMAN:
-            raise BadInput(
-                f"study {self.name!r} has no split {network.split!r}; give its classes in "
-                f"[splits.{network.split}]"
-            )
-        if self.images.natman_classes is None:
-            raise BadInput(
-                f"study {self.name!r} does not say how many classes the halves of split "
-                f"{network.split!r} have; set natman_classes in its [images]"
-            )
-        return self.images.natman_classes[0 if network.target == "A" else 1]
-
-    @property
-    def splits(self) -> tuple[str, ...]:
-        """The splits that its networks need."""
-        return tuple(sorted({n.split for n in self.networks if n.split is not None}))
+_NOTHING_COPIED = {
+    "n": "copies no layers",
+    "base": "has no base",
+    "fine_tuned": "has no copied layers to fine-tune",
+    "preserve": "has no copied layers to preserve",
+}
+_ALL_CLASSES = {"target": "is trained on all classes", "split": "is trained on all classes"}
+_ONE_SIZE = {"per_class": "is trained on every image"}
+# For each mode the fields that mean nothing there, and why.
+_UNUSED: dict[Mode, dict[str, str]] = {
+    Mode.BASE: _NOTHING_COPIED | _ONE_SIZE,
+    Mode.SELFFER: _ONE_SIZE,
+    Mode.TRANSFER: _ONE_SIZE,
+    Mode.RANDOM: {k: v for k, v in _NOTHING_COPIED.items() if k != "n"} | _ALL_CLASSES | _ONE_SIZE,
+    Mode.REDUCED: _NOTHING_COPIED | _ALL_CLASSES,
+}
+_CHECKS: dict[Mode, Callable[[Network], None]] = {
+    Mode.BASE: _check_base,
+    Mode.SELFFER: _check_copied,
+    Mode.TRANSFER: _check_copied,
+    Mode.RANDOM: _check_n,
+    Mode.REDUCED: _check_reduced,
+}

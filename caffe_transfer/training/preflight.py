@@ -14,7 +14,7 @@ from caffe_transfer.studies.network import Network
 
 
 @dataclass(frozen=True)
-class Plan:
+class LoadedNetwork:
     """A network's folder, read.
 
     Attributes:
@@ -62,7 +62,7 @@ class Plan:
         return parameter_shapes(self.net, shape)
 
 
-def read_plan(root: Path) -> Plan:
+def load_network(root: Path) -> LoadedNetwork:
     """Read a network's folder.
 
     Raises:
@@ -87,23 +87,23 @@ def read_plan(root: Path) -> Plan:
         network = Network.parse(root.name)
     except BadInput:
         network = None
-    return Plan(folder, network, solver, net, net_file)
+    return LoadedNetwork(folder, network, solver, net, net_file)
 
 
-def check_inputs(plan: Plan) -> None:
+def check_inputs(loaded: LoadedNetwork) -> None:
     """Look at every mean and database that the net reads.
 
     Raises:
         Incomplete: one is missing; says how to make it.
         BadInput: images of another size than the net's, or labels beyond its outputs.
     """
-    root = plan.folder.root
-    classes = _outputs(plan.net)
-    for layer in plan.net.layer:
+    root = loaded.folder.root
+    classes = _outputs(loaded.net)
+    for layer in loaded.net.layer:
         transform = layer.transform_param
         if transform.mean_file and not (root / transform.mean_file).is_file():
             raise Incomplete(
-                f"layer {layer.name!r} of {plan.name} reads the mean {root / transform.mean_file}"
+                f"layer {layer.name!r} of {loaded.name} reads the mean {root / transform.mean_file}"
                 ", which is not there; make it with caffe-transfer data mean"
             )
         if layer.type != "Data" or layer.data_param.backend != pb.DataParameter.LMDB:

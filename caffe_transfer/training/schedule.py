@@ -12,13 +12,12 @@ from pathlib import Path
 
 from caffe_transfer.errors import BadInput, Busy, CaffeTransferError, Interrupted
 from caffe_transfer.studies.network import Network
-from caffe_transfer.training import train as runner
-from caffe_transfer.training.train import Report, Settings
+from caffe_transfer.training.train import OnProgress, Settings, train_network
 
 BUSY_RETRY_SECONDS = 1.0
 
 
-class End(StrEnum):
+class Outcome(StrEnum):
     """How a network's turn ended."""
 
     DONE = "done"
@@ -28,11 +27,11 @@ class End(StrEnum):
 
 
 @dataclass(frozen=True)
-class Result:
+class JobResult:
     """One network's end; `reason` says why it is not done."""
 
     name: str
-    end: End
+    end: Outcome
     reason: str = ""
 
 
@@ -69,11 +68,11 @@ def run_all(
     needs: Mapping[str, Sequence[str]],
     settings: Settings,
     jobs: int,
-    report: Report,
+    report: OnProgress,
     stop: threading.Event,
-    ended: Callable[[Result], None],
+    ended: Callable[[JobResult], None],
     gpus: Sequence[str] = (),
-) -> list[Result]:
+) -> list[JobResult]:
     """Train the networks in `results`, `jobs` at once; one that fails does not stop the others.
 
     A network whose base fails is skipped.  One that another process still trains is waited for.
@@ -87,7 +86,7 @@ def run_all(
     for slot in range(jobs):
         devices.put(gpus[slot % len(gpus)] if gpus else settings.gpu)
 
-    def work(name: str) -> Result:
+    def work(name: str) -> JobResult:
         device = devices.get()
         try:
             return _train(results / name, replace(settings, gpu=device), report, stop)
@@ -96,8 +95,8 @@ def run_all(
 
     sorter = TopologicalSorter(needs)
     sorter.prepare()
-    all_results: dict[str, Result] = {}
-    running: dict[Future[Result], str] = {}
+    all_results: dict[str, JobResult] = {}
+    running: dict[Future[JobResult], str] = {}
     with ThreadPoolExecutor(jobs) as pool:
         while sorter.is_active():
             for name in sorter.get_ready():
@@ -118,26 +117,26 @@ def run_all(
 
 
 def _blocked(
-    name: str, needs: Mapping[str, Sequence[str]], results: Mapping[str, Result]
-) -> Result | None:
+    name: str, needs: Mapping[str, Sequence[str]], results: Mapping[str, JobResult]
+) -> JobResult | None:
     for base in needs[name]:
-        if results[base].end is not End.DONE:
-            return Result(name, End.SKIPPED, f"its base {base} is not trained")
+        if results[base].end is not Outcome.DONE:
+            return JobResult(name, Outcome.SKIPPED, f"its base {base} is not trained")
     return None
 
 
-def _train(root: Path, settings: Settings, report: Report, stop: threading.Event) -> Result:
+def _train(root: Path, settings: Settings, report: OnProgress, stop: threading.Event) -> JobResult:
     while not stop.is_set():
         try:
-            runner.train(root, settings, report, stop)
-            return Result(root.name, End.DONE)
+            train_network(root, settings, report, stop)
+            return JobResult(root.name, Outcome.DONE)
         except Busy:
             stop.wait(BUSY_RETRY_SECONDS)
         except Interrupted as error:
-            return Result(root.name, End.STOPPED, str(error))
+            return JobResult(root.name, Outcome.STOPPED, str(error))
         except CaffeTransferError as error:
-            return Result(root.name, End.FAILED, str(error))
-    return Result(root.name, End.STOPPED, "stopped before its turn")
+            return JobResult(root.name, Outcome.FAILED, str(error))
+    return JobResult(root.name, Outcome.STOPPED, "stopped before its turn")
 
 
 def threads_for(jobs: int) -> int:

@@ -11,7 +11,7 @@ from caffe_transfer.paths import NetworkFolder, RunFolder
 from caffe_transfer.report.logs import log_files, read_logs
 from caffe_transfer.training import manifest
 from caffe_transfer.training.lock import is_locked
-from caffe_transfer.training.preflight import read_plan
+from caffe_transfer.training.preflight import load_network
 
 
 class State(StrEnum):
@@ -69,24 +69,24 @@ def status(folder: Path) -> Iterable[Status]:
 def network_status(root: Path) -> Status:
     """The state of one network."""
     try:
-        plan = read_plan(root)
-        done = manifest.is_finished(plan.folder.manifest)
+        loaded = load_network(root)
+        done = manifest.is_finished(loaded.folder.manifest)
         log = read_logs(log_files(root))
     except CaffeTransferError as error:
         return Status(root.name, State.BROKEN, problem=str(error))
     iteration = int(log.train_loss.iterations[-1]) if len(log.train_loss.iterations) else 0
     state = State.WAITING if not log_files(root) else State.STOPPED
-    if is_locked(plan.folder.lock):
+    if is_locked(loaded.folder.lock):
         state = State.TRAINING
     elif done:
-        state, iteration = State.DONE, plan.solver.max_iter
+        state, iteration = State.DONE, loaded.solver.max_iter
     pace = log.seconds_per_iteration
-    left = plan.solver.max_iter - iteration
+    left = loaded.solver.max_iter - iteration
     return Status(
         root.name,
         state,
         iteration,
-        plan.solver.max_iter,
+        loaded.solver.max_iter,
         _last(log.train_loss.values),
         _last(log.accuracy.values),
         pace * left if state is State.TRAINING and pace is not None else None,

@@ -20,14 +20,14 @@ from caffe_transfer.training import manifest as manifests
 from caffe_transfer.training.engine import Engine, last_words
 from caffe_transfer.training.init_weights import prepare_init
 from caffe_transfer.training.lock import locked
-from caffe_transfer.training.preflight import Plan, check_inputs, read_plan
+from caffe_transfer.training.preflight import LoadedNetwork, check_inputs, load_network
 from caffe_transfer.training.snapshots import newest_complete
 
 POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainingProgress:
     """How far a network's training is; loss and accuracy are nan before the first are known."""
 
     name: str
@@ -52,11 +52,11 @@ class Settings:
     threads: int = 1
 
 
-Report = Callable[[Progress], None]
+OnProgress = Callable[[TrainingProgress], None]
 
 
-def train(
-    root: Path, settings: Settings, report: Report, stop: threading.Event | None = None
+def train_network(
+    root: Path, settings: Settings, report: OnProgress, stop: threading.Event | None = None
 ) -> dict[str, Any]:
     """Train a network's folder to its end; what is done already is not done again.
 
@@ -74,63 +74,68 @@ def train(
         Interrupted: `stop` was set.
         FormatError: a frozen blob has changed.
     """
-    plan = read_plan(root)
-    with locked(plan.folder.lock) as lock:
-        if not manifests.is_finished(plan.folder.manifest):
-            check_inputs(plan)
-            init = prepare_init(plan, settings.engine)
-            _run_engine(plan, init, settings, lock, report, stop or threading.Event())
-        return _finish(plan)
+    loaded = load_network(root)
+    with locked(loaded.folder.lock) as lock:
+        if not manifests.is_finished(loaded.folder.manifest):
+            check_inputs(loaded)
+            init = prepare_init(loaded, settings.engine)
+            _run_engine(loaded, init, settings, lock, report, stop or threading.Event())
+        return _finish(loaded)
 
 
 def _run_engine(
-    plan: Plan,
+    loaded: LoadedNetwork,
     init: Path | None,
     settings: Settings,
     lock: int,
-    report: Report,
+    report: OnProgress,
     stop: threading.Event,
 ) -> None:
-    newest = newest_complete(plan.snapshots)
-    plan.snapshots.mkdir(parents=True, exist_ok=True)
-    plan.folder.logs.mkdir(exist_ok=True)
-    log = plan.folder.logs / f"train-{datetime.now():%Y%m%d-%H%M%S-%f}.log"
+    newest = newest_complete(loaded.snapshots)
+    loaded.snapshots.mkdir(parents=True, exist_ok=True)
+    loaded.folder.logs.mkdir(exist_ok=True)
+    log = loaded.folder.logs / f"train-{datetime.now():%Y%m%d-%H%M%S-%f}.log"
     argv = settings.engine.train(
-        plan.folder.solver.name,
+        loaded.folder.solver.name,
         weights=init.name if init else None,
-        snapshot=newest.state.relative_to(plan.folder.root) if newest else None,
+        snapshot=newest.state.relative_to(loaded.folder.root) if newest else None,
         gpu=settings.gpu,
     )
     first = newest.iteration if newest else 0
-    _note_start(plan, settings, argv, first)
+    _note_start(loaded, settings, argv, first)
     with log.open("wb") as file:
-        process = engines.start(argv, plan.folder.root, file, settings.threads, lock)
+        process = engines.start(argv, loaded.folder.root, file, settings.threads, lock)
     try:
-        _follow(plan, process, log, first, report, stop)
+        _follow(loaded, process, log, first, report, stop)
     finally:
         engines.snapshot_and_stop(process)
         process.wait()
     if process.returncode:
         words = last_words(log.read_text(errors="replace"))
         raise EngineError(
-            f"{plan.name}: {settings.engine.name} ended with status {process.returncode}: "
+            f"{loaded.name}: {settings.engine.name} ended with status {process.returncode}: "
             f"{words}; see {log}"
         )
-    newest = newest_complete(plan.snapshots)
-    if newest is None or newest.iteration < plan.solver.max_iter:
+    newest = newest_complete(loaded.snapshots)
+    if newest is None or newest.iteration < loaded.solver.max_iter:
         if stop.is_set():
             raise Interrupted(
-                f"{plan.name} was stopped at iteration {newest.iteration if newest else 0} of "
-                f"{plan.solver.max_iter}; run the same command again to go on"
+                f"{loaded.name} was stopped at iteration {newest.iteration if newest else 0} of "
+                f"{loaded.solver.max_iter}; run the same command again to go on"
             )
         raise EngineError(
-            f"{plan.name}: {settings.engine.name} ended before iteration "
-            f"{plan.solver.max_iter}; see {log}"
+            f"{loaded.name}: {settings.engine.name} ended before iteration "
+            f"{loaded.solver.max_iter}; see {log}"
         )
 
 
 def _follow(
-    plan: Plan, process: Any, log: Path, first: int, report: Report, stop: threading.Event
+    loaded: LoadedNetwork,
+    process: Any,
+    log: Path,
+    first: int,
+    report: OnProgress,
+    stop: threading.Event,
 ) -> None:
     """Report progress from the engine's log until it ends; pass on a wish to stop."""
     follower, started, asked = Follower(), time.monotonic(), False
@@ -138,7 +143,7 @@ def _follow(
         while True:
             running = process.poll() is None
             follower.feed(file.read())
-            report(_progress(plan, follower, first, time.monotonic() - started))
+            report(_progress(loaded, follower, first, time.monotonic() - started))
             if not running:
                 return
             if stop.is_set() and not asked:
@@ -147,56 +152,58 @@ def _follow(
             time.sleep(POLL_SECONDS)
 
 
-def _progress(plan: Plan, follower: Follower, first: int, seconds: float) -> Progress:
+def _progress(
+    loaded: LoadedNetwork, follower: Follower, first: int, seconds: float
+) -> TrainingProgress:
     iteration = follower.iteration or first
-    done, left = iteration - first, plan.solver.max_iter - iteration
-    return Progress(
-        plan.name,
+    done, left = iteration - first, loaded.solver.max_iter - iteration
+    return TrainingProgress(
+        loaded.name,
         iteration,
-        plan.solver.max_iter,
+        loaded.solver.max_iter,
         math.nan if follower.loss is None else follower.loss,
         math.nan if follower.accuracy is None else follower.accuracy,
         seconds / done * left if done > 0 else None,
     )
 
 
-def _note_start(plan: Plan, settings: Settings, argv: list[str], first: int) -> None:
-    manifest = manifests.read(plan.folder.manifest)
+def _note_start(loaded: LoadedNetwork, settings: Settings, argv: list[str], first: int) -> None:
+    manifest = manifests.read(loaded.folder.manifest)
     runs = manifest.get("runs", [])
     runs.append({"started": manifests.now(), "from_iteration": first, "argv": argv})
     manifests.write(
-        plan.folder.manifest,
+        loaded.folder.manifest,
         {
-            "network": plan.name,
-            "random_seed": plan.solver.random_seed,
-            "max_iter": plan.solver.max_iter,
+            "network": loaded.name,
+            "random_seed": loaded.solver.random_seed,
+            "max_iter": loaded.solver.max_iter,
             "engine": {"name": settings.engine.name, "version": settings.engine.version()},
             "threads": settings.threads,
             "gpu": settings.gpu,
             "versions": manifests.surroundings(),
-            "inputs": manifests.input_hashes(plan.folder.root, plan.inputs),
+            "inputs": manifests.input_hashes(loaded.folder.root, loaded.inputs),
             "runs": runs,
         },
     )
 
 
-def _finish(plan: Plan) -> dict[str, Any]:
-    manifest = manifests.read(plan.folder.manifest)
-    frozen = verify_frozen(plan)
+def _finish(loaded: LoadedNetwork) -> dict[str, Any]:
+    manifest = manifests.read(loaded.folder.manifest)
+    frozen = verify_frozen(loaded)
     if manifest.get("finished"):
         return manifest
-    newest = newest_complete(plan.snapshots)
+    newest = newest_complete(loaded.snapshots)
     assert newest is not None
     manifest["model"] = manifests.input_hashes(
-        plan.folder.root, [str(newest.model.relative_to(plan.folder.root))]
+        loaded.folder.root, [str(newest.model.relative_to(loaded.folder.root))]
     )
     manifest["frozen"] = frozen
     manifest["finished"] = manifests.now()
-    manifests.write(plan.folder.manifest, manifest)
+    manifests.write(loaded.folder.manifest, manifest)
     return manifest
 
 
-def verify_frozen(plan: Plan) -> dict[str, list[str]]:
+def verify_frozen(loaded: LoadedNetwork) -> dict[str, list[str]]:
     """Prove that every frozen blob is byte-identical to its source.
 
     Returns:
@@ -205,15 +212,15 @@ def verify_frozen(plan: Plan) -> dict[str, list[str]]:
     Raises:
         FormatError: a blob differs; names the layer and both files.
     """
-    newest = newest_complete(plan.snapshots)
-    if plan.network is None or not plan.network.frozen_layers or newest is None:
+    newest = newest_complete(loaded.snapshots)
+    if loaded.network is None or not loaded.network.frozen_layers or newest is None:
         return {}
-    before = blob_hashes(plan.folder.init, plan.network.frozen_layers)
-    after = blob_hashes(newest.model, plan.network.frozen_layers)
-    for layer in plan.network.frozen_layers:
+    before = blob_hashes(loaded.folder.init, loaded.network.frozen_layers)
+    after = blob_hashes(newest.model, loaded.network.frozen_layers)
+    for layer in loaded.network.frozen_layers:
         if layer not in before or before[layer] != after.get(layer):
             raise FormatError(
-                f"layer {layer} was to be frozen, but differs between {plan.folder.init} and "
+                f"layer {layer} was to be frozen, but differs between {loaded.folder.init} and "
                 f"{newest.model}; train the network anew"
             )
     return after
