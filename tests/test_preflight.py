@@ -35,7 +35,7 @@ def test_a_good_folder(folder: Path) -> None:
     assert loaded.name == "half0A"
     assert loaded.network == Network.parse("half0A")
     assert loaded.snapshots == folder / "snapshots"
-    assert loaded.target_shapes()["fc8"] == ((2, 96), (2,))
+    assert loaded.target().shapes["fc8"] == ((2, 96), (2,))
 
 
 @pytest.mark.parametrize(

@@ -14,14 +14,17 @@ from hypothesis import strategies as st
 
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.proto import caffe_pb2 as pb
-from caffe_transfer.nets.render import DIALECTS, FRESH_SUFFIX, parsed_net, quoted, render
+from caffe_transfer.formats.upgrade import upgrade_net
+from caffe_transfer.nets.layers import frozen_layers
+from caffe_transfer.nets.render import FRESH_SUFFIX, parsed_net, quoted, render
 from caffe_transfer.nets.shapes import parameter_shapes
 from caffe_transfer.nets.write import links
 from caffe_transfer.studies.load import load_study, paper
-from caffe_transfer.studies.network import LEARNED_LAYERS, Network
+from caffe_transfer.studies.network import Network
 
 PAPER = paper()
 DEMO = load_study("fashion-mnist")
+LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
 KINDS = ["netbase", "half0A", "halfnatmanB", "transfer0A0B_1_4", "transfer-ft0A0B_1_4",
          "transfer0A0A_1_7", "transfernatmanAB_1_1", "nolearn_1_3", "reduced-0010",
          "transfer0A0B_1_2-preserve3"]  # fmt: skip
@@ -45,9 +48,14 @@ def test_dialect_2014_is_the_authors_byte_for_byte(authors: Path) -> None:
 
 
 @pytest.mark.parametrize("network", PAPER.networks, ids=lambda network: network.name)
-def test_every_network_of_the_paper_can_be_said_in_both(network: Network) -> None:
-    for dialect in DIALECTS:
-        assert len(render(network, PAPER, dialect)) == 3
+def test_every_network_of_the_paper_freezes_alike_in_both_dialects(network: Network) -> None:
+    old = upgrade_net(
+        text_format.Parse(
+            render(network, PAPER, "2014")["imagenet_train.prototxt"], pb.NetParameter()
+        )
+    )
+    new = parsed_net(render(network, PAPER))
+    assert frozen_layers(old) == frozen_layers(new) == LAYERS[: network.frozen_count]
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -114,10 +122,10 @@ def test_frozen_layers_have_zero_multipliers_and_the_others_not(name: str) -> No
     network = Network.parse(name)
     net = parsed_net(render(network, PAPER))
     learned = {layer.name: layer for layer in net.layer if layer.param}
-    assert tuple(learned) == LEARNED_LAYERS
+    assert tuple(learned) == LAYERS
     for layer in learned.values():
         rates = [spec.lr_mult for spec in layer.param]
-        assert rates == ([0, 0] if layer.name in network.frozen_layers else [1, 2])
+        assert rates == ([0, 0] if layer.name in LAYERS[: network.frozen_count] else [1, 2])
 
 
 def test_bias_fillers_are_one_where_the_paper_has_them() -> None:
@@ -137,11 +145,12 @@ def test_no_text_breaks_out_of_a_string(text: str) -> None:
     assert parsed == pb.NetParameter(name=text)
 
 
-def test_a_source_with_quotes_stays_one_string() -> None:
-    evil = replace(DEMO, net="mini")
-    files = render(Network.parse("half0A"), evil)
-    assert parsed_net(files).name == "mini half0A"
-    assert quoted('a"\nb') == r'"a\"\nb"'
+def test_names_with_quotes_stay_one_string(monkeypatch: pytest.MonkeyPatch) -> None:
+    evil = 'a" layer { name: "b\n'
+    monkeypatch.setattr("caffe_transfer.paths.DataFolder.mean", Path(evil))
+    net = parsed_net(render(Network.parse("half0A"), DEMO))
+    assert [layer.transform_param.mean_file for layer in net.layer[:2]] == [evil] * 2
+    assert net.layer[2].name == "conv1"
 
 
 def test_what_cannot_be_said() -> None:
@@ -150,6 +159,11 @@ def test_what_cannot_be_said() -> None:
         render(network, PAPER, "1.1")
     with pytest.raises(BadInput, match="exists for the net caffenet only"):
         render(network, DEMO, "2014")
+    for name in ("transfer0A0B_1_8", "nolearn_1_9"):
+        with pytest.raises(BadInput, match=r"net mini has 8 weight layers, .* n from 1 to 7"):
+            render(Network.parse(name), DEMO)
+    with pytest.raises(BadInput, match=r"preserve = 3 .* with n = 5 it goes from 0 to 2"):
+        render(Network.parse("transfer0A0B_1_5-preserve3"), DEMO)
     with pytest.raises(BadInput, match="the nets are caffenet, "):
         render(network, replace(DEMO, net="resnet"))
     tiny = replace(DEMO, net="caffenet")

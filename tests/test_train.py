@@ -171,9 +171,25 @@ def test_an_engine_that_outlives_its_parent_keeps_the_lock(
     assert train_network(root, small_run.settings, lambda _: None)["finished"]
 
 
-def test_other_folders_are_trained_plainly(small_run: SmallRun) -> None:
+def test_a_renamed_folder_keeps_its_proof(small_run: SmallRun) -> None:
+    small_run.train("half0A")
+    for name, frozen in (("transfer0A0B_1_3", 3), ("nolearn_1_2", 2)):
+        root = small_run.write(name)
+        mine = root.rename(root.with_name(f"mine-{name}"))
+        result = train_network(mine, small_run.settings, lambda _: None)
+        assert len(result["frozen"]) == frozen
+        path = next((mine / "snapshots").glob("*_4.caffemodel"))
+        content = bytearray(path.read_bytes())
+        content[content.index(b"conv1") + 200] ^= 1  # inside conv1's weights
+        path.write_bytes(content)
+        with pytest.raises(FormatError, match="layer conv1 was to be frozen, but differs"):
+            train_network(mine, small_run.settings, lambda _: None)
+
+
+def test_other_nets_are_trained_plainly(small_run: SmallRun) -> None:
     root = small_run.write("half0A")
-    mine = root.rename(root.with_name("my-own-net"))
-    result = train_network(mine, small_run.settings, lambda _: None)
+    net = root / "train_val.prototxt"
+    net.write_text(net.read_text().replace("mini half0A", "my own net"))
+    result = train_network(root, small_run.settings, lambda _: None)
     assert result["finished"]
-    assert load_network(mine).network is None
+    assert load_network(root).network is None

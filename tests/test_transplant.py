@@ -13,10 +13,11 @@ from caffe_transfer.formats.caffemodel import open_model
 from caffe_transfer.formats.hashes import blob_hashes
 from caffe_transfer.formats.layer_records import same_shape
 from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.nets.layers import WeightLayer
 from caffe_transfer.nets.render import render
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.network import Network
-from caffe_transfer.training.transplant import learned_layers, transplant
+from caffe_transfer.training.transplant import TargetNet, transplant
 from tests.models import write_model
 
 LEARNED = ["conv1", "conv2", "fc3"]
@@ -57,23 +58,31 @@ def test_hdf5_and_back(tmp_path: Path) -> None:
         assert model.with_blobs["fc6"].blobs[0].tobytes() == arrays["fc3"][0].tobytes()
 
 
+def target_net(shapes: dict[str, list[tuple[int, ...]]]) -> TargetNet:
+    return TargetNet(tuple(WeightLayer(name, "", (name,)) for name in shapes), shapes)
+
+
 def test_the_table_of_a_target_net(tmp_path: Path) -> None:
     write_model(tmp_path / "a")
-    target: dict[str, list[tuple[int, ...]]]
-    target = {"conv1": [(4, 3, 2, 2), (4,)], "conv2": [(5, 4, 1, 1), (5,)], "new": [(7, 20)]}
+    target = target_net(
+        {"conv1": [(4, 3, 2, 2), (4,)], "conv2": [(5, 4, 1, 1), (5,)], "new": [(7, 20)]}
+    )
     done = transplant(tmp_path / "a", tmp_path / "out", 2, target)
     assert (done.copied, done.fresh, done.ignored) == (("conv1", "conv2"), ("new",), ("fc3",))
 
 
 def test_what_does_not_fit_is_named_and_nothing_is_written(tmp_path: Path) -> None:
     write_model(tmp_path / "a")
-    target = {"conv1": [(4, 3, 3, 3), (4,)]}
+    target = target_net({"conv1": [(4, 3, 3, 3), (4,)], "conv9": [(1,)]})
     with pytest.raises(
         BadInput, match=r"layer conv1 has the shape 4x3x2x2 \+ 4 in .* and 4x3x3x3 \+ 4 in the"
     ):
         transplant(tmp_path / "a", tmp_path / "out", 1, target)
-    with pytest.raises(BadInput, match=r"layer conv2 of .* is not in the target net"):
-        transplant(tmp_path / "a", tmp_path / "out", 2, {"conv1": [(4, 3, 2, 2), (4,)]})
+    fits = target_net({"conv1": [(4, 3, 2, 2), (4,)], "conv9": [(1,)]})
+    with pytest.raises(BadInput, match=r"layer conv9 of the target net is not in .*a; copy fewer"):
+        transplant(tmp_path / "a", tmp_path / "out", 2, fits)
+    with pytest.raises(BadInput, match=r"n = 3 .* the target net has 2 weight layers"):
+        transplant(tmp_path / "a", tmp_path / "out", 3, fits)
     for n in (0, 4):
         with pytest.raises(BadInput, match=f"n = {n} cannot be copied: .* choose 1 to 3"):
             transplant(tmp_path / "a", tmp_path / "out", n)
@@ -83,22 +92,24 @@ def test_what_does_not_fit_is_named_and_nothing_is_written(tmp_path: Path) -> No
     assert not (tmp_path / "out").exists()
 
 
-def test_parameters_of_normalisation_belong_to_the_layer_below(tmp_path: Path) -> None:
+def test_parameters_of_normalisation_are_copied_with_the_layer_below(tmp_path: Path) -> None:
     net = pb.NetParameter()
     kinds = {"c1": "Convolution", "bn1": "BatchNorm", "s1": "Scale", "c2": "Deconvolution",
              "p2": "PReLU", "f3": "InnerProduct"}  # fmt: skip
     for name, kind in kinds.items():
         net.layer.add(name=name, type=kind).blobs.add(shape=pb.BlobShape(dim=[1]), data=[1])
     (tmp_path / "m").write_bytes(net.SerializeToString())
-    with open_model(tmp_path / "m") as model:
-        assert learned_layers(model) == [["c1", "bn1", "s1"], ["c2", "p2"], ["f3"]]
+    done = transplant(tmp_path / "m", tmp_path / "out", 1)
+    assert (done.copied, done.ignored) == (("c1", "bn1", "s1"), ("c2", "p2", "f3"))
 
 
-def test_the_order_of_foreign_hdf5_files_is_not_known(tmp_path: Path) -> None:
-    write_model(tmp_path / "a")
+def test_hdf5_keeps_no_order(tmp_path: Path) -> None:
+    write_model(tmp_path / "a", suffixes=dict.fromkeys(LEARNED, "x"))
     transplant(tmp_path / "a", tmp_path / "a.h5", 3)
-    with pytest.raises(BadInput, match=r"does not keep the order .* use the binary"):
+    with pytest.raises(BadInput, match=r"keeps no order of layers, .* name the net with --into"):
         transplant(tmp_path / "a.h5", tmp_path / "out", 1)
+    named = target_net({"conv2x": [(5, 4, 1, 1), (5,)], "conv1x": [(4, 3, 2, 2), (4,)]})
+    assert transplant(tmp_path / "a.h5", tmp_path / "out", 1, named).copied == ("conv2x",)
 
 
 def test_shapes_with_leading_ones_are_the_same() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from caffe_transfer.training.transplant import transplant
+from caffe_transfer.training.transplant import TargetNet, transplant
 
 FILE = click.Path(path_type=Path)
 
@@ -12,7 +12,7 @@ FILE = click.Path(path_type=Path)
 @click.command("copy")
 @click.argument("source", metavar="SOURCE.caffemodel", type=FILE)
 @click.argument("out", metavar="OUT.caffemodel", type=FILE)
-@click.option("--n", type=int, required=True, help="Copy learned layers 1..N.")
+@click.option("--n", type=int, required=True, help="Copy weight layers 1..N.")
 @click.option("--into", metavar="DIR", type=FILE, help="Network's folder whose net must fit.")
 def copy_command(source: Path, out: Path, n: int, into: Path | None) -> None:
     """Copy the blobs of layers 1..n, byte for byte, into a new model.
@@ -23,7 +23,7 @@ def copy_command(source: Path, out: Path, n: int, into: Path | None) -> None:
     Example:
       caffe-transfer copy half0A.caffemodel init.caffemodel --n 4
     """
-    target = None if into is None else _target_shapes(into)
+    target = None if into is None else _target(into)
     done = transplant(source, out, n, target)
     click.echo(f"copied   {' '.join(done.copied)}")
     if done.fresh is not None:
@@ -31,7 +31,7 @@ def copy_command(source: Path, out: Path, n: int, into: Path | None) -> None:
     click.echo(f"ignored  {' '.join(done.ignored) or '-'}")
 
 
-def _target_shapes(folder: Path) -> dict[str, tuple[tuple[int, ...], ...]]:
+def _target(folder: Path) -> TargetNet:
     from caffe_transfer.training.preflight import load_network
 
-    return load_network(folder).target_shapes()
+    return load_network(folder).target()

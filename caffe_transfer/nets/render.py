@@ -4,7 +4,7 @@ Two dialects of one net: "1.0" (format V2, today's Caffe) and "2014" (format V0)
 files are the authors' byte for byte.  docs/dialects.md tells the differences.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -16,8 +16,10 @@ from caffe_transfer import paths
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.prototxt import parse
+from caffe_transfer.formats.upgrade import upgrade_net
 from caffe_transfer.nets.check import check_net_1_0, check_net_2014, check_solver
-from caffe_transfer.studies.network import LEARNED_LAYERS, Mode, Network
+from caffe_transfer.nets.layers import WeightLayer, check_cut, members, weight_layers
+from caffe_transfer.studies.network import Mode, Network
 from caffe_transfer.studies.study import Study
 
 DIALECTS = ("1.0", "2014")
@@ -31,7 +33,11 @@ LARGEST_CLASS_2014 = 1300
 
 @dataclass(frozen=True)
 class LearnedLayer:
-    """A learned layer as the templates see it."""
+    """A weight layer as the templates see it.
+
+    Attributes:
+        index: counts from 1 in the order in which the template names its layers.
+    """
 
     name: str
     frozen: bool
@@ -40,6 +46,24 @@ class LearnedLayer:
     def position(self, kind: str) -> str:
         """The name of a companion layer: relu3 beside conv3."""
         return f"{kind}{self.index}"
+
+
+class LearnedLayers(dict[str, LearnedLayer]):
+    """The weight layers of a template by the names that it gives them, made as it names them.
+
+    Args:
+        frozen, fresh: names of layers that do not learn, and of those that get `suffix`.
+    """
+
+    def __init__(self, frozen: Collection[str], fresh: Collection[str] = (), suffix: str = ""):
+        super().__init__()
+        self._frozen, self._fresh, self._suffix = frozen, fresh, suffix
+
+    def __missing__(self, name: str) -> LearnedLayer:
+        written = name + self._suffix if name in self._fresh else name
+        layer = LearnedLayer(written, name in self._frozen, len(self) + 1)
+        self[name] = layer
+        return layer
 
 
 def render(network: Network, study: Study, dialect: str = "1.0") -> dict[str, str]:
@@ -61,12 +85,34 @@ def parsed_net(files: Mapping[str, str]) -> pb.NetParameter:
 
 def _render_1_0(network: Network, study: Study) -> dict[str, str]:
     folder = paths.NetworkFolder.names()
-    data = paths.data_seen_from_network()
+    context = _context_1_0(network, study)
+    layers = _weight_layers(study, lambda learned: _net_1_0(context | {"learned": learned}))
+    check_cut(network, layers, study.net)
+    context["learned"] = LearnedLayers(members(layers[: network.frozen_count]))
+    net = _net_1_0(context)
+    deploy = _template("templates", "deploy.prototxt.j2", context)
+    solver = _template(
+        "solvers",
+        "1.0.prototxt.j2",
+        {
+            "solver": study.solver_of(network),
+            "net_file": folder.net,
+            "snapshot_prefix": paths.SNAPSHOT_PREFIX,
+            "random_seed": network.random_seed,
+        },
+    )
     images = study.images
-    context = {
+    for text, name in ((net, folder.net), (deploy, folder.deploy)):
+        check_net_1_0(text, str(name), network, (images.channels, images.side, images.side))
+    check_solver(solver, str(folder.solver))
+    return {str(folder.net): net, str(folder.deploy): deploy, str(folder.solver): solver}
+
+
+def _context_1_0(network: Network, study: Study) -> dict[str, Any]:
+    data, images = paths.data_seen_from_network(), study.images
+    return {
         "name": f"{study.net} {network.name}",
         "net": study.net,
-        "learned": _learned_layers(network, fresh_suffix=""),
         "outputs": study.outputs(network),
         "train_source": str(data.lmdb(network.train_data)),
         "valid_source": str(data.lmdb(network.valid_data)),
@@ -79,20 +125,10 @@ def _render_1_0(network: Network, study: Study) -> dict[str, str]:
         "scale": images.scale,
         "channels": images.channels,
     }
-    solver_context = {
-        "solver": study.solver_of(network),
-        "net_file": folder.net,
-        "snapshot_prefix": paths.SNAPSHOT_PREFIX,
-        "random_seed": network.random_seed,
-    }
-    net = _template("templates", "train_val.prototxt.j2", context)
-    deploy = _template("templates", "deploy.prototxt.j2", context)
-    solver = _template("solvers", "1.0.prototxt.j2", solver_context)
-    side = images.crop or images.size
-    check_net_1_0(net, str(folder.net), network, (images.channels, side, side))
-    check_net_1_0(deploy, str(folder.deploy), network, (images.channels, side, side))
-    check_solver(solver, str(folder.solver))
-    return {str(folder.net): net, str(folder.deploy): deploy, str(folder.solver): solver}
+
+
+def _net_1_0(context: Mapping[str, Any]) -> str:
+    return _template("templates", "train_val.prototxt.j2", context)
 
 
 def _render_2014(network: Network, study: Study) -> dict[str, str]:
@@ -101,23 +137,39 @@ def _render_2014(network: Network, study: Study) -> dict[str, str]:
             f"dialect 2014 exists for the net {NET_2014} only, and study {study.name!r} uses "
             f"{study.net}; choose dialect 1.0"
         )
+    layers = _weight_layers(study, lambda learned: _net_2014(network, study, "train", learned))
+    check_cut(network, layers, study.net)
+    frozen = members(layers[: network.frozen_count])
+    fresh = members(layers[network.copied_count :]) if network.base else ()
     files = {}
-    for phase, name, batch in (
-        ("train", paths.TRAIN_2014, study.batch),
-        ("val", paths.VAL_2014, study.test_batch),
-    ):
-        context = {
-            "phase": phase,
-            "learned": _learned_layers(network, fresh_suffix=FRESH_SUFFIX),
-            "outputs": OUTPUTS_2014,
-            "batch": batch,
-            "pad_layers": network.name == "netbase",
-        }
-        files[name] = _template("templates", f"2014/{NET_2014}.prototxt.j2", context)
-        check_net_2014(files[name], name, network, FRESH_SUFFIX)
+    for phase, name in (("train", paths.TRAIN_2014), ("val", paths.VAL_2014)):
+        learned = LearnedLayers(frozen, fresh, FRESH_SUFFIX)
+        files[name] = _net_2014(network, study, phase, learned)
+        expected = [layer.name + FRESH_SUFFIX * (layer.name in fresh) for layer in layers]
+        check_net_2014(files[name], name, network, expected)
     solver_context = {"solver": study.solver_of(network)}
     files[paths.SOLVER_2014] = _template("solvers", "2014.prototxt.j2", solver_context)
     return files
+
+
+def _net_2014(network: Network, study: Study, phase: str, learned: LearnedLayers) -> str:
+    context = {
+        "phase": phase,
+        "learned": learned,
+        "outputs": OUTPUTS_2014,
+        "batch": study.batch if phase == "train" else study.test_batch,
+        "pad_layers": network.name == "netbase",
+    }
+    return _template("templates", f"2014/{NET_2014}.prototxt.j2", context)
+
+
+def _weight_layers(
+    study: Study, rendered: Callable[[LearnedLayers], str]
+) -> tuple[WeightLayer, ...]:
+    """The weight layers of a template under its own names; only its text, parsed, tells them."""
+    text = rendered(LearnedLayers(frozen=()))
+    net = upgrade_net(parse(text, pb.NetParameter(), study.net), study.net)
+    return weight_layers(net)
 
 
 def links_2014(network: Network) -> dict[str, str]:
@@ -133,16 +185,6 @@ def links_2014(network: Network) -> dict[str, str]:
     if network.base_name:
         links[paths.BASENET_LINK] = f"../{network.base_name}"
     return links
-
-
-def _learned_layers(network: Network, fresh_suffix: str) -> dict[str, LearnedLayer]:
-    kept = network.copied_layers if network.base else LEARNED_LAYERS
-    return {
-        name: LearnedLayer(
-            name if name in kept else name + fresh_suffix, name in network.frozen_layers, index
-        )
-        for index, name in enumerate(LEARNED_LAYERS, start=1)
-    }
 
 
 @cache

@@ -21,10 +21,9 @@ from typing import Any
 
 from caffe_transfer.errors import BadInput
 
-LEARNED_LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
-MAX_N = len(LEARNED_LAYERS) - 1
 NATMAN = "natman"
 DEFAULT_SEED = 1
+MAX_N = 7
 
 
 class Mode(StrEnum):
@@ -197,14 +196,14 @@ class Network:
         return Network(mode=Mode.BASE, target=self.base, split=self.split, seed=self.seed).name
 
     @property
-    def copied_layers(self) -> tuple[str, ...]:
-        """Learned layers that start from the base's weights."""
-        return LEARNED_LAYERS[: self.n + self.preserve] if self.base else ()
+    def copied_count(self) -> int:
+        """How many weight layers start from the base's weights, counted from the first."""
+        return self.n + self.preserve if self.base else 0
 
     @property
-    def frozen_layers(self) -> tuple[str, ...]:
-        """Learned layers that keep the weights they start from."""
-        return () if self.fine_tuned else LEARNED_LAYERS[: self.n]
+    def frozen_count(self) -> int:
+        """How many weight layers keep the weights that they start from, counted from the first."""
+        return 0 if self.fine_tuned else self.n
 
     @property
     def task(self) -> str:

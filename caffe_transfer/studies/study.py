@@ -48,6 +48,11 @@ class Images:
     train_per_class: int | None = None
     valid_per_class: int | None = None
 
+    @property
+    def side(self) -> int:
+        """The side of the square that the net sees, in pixels."""
+        return self.crop or self.size
+
 
 @dataclass(frozen=True)
 class Study:

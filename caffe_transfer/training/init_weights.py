@@ -13,8 +13,8 @@ from google.protobuf import text_format
 from caffe_transfer.errors import BadInput, EngineError, Incomplete
 from caffe_transfer.formats.hashes import blob_hashes
 from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.nets.layers import members
 from caffe_transfer.paths import NetworkFolder
-from caffe_transfer.studies.network import Mode
 from caffe_transfer.training.engine import Engine, last_words
 from caffe_transfer.training.preflight import LoadedNetwork, load_network
 from caffe_transfer.training.snapshots import newest_complete
@@ -22,34 +22,36 @@ from caffe_transfer.training.transplant import transplant
 
 
 def prepare_init(loaded: LoadedNetwork, engine: Engine) -> Path | None:
-    """Make init.caffemodel where the network needs it; returns it, or None.
+    """Make init.caffemodel where the network needs one; return its path, or None.
+
+    A folder's init.caffemodel is used as it is, unless the network has a base, whose layers it
+    must hold.  A net with frozen layers and no such file starts from weights drawn beforehand.
 
     Raises:
         Incomplete: the base is not trained yet.
         BadInput: the base's shapes do not fit, or the file that is there holds other weights.
+        EngineError: the engine did not draw the weights.
     """
-    network = loaded.network
-    if network is None:
-        return loaded.folder.init if loaded.folder.init.exists() else None
-    if network.mode is Mode.RANDOM:
-        if not loaded.folder.init.exists():
-            draw_weights(loaded, engine, loaded.folder.init)
-        return loaded.folder.init
-    if network.base is None:
-        return None
-    if loaded.folder.basenet.exists() or not loaded.folder.init.exists():
-        _transplant(loaded)
-    return loaded.folder.init
+    network, folder = loaded.network, loaded.folder
+    if network is not None and network.base:
+        if folder.basenet.exists() or not folder.init.exists():
+            _transplant(loaded, network.copied_count)
+        return folder.init
+    if not folder.init.exists():
+        if not loaded.frozen:
+            return None
+        draw_weights(loaded, engine, folder.init)
+    return folder.init
 
 
-def _transplant(loaded: LoadedNetwork) -> None:
-    network, init = loaded.network, loaded.folder.init
-    assert network is not None
-    base = trained_model(loaded.folder.basenet)
-    layers = network.copied_layers
+def _transplant(loaded: LoadedNetwork, n: int) -> None:
+    base, init = trained_model(loaded.folder.basenet), loaded.folder.init
+    target = loaded.target()
     if not init.exists():
-        transplant(base, init, len(layers), loaded.target_shapes())
-    elif blob_hashes(init, layers) != blob_hashes(base, layers):
+        transplant(base, init, n, target)
+        return
+    layers = members(target.layers[:n])
+    if blob_hashes(init, layers) != blob_hashes(base, layers):
         raise BadInput(
             f"{init} does not hold the layers {layers[0]} to {layers[-1]} of {base}; remove the "
             "folder's init.caffemodel and snapshots to train it anew"

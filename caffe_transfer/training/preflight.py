@@ -1,4 +1,4 @@
-"""What can be found out before an engine is started: is everything there, and does it fit?"""
+"""A network's folder, loaded, and checks of its inputs before an engine starts."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,20 +8,21 @@ from caffe_transfer.formats.binaryproto import read_blob
 from caffe_transfer.formats.lmdb import check_lmdb
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.prototxt import read_net, read_solver
-from caffe_transfer.nets.shapes import Shape, parameter_shapes
+from caffe_transfer.nets.layers import frozen_layers, outputs, weight_layers
+from caffe_transfer.nets.shapes import parameter_shapes
 from caffe_transfer.paths import SOLVER_2014, NetworkFolder
 from caffe_transfer.studies.network import Network
+from caffe_transfer.training.transplant import TargetNet
 
 
 @dataclass(frozen=True)
 class LoadedNetwork:
-    """A network's folder, read.
+    """A network's folder with its parsed prototxts.
 
     Attributes:
-        folder: its files.
-        network: what it is by its name; None for a folder that is none of a study's.
-        solver, net: the parsed prototxts.
-        net_file: as the solver names it.
+        network: the study's network that the net's name says; None for any other net.
+        solver, net: upgraded to today's formats.
+        net_file: the net's path as the solver gives it, relative to the folder.
     """
 
     folder: NetworkFolder
@@ -51,15 +52,27 @@ class LoadedNetwork:
                 names.append(layer.data_param.source)
         return list(dict.fromkeys(names))
 
-    def target_shapes(self) -> dict[str, tuple[Shape, ...]]:
-        """The parameter shapes of the net, by layer.
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        """The names of the layers whose parameters training leaves as they are."""
+        return frozen_layers(self.net)
+
+    def target(self) -> TargetNet:
+        """The net as one that layers are copied into.
 
         Raises:
-            BadInput: a layer does not fit its input.
+            Incomplete: there is no deploy.prototxt, which has the size of the images.
+            BadInput: it has no input, or a layer does not fit its input.
         """
         deploy = read_net(self.folder.deploy)
-        shape = tuple(deploy.layer[0].input_param.shape[0].dim[1:])
-        return parameter_shapes(self.net, shape)
+        shapes = [shape for layer in deploy.layer for shape in layer.input_param.shape]
+        if not shapes:
+            raise BadInput(
+                f"{self.folder.deploy} has no input; give it an Input layer or input_dim"
+            )
+        return TargetNet(
+            weight_layers(self.net), parameter_shapes(self.net, tuple(shapes[0].dim[1:]))
+        )
 
 
 def load_network(root: Path) -> LoadedNetwork:
@@ -83,11 +96,15 @@ def load_network(root: Path) -> LoadedNetwork:
         if not value:
             raise BadInput(f"{folder.solver} does not set {key}; add it")
     net = read_net(root / net_file)
+    return LoadedNetwork(folder, _network_of(net), solver, net, net_file)
+
+
+def _network_of(net: pb.NetParameter) -> Network | None:
+    """The network that a net's name ends with, so that its folder may be renamed."""
     try:
-        network = Network.parse(root.name)
+        return Network.parse(net.name.rpartition(" ")[2])
     except BadInput:
-        network = None
-    return LoadedNetwork(folder, network, solver, net, net_file)
+        return None
 
 
 def check_inputs(loaded: LoadedNetwork) -> None:
@@ -98,7 +115,7 @@ def check_inputs(loaded: LoadedNetwork) -> None:
         BadInput: images of another size than the net's, or labels beyond its outputs.
     """
     root = loaded.folder.root
-    classes = _outputs(loaded.net)
+    classes = outputs(loaded.net)
     for layer in loaded.net.layer:
         transform = layer.transform_param
         if transform.mean_file and not (root / transform.mean_file).is_file():
@@ -115,8 +132,3 @@ def check_inputs(loaded: LoadedNetwork) -> None:
             crop=transform.crop_size,
             classes=classes,
         )
-
-
-def _outputs(net: pb.NetParameter) -> int | None:
-    products = [layer for layer in net.layer if layer.type == "InnerProduct"]
-    return products[-1].inner_product_param.num_output if products else None

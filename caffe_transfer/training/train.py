@@ -213,11 +213,11 @@ def verify_frozen(loaded: LoadedNetwork) -> dict[str, list[str]]:
         FormatError: a blob differs; names the layer and both files.
     """
     newest = newest_complete(loaded.snapshots)
-    if loaded.network is None or not loaded.network.frozen_layers or newest is None:
+    if not loaded.frozen or newest is None:
         return {}
-    before = blob_hashes(loaded.folder.init, loaded.network.frozen_layers)
-    after = blob_hashes(newest.model, loaded.network.frozen_layers)
-    for layer in loaded.network.frozen_layers:
+    before = blob_hashes(loaded.folder.init, loaded.frozen)
+    after = blob_hashes(newest.model, loaded.frozen)
+    for layer in loaded.frozen:
         if layer not in before or before[layer] != after.get(layer):
             raise FormatError(
                 f"layer {layer} was to be frozen, but differs between {loaded.folder.init} and "

@@ -17,20 +17,25 @@ from caffe_transfer.formats.layer_records import (
     read_records,
     same_shape,
 )
+from caffe_transfer.nets.layers import (
+    WeightLayer,
+    members,
+    numbered_weight_layers,
+    stored_weight_layers,
+)
 from caffe_transfer.paths import HDF5_SUFFIX
 
-# What only some files need is imported for them: `copy` is mostly quicker than these imports.
 if TYPE_CHECKING:
     from caffe_transfer.formats.caffemodel import Layer, Model
     from caffe_transfer.nets.shapes import Shape
 
-# What a researcher counts as a layer: it has weights of its own.  BatchNorm, Scale, Bias and
-# PReLU hold parameters too, but belong to the layer below them.
-LEARNING_TYPES = {
-    "Convolution", "CONVOLUTION", "conv",
-    "InnerProduct", "INNER_PRODUCT", "innerproduct",
-    "Deconvolution", "DECONVOLUTION",
-}  # fmt: skip
+
+@dataclass(frozen=True)
+class TargetNet:
+    """The net that will load a model: its weight layers, and the shapes of parameters by layer."""
+
+    layers: tuple[WeightLayer, ...]
+    shapes: "Mapping[str, Sequence[Shape]]"
 
 
 @dataclass(frozen=True)
@@ -49,46 +54,46 @@ class Transplant:
     ignored: tuple[str, ...]
 
 
-def transplant(
-    source: Path, out: Path, n: int, target: "Mapping[str, Sequence[Shape]] | None" = None
-) -> Transplant:
-    """Write the parameters of the source's learned layers 1..n to `out`.
+def transplant(source: Path, out: Path, n: int, target: TargetNet | None = None) -> Transplant:
+    """Write the parameters of weight layers 1..n of a model to `out`.
 
     A name ending in .h5 makes an HDF5 file, any other a binary one.  From binary to binary each
     layer's record is copied as it stands, whatever its format.
 
     Args:
-        target: parameter shapes of the net that will load the file (shapes.parameter_shapes).
+        target: counts the layers and checks the shapes; without it the model's own order counts.
 
     Raises:
-        BadInput: n is out of range, or a shape of the target differs; names the layer.
+        BadInput: n is out of range, or a layer is missing or has another shape; names the layer.
         FormatError: the source is cut off or is no model.
     """
     with mapped(source) as buffer:
         in_binary = out.suffix != HDF5_SUFFIX and not is_hdf5(buffer)
         model = read_records(source, buffer) if in_binary else _with_numbers(source)
-        groups = learned_layers(model)
-        if not 1 <= n <= len(groups):
+        layers = target.layers if target else _layers_of(model)
+        if not 1 <= n <= len(layers):
+            whose = "the target net" if target else source
             raise BadInput(
-                f"n = {n} cannot be copied: {source} has {len(groups)} learned layers; "
-                f"choose 1 to {len(groups)}"
+                f"n = {n} cannot be copied: {whose} has {len(layers)} weight layers; "
+                f"choose 1 to {len(layers)}"
             )
-        names = [name for group in groups[:n] for name in group]
+        names = members(layers[:n])
         if target is not None:
-            _check_shapes(model, names, target)
+            _check_shapes(model, names, target.shapes)
         with atomic_write(out) as file:
             if isinstance(model, Records):
                 _copy(model, names, buffer, file)
             else:
                 _convert(model, names, file, out.suffix == HDF5_SUFFIX)
         return Transplant(
-            copied=tuple(names),
-            fresh=None if target is None else tuple(t for t in target if t not in names),
-            ignored=tuple(name for group in groups[n:] for name in group),
+            copied=names,
+            fresh=None if target is None else tuple(t for t in target.shapes if t not in names),
+            ignored=tuple(name for name in _with_blobs(model) if name not in names),
         )
 
 
 def _with_numbers(source: Path) -> "Model":
+    # Imported lazily: numpy and h5py take longer to import than a model to copy.
     from caffe_transfer.formats.caffemodel import open_model
 
     with open_model(source) as model:
@@ -109,37 +114,20 @@ def _convert(model: "Model", names: Sequence[str], file: BinaryIO, to_hdf5: bool
     write_model(model.name, layers, file, to_hdf5)
 
 
-def learned_layers(model: "Records | Model") -> list[list[str]]:
-    """The model's learned layers in order, each with the layers whose parameters go with it.
-
-    Raises:
-        BadInput: an HDF5 file of a net whose order is not known.
-    """
-    if model.format == "HDF5":
-        return [[name] for name in _caffenet_order(model)]
-    groups: list[list[str]] = []
-    for layer in _with_blobs(model).values():
-        if layer.type in LEARNING_TYPES or not groups:
-            groups.append([layer.name])
-        else:
-            groups[-1].append(layer.name)
-    return groups
+def _layers_of(model: "Records | Model") -> tuple[WeightLayer, ...]:
+    if model.format != "HDF5":
+        return stored_weight_layers(model.layers)
+    numbered = numbered_weight_layers(_with_blobs(model))
+    if numbered is None:
+        raise BadInput(
+            f"{model.path} is an HDF5 file, which keeps no order of layers, and the names of its "
+            "layers do not end in numbers; name the net with --into, or use the binary .caffemodel"
+        )
+    return numbered
 
 
 def _with_blobs(model: "Records | Model") -> "dict[str, LayerRecord | Layer]":
     return {layer.name: layer for layer in model.layers if layer.blobs}
-
-
-def _caffenet_order(model: "Records | Model") -> list[str]:
-    from caffe_transfer.studies.network import LEARNED_LAYERS
-
-    names = list(_with_blobs(model))
-    if not set(names) <= set(LEARNED_LAYERS):
-        raise BadInput(
-            f"{model.path} is an HDF5 file, which does not keep the order of layers, and its "
-            "layers are not CaffeNet's; use the binary .caffemodel"
-        )
-    return sorted(names, key=LEARNED_LAYERS.index)
 
 
 def _check_shapes(
@@ -147,9 +135,12 @@ def _check_shapes(
 ) -> None:
     layers = _with_blobs(model)
     for name in names:
-        wanted = target.get(name)
-        if wanted is None:
-            raise BadInput(f"layer {name} of {model.path} is not in the target net")
+        if name not in layers:
+            raise BadInput(
+                f"layer {name} of the target net is not in {model.path}; copy fewer layers, or "
+                "name a model of this net"
+            )
+        wanted = target[name]
         found = [blob.shape for blob in layers[name].blobs]
         if len(found) != len(wanted) or not all(map(same_shape, found, wanted)):
             raise BadInput(
