@@ -1,0 +1,213 @@
+"""The functions behind `import caffe_transfer as ct`: plain arguments in, dataclasses out.
+
+Paths may be strings, engines are named as on the command line, and everything beyond two
+arguments is keyword-only.  Errors are those of errors.py.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from os import PathLike
+from pathlib import Path
+from threading import Event
+from typing import Any, TypeAlias
+
+from caffe_transfer import pipeline
+from caffe_transfer.comparison import compare as comparison
+from caffe_transfer.comparison.compare import Comparison
+from caffe_transfer.formats import caffemodel
+from caffe_transfer.formats.caffemodel import Model
+from caffe_transfer.nets.write import write_network
+from caffe_transfer.paths import RESULTS, NetworkFolder
+from caffe_transfer.pipeline import Callbacks, RunOptions
+from caffe_transfer.report.results import Results
+from caffe_transfer.report.results import read_results as _read_results
+from caffe_transfer.studies.load import load_study as _load_study
+from caffe_transfer.studies.network import Network
+from caffe_transfer.studies.study import Study
+from caffe_transfer.training.engine import find_engine
+from caffe_transfer.training.preflight import load_network
+from caffe_transfer.training.schedule import JobResult, threads_for
+from caffe_transfer.training.train import OnProgress, Settings, train_network
+from caffe_transfer.training.transplant import Transplant, transplant
+
+AnyPath: TypeAlias = str | PathLike[str]
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """A network that is trained to its end.
+
+    Attributes:
+        model: its last snapshot.
+        frozen: the SHA-256 of each blob of the frozen layers, which training has not changed.
+    """
+
+    name: str
+    folder: Path
+    model: Path
+    frozen: Mapping[str, Sequence[str]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The attributes by name."""
+        return asdict(self)
+
+
+def load_study(name_or_path: AnyPath, *, quick: bool = False) -> Study:
+    """Read a study: a built-in one by its name, or a TOML file.
+
+    Args:
+        quick: apply the study's [quick] table.
+
+    Raises:
+        BadInput: there is no such study, or something in it is wrong; names the key.
+    """
+    return _load_study(str(name_or_path), quick)
+
+
+def run(
+    study: Study | AnyPath,
+    out: AnyPath,
+    *,
+    engine: str | None = None,
+    precision: str | None = None,
+    gpus: Sequence[str] = (),
+    jobs: int = 1,
+    threads: int | None = None,
+    images: AnyPath | None = None,
+    callbacks: Callbacks | None = None,
+    stop: Event | None = None,
+) -> list[JobResult]:
+    """Do all that a study needs, from images to report; run again, it does what is missing.
+
+    Args:
+        out: the run's folder.
+        engine: "caffe", "caffe-torch" or a program's path; by default Caffe where there is one.
+        precision: of caffe-torch: "fp32", "tf32" or "bf16".
+        gpus: device numbers to share among the jobs; () leaves it to the solver.
+        jobs: networks trained at once; threads: of the BLAS library for each, by default all
+            cores shared among the jobs.
+        images: the images' folder or archive, where they are not to be fetched.
+        stop: set it to have the running networks write a snapshot and end.
+
+    Raises:
+        Busy: another run works in `out`.
+        BadInput: `out` holds a run of another study, or the images cannot be used.
+        EngineError: there is no such engine.
+    """
+    chosen = study if isinstance(study, Study) else load_study(study)
+    options = RunOptions(
+        Settings(find_engine(engine, precision), threads=threads or threads_for(jobs)),
+        jobs=jobs,
+        gpus=tuple(gpus),
+        images_from=None if images is None else Path(images),
+    )
+    return pipeline.run(
+        chosen, Path(out), options=options, callbacks=callbacks or Callbacks(), stop=stop or Event()
+    )
+
+
+def generate(
+    study: Study | AnyPath,
+    network: Network | str | None = None,
+    *,
+    out: AnyPath = RESULTS,
+    dialect: str = "1.0",
+) -> list[Path]:
+    """Write the folder of one network of a study, or of all; return the folders.
+
+    Args:
+        network: by its name, such as "transfer0A0B_1_4"; None for all.
+        dialect: "1.0", or "2014" for the authors' files byte for byte.
+
+    Raises:
+        BadInput: the network does not fit the study's net, or a folder cannot be written.
+    """
+    chosen = study if isinstance(study, Study) else load_study(study)
+    one = Network.parse(network) if isinstance(network, str) else network
+    networks = chosen.networks if one is None else (one,)
+    return [write_network(each, chosen, Path(out), dialect) for each in networks]
+
+
+def train(
+    folder: AnyPath,
+    *,
+    engine: str | None = None,
+    precision: str | None = None,
+    gpu: str | None = None,
+    threads: int | None = None,
+    on_progress: OnProgress = lambda _: None,
+    stop: Event | None = None,
+) -> TrainedNetwork:
+    """Train a network's folder to its end, from where it stopped, and verify its frozen layers.
+
+    Args:
+        engine, precision, threads: as for `run`; gpu: device numbers as Caffe takes them.
+        on_progress: called a few times a second with iteration, loss and accuracy.
+        stop: set it to have the engine write a snapshot and end.
+
+    Raises:
+        Incomplete, BadInput: an input is missing or does not fit.
+        Busy: another process trains this folder.
+        EngineError: the engine failed.
+        Interrupted: `stop` was set.
+        FormatError: a frozen blob has changed.
+    """
+    root = Path(folder)
+    settings = Settings(find_engine(engine, precision), gpu, threads or threads_for(jobs=1))
+    manifest = train_network(root, settings, on_progress, stop)
+    (model,) = manifest["model"]
+    return TrainedNetwork(root.name, root, NetworkFolder(root).root / model, manifest["frozen"])
+
+
+def copy_layers(
+    source: AnyPath, out: AnyPath, *, n: int, into: AnyPath | None = None
+) -> Transplant:
+    """Copy the blobs of weight layers 1..n of a model, byte for byte, into a new model.
+
+    Args:
+        into: the folder of the network that will load the file: its net must fit.
+
+    Raises:
+        BadInput: n is out of range, or a shape differs; names the layer.
+        FormatError: the source is cut off or is no model.
+    """
+    target = None if into is None else load_network(Path(into)).target()
+    return transplant(Path(source), Path(out), n, target)
+
+
+def open_model(path: AnyPath) -> AbstractContextManager[Model]:
+    """Open a model of any format that Caffe ever wrote; its blobs are views of the file.
+
+    Raises:
+        Incomplete: there is no such file.
+        FormatError: it is cut off or is no model.
+    """
+    return caffemodel.open_model(Path(path))
+
+
+def compare(
+    left: AnyPath, right: AnyPath, *, match_fresh: bool = False, common: bool = False
+) -> list[Comparison]:
+    """Compare two files of Caffe's, or two trees of them: by bytes, then by meaning.
+
+    Args:
+        match_fresh: layer conv4 of one model is layer conv4-new of the other.
+        common: leave out the files that only one tree has.
+
+    Raises:
+        Incomplete: one of the two is not there.
+        BadInput: a file is to be compared with a folder.
+    """
+    found = comparison.compare(Path(left), Path(right), match_fresh=match_fresh, common=common)
+    return list(found)
+
+
+def read_results(source: AnyPath) -> Results:
+    """Read the results of a run, of a folder of networks with their logs, or of a results.csv.
+
+    Raises:
+        BadInput: there is no such folder, or it holds no network.
+        FormatError: the file is no table of results.
+    """
+    return _read_results(Path(source))
