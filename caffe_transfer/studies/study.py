@@ -1,7 +1,7 @@
 """A study: images, a net, solvers, and the networks to train.  Data without I/O."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from caffe_transfer.errors import BadInput
 from caffe_transfer.studies.network import NATMAN, Mode, Network
@@ -112,6 +112,21 @@ class Study:
                 f"{network.split!r} have; set natman_classes in its [images]"
             )
         return self.images.natman_classes[0 if network.target == "A" else 1]
+
+    def select(self, *names: str) -> "Study":
+        """The same study with only the networks of these names.
+
+        Raises:
+            BadInput: the study has no such network.
+        """
+        networks = {network.name: network for network in self.networks}
+        for name in names:
+            if name not in networks:
+                raise BadInput(
+                    f"study {self.name!r} has no network {name!r}; it has "
+                    f"{', '.join(list(networks)[:5])}, ..."
+                )
+        return replace(self, networks=tuple(networks[name] for name in names))
 
     @property
     def splits(self) -> tuple[str, ...]:
