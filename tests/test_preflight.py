@@ -38,6 +38,18 @@ def test_a_good_folder(folder: Path) -> None:
     assert loaded.target().shapes["fc8"] == ((2, 96), (2,))
 
 
+def test_deploy_nets_of_2015(folder: Path) -> None:
+    deploy = folder / "deploy.prototxt"
+    target = load_network(folder).target()
+    layers = deploy.read_text().split("}\n", 2)[2]
+    old = 'name: "old" input: "data" input_dim: 10 input_dim: 1 input_dim: 28 input_dim: 28\n'
+    deploy.write_text(old + layers)
+    assert load_network(folder).target() == target
+    deploy.write_text('name: "none"\n' + layers)
+    with pytest.raises(BadInput, match=r"deploy\.prototxt has no input; give it an Input layer"):
+        load_network(folder).target()
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new", "message"),
     [
