@@ -12,7 +12,7 @@ from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 VERSION = re.search(
-    r'^__version__ = "(.+)"', (HERE / "caffe_transfer" / "__init__.py").read_text(), re.M
+    r'^__version__ = "(.+)"', (HERE / "caffe_transfer" / "version.py").read_text(), re.M
 )
 assert VERSION is not None
 

@@ -6,8 +6,6 @@ The names below are imported when they are first used: `import caffe_transfer` c
 docs/python.md shows them at work.
 """
 
-__version__ = "0.1.0"
-
 TYPE_CHECKING = False  # as typing.TYPE_CHECKING, without importing typing at every start
 if TYPE_CHECKING:
     from caffe_transfer.api import (
@@ -34,6 +32,7 @@ if TYPE_CHECKING:
     from caffe_transfer.report.figures import figure2, figure3
     from caffe_transfer.studies.network import Mode, Network
     from caffe_transfer.studies.study import Study
+    from caffe_transfer.version import __version__
 
 _MODULES = {
     "api": (
@@ -48,6 +47,7 @@ _MODULES = {
     "report.figures": ("figure2", "figure3"),
     "studies.network": ("Mode", "Network"),
     "studies.study": ("Study",),
+    "version": ("__version__",),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

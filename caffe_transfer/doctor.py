@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from caffe_transfer import __version__, paths
+from caffe_transfer import paths
 from caffe_transfer.errors import CaffeTransferError
 from caffe_transfer.training import engine
+from caffe_transfer.version import __version__
 
 REQUIRED = ("click", "h5py", "isal", "jinja2", "lmdb", "matplotlib", "numpy",
             "opencv-python-headless", "protobuf", "rich")  # fmt: skip

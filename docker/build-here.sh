@@ -129,7 +129,7 @@ build() { "${containers[@]}" build --isolation chroot --format docker "${limits[
 
 build_image() {
   local revision version lent=localhost/caffe-transfer-lent:$$
-  version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' caffe_transfer/__init__.py)
+  version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' caffe_transfer/version.py)
   revision=$(git rev-parse --short HEAD 2>/dev/null || echo unknown)
   build --layers "${mounts[@]}" --build-arg "BASE=$base" \
     --build-arg "VERSION=$version" --build-arg "REVISION=$revision" \

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "caffe_transfer"
 # Lowest first; a package imports what stands on a lower line, and itself.
 FLOORS = (
-    ("errors", "paths"),
+    ("errors", "paths", "version"),
     ("files", "formats", "studies"),
     ("nets",),
     ("report", "comparison", "data_prep", "caffe_torch"),

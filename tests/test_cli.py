@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 import pytest
 
-from caffe_transfer import __version__, cli
+from caffe_transfer import cli
 from caffe_transfer.errors import Interrupted
+from caffe_transfer.version import __version__
 
 
 def call(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -5,7 +5,7 @@ import os
 import sys
 from importlib import metadata
 
-from caffe_transfer import __version__
+from caffe_transfer.version import __version__
 
 NO_TORCH = 2
 

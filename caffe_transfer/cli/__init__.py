@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from caffe_transfer import __version__
 from caffe_transfer.errors import CaffeTransferError
+from caffe_transfer.version import __version__
 
 INTERRUPTED = 130
 

@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from caffe_transfer import __version__, paths
+from caffe_transfer import paths
 from caffe_transfer.errors import FormatError
 from caffe_transfer.files import atomic_text
 from caffe_transfer.formats.hashes import sha256
+from caffe_transfer.version import __version__
 
 
 def read(path: Path) -> dict[str, Any]:
