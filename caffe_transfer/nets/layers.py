@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.layer_types import modern_type
+from caffe_transfer.nets.graph import Graph
 
 if TYPE_CHECKING:
     from caffe_transfer.formats.proto import caffe_pb2 as pb
@@ -55,8 +56,8 @@ class StoredLayer(Protocol):
 
 def weight_layers(net: "pb.NetParameter") -> tuple[WeightLayer, ...]:
     """The weight layers of a net, in its order."""
-    graph = _Graph(net)
-    owners = [graph.owner(index) for index in range(len(graph.layers))]
+    graph = Graph(net)
+    owners = [_owner(graph, index) for index in range(len(graph.layers))]
     return _grouped(
         (layer.name, layer.type, None if owner is None else graph.layers[owner].name)
         for layer, owner in zip(graph.layers, owners, strict=True)
@@ -100,10 +101,10 @@ def classifiers(net: "pb.NetParameter") -> tuple[WeightLayer, ...]:
 
     A net without losses, as a deploy net is, has those that its outputs come from.
     """
-    graph = _Graph(net)
+    graph = Graph(net)
     found: set[int] = set()
     for index in graph.losses() or graph.ends():
-        found |= graph.nearest_weights(index)
+        found |= graph.above(index, WEIGHT_TYPES)
     names = {graph.layers[index].name for index in found}
     return tuple(layer for layer in weight_layers(net) if layer.name in names)
 
@@ -211,51 +212,8 @@ def _grouped(rows: Iterable[tuple[str, str, str | None]]) -> tuple[WeightLayer, 
     return tuple(WeightLayer(owner, kinds[owner], tuple(names)) for owner, names in groups.items())
 
 
-class _Graph:
-    """Which layer reads which; a blob that is changed in place belongs to the last that made it."""
-
-    def __init__(self, net: "pb.NetParameter") -> None:
-        self.layers = list(net.layer)
-        self.parents: list[list[int]] = []
-        self._read: set[int] = set()
-        makers: dict[str, list[int]] = {}
-        for index, layer in enumerate(self.layers):
-            parents = [maker for name in layer.bottom for maker in makers.get(name, ())]
-            self.parents.append(parents)
-            self._read.update(parents)
-            for name in layer.top:
-                # Data layers of both phases make blobs of one name.
-                others = [] if layer.bottom else makers.get(name, [])
-                makers[name] = [*others, index]
-
-    def losses(self) -> list[int]:
-        """The layers whose tops are minimized."""
-        return [
-            index
-            for index, layer in enumerate(self.layers)
-            if (any(layer.loss_weight) if layer.loss_weight else layer.type.endswith("Loss"))
-        ]
-
-    def ends(self) -> list[int]:
-        """The layers that no other one reads."""
-        return [index for index in range(len(self.layers)) if index not in self._read]
-
-    def nearest_weights(self, index: int) -> set[int]:
-        """The first weight layers met on the ways up from a layer, itself left out."""
-        found: set[int] = set()
-        seen: set[int] = set()
-        waiting = list(self.parents[index])
-        while waiting:
-            at = waiting.pop()
-            if self.layers[at].type in WEIGHT_TYPES:
-                found.add(at)
-            elif at not in seen:
-                seen.add(at)
-                waiting += self.parents[at]
-        return found
-
-    def owner(self, index: int) -> int | None:
-        """The weight layer that a layer's parameters belong to; None if there is none below."""
-        if self.layers[index].type not in COMPANION_TYPES:
-            return index
-        return max(self.nearest_weights(index), default=None)
+def _owner(graph: Graph, index: int) -> int | None:
+    """The weight layer that a layer's parameters belong to; None if there is none below."""
+    if graph.layers[index].type not in COMPANION_TYPES:
+        return index
+    return max(graph.above(index, WEIGHT_TYPES), default=None)

@@ -1,0 +1,134 @@
+"""The cuts of a net: where it can be divided into layers that are copied and layers that are fresh.
+
+A cut is a blob that every path from the images to the main loss passes; the layers below it are
+those that it is computed from.  So a chain can be cut above each of its weight layers, as the paper
+cuts CaffeNet; GoogLeNet between its inceptions, a ResNet after each block's sum, never inside one.
+Auxiliary classifiers are above every cut, since no cut is computed from them.
+"""
+
+import difflib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from caffe_transfer.errors import BadInput
+from caffe_transfer.nets.graph import Graph, Value
+from caffe_transfer.nets.layers import WeightLayer, classifiers, weight_layers
+
+if TYPE_CHECKING:
+    from caffe_transfer.formats.proto import caffe_pb2 as pb
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A place where a net can be cut.
+
+    Attributes:
+        n: counts the cuts from the images, from 1; 0 for one inside a block, which has no number.
+        name: the blob that the layers above read.
+        added: the weight layers between this cut and the one before.
+        below: all weight layers that are copied, in the net's order.
+        torn: blobs by which layers below are read past the cut; empty unless it is inside a block.
+    """
+
+    n: int
+    name: str
+    added: tuple[WeightLayer, ...]
+    below: tuple[WeightLayer, ...]
+    torn: tuple[str, ...] = ()
+
+
+def cuts(net: "pb.NetParameter") -> tuple[Cut, ...]:
+    """The cuts of a net, from its images up; the classifier is always above.
+
+    Raises:
+        BadInput: the net has no main loss, or nowhere to be cut.
+    """
+    graph = Graph(net)
+    found = tuple(_cuts(graph, net))
+    if not found:
+        raise BadInput(
+            f"net {net.name!r} has no place to cut at: no weight layer below its classifier"
+        )
+    return found
+
+
+def find_cut(net: "pb.NetParameter", name: str) -> Cut:
+    """The cut at a blob or above a layer, by name; also one inside a block.
+
+    Raises:
+        BadInput: there is no such blob or layer (similar names are offered), or nothing below it
+            has weights.
+    """
+    found = cuts(net)
+    graph = Graph(net)
+    value = _value(graph, net, name)
+    below = _below(graph, net, value)
+    for cut in found:
+        if cut.name == value.blob or cut.below == below:
+            return cut
+    if not below:
+        raise BadInput(f"no weight layer lies below {name!r}; choose one of {_names(found)}")
+    if {layer.name for layer in below} & {layer.name for layer in classifiers(net)}:
+        raise BadInput(
+            f"{name!r} is not below the classifier, which is always fresh; choose one of "
+            f"{_names(found)}"
+        )
+    return Cut(0, value.blob, (), below, tuple(_torn(graph, value)))
+
+
+def _cuts(graph: Graph, net: "pb.NetParameter") -> Iterator[Cut]:
+    last = {layer.name for layer in classifiers(net)}
+    before: tuple[WeightLayer, ...] = ()
+    number = 0
+    for value in graph.gates():
+        below = _below(graph, net, value)
+        if last & {layer.name for layer in below}:
+            return
+        if len(below) > len(before):
+            number += 1
+            names = {layer.name for layer in before}
+            added = tuple(layer for layer in below if layer.name not in names)
+            yield Cut(number, value.blob, added, below)
+            before = below
+
+
+def _below(graph: Graph, net: "pb.NetParameter", value: Value) -> tuple[WeightLayer, ...]:
+    names = {graph.layers[index].name for index in graph.ancestors(value)}
+    return tuple(layer for layer in weight_layers(net) if layer.name in names)
+
+
+def _value(graph: Graph, net: "pb.NetParameter", name: str) -> Value:
+    """The last value of a blob, or what a layer makes."""
+    blobs = {value.blob: value for tops in graph.tops for value in tops}
+    layers = {graph.layers[index].name: tops[0] for index, tops in enumerate(graph.tops) if tops}
+    if name in blobs:
+        return blobs[name]
+    if name in layers:
+        return layers[name]
+    near = difflib.get_close_matches(name, {**blobs, **layers}, n=3, cutoff=0.4)
+    offer = f"; did you mean {' or '.join(near)}?" if near else ""
+    raise BadInput(f"net {net.name!r} has no blob or layer {name!r}{offer}")
+
+
+def _torn(graph: Graph, value: Value) -> Iterator[str]:
+    below = graph.ancestors(value)
+    needed = set[int]()
+    waiting = [graph.main_end()]
+    while waiting:
+        at = waiting.pop()
+        if at not in needed:
+            needed.add(at)
+            waiting += [bottom.layer for bottom in graph.bottoms[at] if bottom.layer not in below]
+    seen: set[Value] = {value}
+    for index in sorted(needed):
+        for bottom in graph.bottoms[index]:
+            passes = bottom.layer in below and graph.bottoms[bottom.layer]
+            if passes and bottom not in seen:
+                seen.add(bottom)
+                yield bottom.blob
+
+
+def _names(found: tuple[Cut, ...]) -> str:
+    names = [cut.name for cut in found]
+    return ", ".join(names if len(names) <= 8 else [*names[:7], "..."])
