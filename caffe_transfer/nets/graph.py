@@ -122,7 +122,7 @@ class Graph:
         end = self.main_end()
         order = [value for tops in self.tops[: end + 1] for value in tops]
         # A loss reads its scores first; labels are no path of the images.
-        last = {v: 0 for v in order} | {v: 1 for v in self.bottoms[end][:1]}
+        last = dict.fromkeys(order, 0) | dict.fromkeys(self.bottoms[end][:1], 1)
         inputs = [v for v in order if not self.bottoms[v.layer] and v is self.tops[v.layer][0]]
         down = dict.fromkeys(order, 0) | dict.fromkeys(inputs, 1)
         for value in order:
