@@ -10,19 +10,8 @@ from typing import Any
 from google.protobuf.message import Message
 
 from caffe_transfer.errors import FormatError
+from caffe_transfer.formats.layer_types import V1_OF_V0, modern_type
 from caffe_transfer.formats.proto import caffe_pb2 as pb
-
-# V0's name of a layer type -> V1's.
-_V0_TYPES = {
-    "accuracy": "ACCURACY", "bnll": "BNLL", "concat": "CONCAT", "conv": "CONVOLUTION",
-    "data": "DATA", "dropout": "DROPOUT", "euclidean_loss": "EUCLIDEAN_LOSS",
-    "flatten": "FLATTEN", "hdf5_data": "HDF5_DATA", "hdf5_output": "HDF5_OUTPUT",
-    "im2col": "IM2COL", "images": "IMAGE_DATA", "infogain_loss": "INFOGAIN_LOSS",
-    "innerproduct": "INNER_PRODUCT", "lrn": "LRN",
-    "multinomial_logistic_loss": "MULTINOMIAL_LOGISTIC_LOSS", "pool": "POOLING", "relu": "RELU",
-    "sigmoid": "SIGMOID", "softmax": "SOFTMAX", "softmax_loss": "SOFTMAX_LOSS", "split": "SPLIT",
-    "tanh": "TANH", "window_data": "WINDOW_DATA",
-}  # fmt: skip
 
 # The parameter message that V1 has for a V0 type whose settings stood in the layer itself.
 _V0_PARAMS = {
@@ -65,12 +54,6 @@ _V0_TRANSFORMS = {
     "scale": "scale", "meanfile": "mean_file", "cropsize": "crop_size", "mirror": "mirror",
 }  # fmt: skip
 
-# V1's types whose V2 name is not simply the words run together.
-_V1_TYPES = {
-    "NONE": "", "ABSVAL": "AbsVal", "ARGMAX": "ArgMax", "BNLL": "BNLL", "HDF5_DATA": "HDF5Data",
-    "HDF5_OUTPUT": "HDF5Output", "LRN": "LRN", "MVN": "MVN", "RELU": "ReLU", "TANH": "TanH",
-    "SOFTMAX_LOSS": "SoftmaxWithLoss",
-}  # fmt: skip
 # Fields of a V1 layer that are not simply copied.
 _V1_CHANGED = {"type", "param", "blob_share_mode", "blobs_lr", "weight_decay", "layer"}
 _V1_DATA = {"DATA": "data_param", "IMAGE_DATA": "image_data_param",
@@ -152,14 +135,14 @@ def _copy(layer: pb.V1LayerParameter) -> pb.V1LayerParameter:
 def _v0_layer(connection: pb.V1LayerParameter, name: str) -> pb.V1LayerParameter:
     old = connection.layer
     new = pb.V1LayerParameter(bottom=connection.bottom, top=connection.top)
-    if old.type and old.type not in _V0_TYPES:
+    if old.type and old.type not in V1_OF_V0:
         raise FormatError(f"{name}: layer {old.name!r} has the unknown type {old.type!r}")
     for field, value in old.ListFields():
         key = field.name
         if key == "name":
             new.name = old.name
         elif key == "type":
-            new.type = getattr(pb.V1LayerParameter, _V0_TYPES[old.type])
+            new.type = getattr(pb.V1LayerParameter, V1_OF_V0[old.type])
         elif key in ("blobs", "blobs_lr", "weight_decay"):
             getattr(new, key).extend(value)
         elif key in _V0_TRANSFORMS:
@@ -214,7 +197,7 @@ def _v1_layer(old: pb.V1LayerParameter, name: str) -> pb.LayerParameter:
         else:
             setattr(new, field.name, value)
     if old.HasField("type"):
-        new.type = _v1_type(pb.V1LayerParameter.LayerType.Name(old.type))
+        new.type = modern_type(pb.V1LayerParameter.LayerType.Name(old.type))
     columns: tuple[Sequence[Any], ...] = (
         old.param,
         old.blob_share_mode,
@@ -228,10 +211,6 @@ def _v1_layer(old: pb.V1LayerParameter, name: str) -> pb.LayerParameter:
             if index < len(column):
                 setattr(spec, key, column[index])
     return new
-
-
-def _v1_type(name: str) -> str:
-    return _V1_TYPES.get(name, "".join(word.capitalize() for word in name.split("_")))
 
 
 def _input_layer(net: pb.NetParameter) -> None:
