@@ -106,7 +106,7 @@ def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BadInput, match=r"cannot write .*file/x: .*; free some space or name"):
         atomic_text(tmp_path / "file/x", "text")
-    with pytest.raises(BadInput, match="cannot write .*: File name too long"):
+    with pytest.raises(BadInput, match=r"cannot write .*: File name too long"):
         atomic_text(tmp_path / ("x" * 255), "text")
     with (
         pytest.raises(BadInput, match=r"cannot write .*file/x"),
