@@ -17,6 +17,7 @@ from caffe_transfer.formats.layer_records import (
     read_records,
     same_shape,
 )
+from caffe_transfer.formats.names import check_model_name
 from caffe_transfer.paths import HDF5_SUFFIX
 
 # What only some files need is imported for them: `copy` is mostly quicker than these imports.
@@ -61,9 +62,11 @@ def transplant(
         target: parameter shapes of the net that will load the file (shapes.parameter_shapes).
 
     Raises:
-        BadInput: n is out of range, or a shape of the target differs; names the layer.
+        BadInput: `out` is no name for a model, n is out of range, or a shape of the target
+            differs; names the layer.
         FormatError: the source is cut off or is no model.
     """
+    check_model_name(out)
     with mapped(source) as buffer:
         in_binary = out.suffix != HDF5_SUFFIX and not is_hdf5(buffer)
         model = read_records(source, buffer) if in_binary else _with_numbers(source)
