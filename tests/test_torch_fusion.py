@@ -11,9 +11,9 @@ pytest.importorskip("torch", reason="no PyTorch here; pip install 'caffe-transfe
 import torch
 
 from caffe_transfer.caffe_torch import net as nets
+from caffe_transfer.caffe_torch.fusion import execution_order
 from caffe_transfer.caffe_torch.layers.inputs import Input
 from caffe_transfer.caffe_torch.net import Net
-from caffe_transfer.caffe_torch.order import running_order
 from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 
@@ -58,9 +58,9 @@ def test_relu_and_pooling_commute_to_the_bit(slope: float, seed: int, few: bool)
         'inner_product_param { num_output: 1 weight_filler { type: "gaussian" } } }'
     )
     found = []
-    for order in (running_order, list):
+    for order in (execution_order, list):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(nets, "running_order", order)
+            patch.setattr(nets, "execution_order", order)
             net = build(relu, POOL, weighed)
         assert (ran(net)[-2] == "relu") is (order is not list)
         source, learned = net.layers[0], net.parameters[0].value

@@ -18,7 +18,7 @@ class Step:
     specs: list[pb.ParamSpec] = field(default_factory=list)
 
 
-def running_order(steps: Sequence[Step]) -> list[Step]:
+def execution_order(steps: Sequence[Step]) -> list[Step]:
     """The steps with each ReLU after the maximum pooling that alone reads its top.
 
     Both commute, gradients included: a ReLU keeps the order of values, and where it makes several
