@@ -1,147 +1,95 @@
-"""The shapes that follow through a net, computed without Caffe.
+"""Shapes of whole nets, without Caffe and without their data."""
 
-Blob shapes are (channels, height, width) or (features,): the batch is left out.  Parameter
-shapes are Caffe's: convolution (num_output, channels / group, height, width), inner product
-(num_output, features), bias (num_output,).
-"""
-
-import math
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.proto import caffe_pb2 as pb
-
-Shape = tuple[int, ...]
-SAME_SHAPE = {
-    "ReLU", "LRN", "Dropout", "Softmax", "Sigmoid", "TanH", "ELU", "PReLU", "BNLL", "AbsVal",
-    "Power", "Exp", "Log", "BatchNorm", "Scale", "Bias", "MVN", "Threshold", "Split",
-}  # fmt: skip
-NO_OUTPUT = {"Accuracy", "SoftmaxWithLoss", "Silence"}
+from caffe_transfer.nets.phases import included_in
+from caffe_transfer.nets.shapes.rules import Shape, Shapes, infer
 
 
 def parameter_shapes(
-    net: pb.NetParameter, data_shape: Shape, phase: int = pb.TRAIN
+    net: pb.NetParameter, data_shape: Shape | None = None, phase: int = pb.TRAIN
 ) -> dict[str, tuple[Shape, ...]]:
-    """The shapes of each learned layer's parameters, in the net's order.
+    """The shapes of the parameter blobs of each layer that has some, in the net's order.
+
+    They are Caffe's: convolution (num_output, channels / group, height, width), inner product
+    (num_output, features), bias (num_output,), BatchNorm (channels,) twice and (1,).
 
     Args:
         net: a net in format V2.
-        data_shape: (channels, height, width) of the blob `data`.
+        data_shape: (channels, height, width) of the images that the net reads from files, after
+            cropping; not needed where all inputs are declared, as in deploy nets.
         phase: caffe_pb2.TRAIN or TEST.
 
     Raises:
-        BadInput: a layer's bottom is missing, or its window does not fit; names the layer.
+        BadInput: a layer does not fit its bottoms; names the layer.
     """
-    blobs: dict[str, Shape] = {}
-    parameters: dict[str, tuple[Shape, ...]] = {}
-    for layer in net.layer:
-        if not in_phase(layer, phase):
-            continue
-        if not layer.bottom:
-            blobs.update({top: data_shape if top != "label" else () for top in layer.top})
-            continue
-        for bottom in layer.bottom:
-            if bottom not in blobs:
+    return {
+        layer.name: shapes.parameters
+        for layer, shapes in _walk(net, data_shape, phase, BlobShapes())
+        if shapes.parameters
+    }
+
+
+def blob_shapes(
+    net: pb.NetParameter, data_shape: Shape | None = None, phase: int = pb.TRAIN
+) -> dict[str, Shape]:
+    """The shape of every blob without its first axis, the batch; scalars have the shape ().
+
+    Arguments and errors are those of `parameter_shapes`.
+    """
+    blobs = BlobShapes()
+    for _ in _walk(net, data_shape, phase, blobs):
+        pass
+    return {name: shape[1:] for name, shape in blobs.items()}
+
+
+class BlobShapes(dict[str, Shape]):
+    """The blobs of a net that is followed layer by layer: name -> shape, batch axis included."""
+
+    def read(self, layer: pb.LayerParameter) -> list[Shape]:
+        """The shapes of a layer's bottoms.
+
+        Raises:
+            BadInput: no layer before it makes one of them.
+        """
+        for name in layer.bottom:
+            if name not in self:
                 raise BadInput(
-                    f"layer {layer.name!r} reads blob {bottom!r}, which no layer before it makes"
+                    f"layer {layer.name!r} reads blob {name!r}, which no layer before it makes"
                 )
-        shape = blobs[layer.bottom[0]]
-        top, weights = _layer_shapes(layer, shape)
-        blobs.update(dict.fromkeys(layer.top, top))
-        if weights:
-            parameters[layer.name] = weights
-    return parameters
+        return [self[name] for name in layer.bottom]
+
+    def write(self, layer: pb.LayerParameter, tops: Sequence[Shape]) -> None:
+        """Add a layer's named tops; those that are among its bottoms are replaced.
+
+        Raises:
+            BadInput: another layer has made one of them.
+        """
+        for name, shape in zip(layer.top, tops, strict=False):  # losses may name none
+            if name in self and name not in layer.bottom:
+                raise BadInput(f"layer {layer.name!r} makes blob {name!r}, which is there already")
+            self[name] = shape
 
 
-def in_phase(layer: pb.LayerParameter, phase: int) -> bool:
-    """Whether a layer stands in the net of a phase (phase rules of include and exclude only)."""
-    if any(rule.HasField("phase") and rule.phase == phase for rule in layer.exclude):
-        return False
-    rules = [rule for rule in layer.include if rule.HasField("phase")]
-    return not rules or any(rule.phase == phase for rule in rules)
+def _walk(
+    net: pb.NetParameter, data_shape: Shape | None, phase: int, blobs: BlobShapes
+) -> Iterator[tuple[pb.LayerParameter, Shapes]]:
+    """The layers of a phase with their shapes; `blobs` gains their tops."""
+    state = pb.NetState()
+    state.CopyFrom(net.state)
+    state.phase = phase  # type: ignore[assignment]
+    for layer in net.layer:
+        if included_in(layer, state):
+            shapes = infer(layer, blobs.read(layer), _items(layer, data_shape))
+            blobs.write(layer, shapes.tops)
+            yield layer, shapes
 
 
-def _layer_shapes(layer: pb.LayerParameter, shape: Shape) -> tuple[Shape, tuple[Shape, ...]]:
-    match layer.type:
-        case "Convolution":
-            return _convolution(layer, shape)
-        case "Pooling":
-            return _pooling(layer, shape), ()
-        case "InnerProduct":
-            number = layer.inner_product_param.num_output
-            weight: Shape = (number, math.prod(shape))
-            bias: tuple[Shape, ...] = ((number,),) if layer.inner_product_param.bias_term else ()
-            return (number,), (weight, *bias)
-        case kind if kind in SAME_SHAPE:
-            return shape, ()
-        case kind if kind in NO_OUTPUT:
-            return (), ()
-    raise BadInput(f"layer {layer.name!r} has type {layer.type!r}, whose shape is not known here")
-
-
-def _convolution(layer: pb.LayerParameter, shape: Shape) -> tuple[Shape, tuple[Shape, ...]]:
-    param = layer.convolution_param
-    channels, *sides = _image(layer, shape)
-    if channels % param.group or param.num_output % param.group:
-        raise BadInput(
-            f"layer {layer.name!r} has {param.group} groups, which divide neither its "
-            f"{channels} input channels nor its {param.num_output} outputs evenly"
-        )
-    kernels = _pair(param, "kernel", "kernel_size")
-    windows = zip(
-        sides, kernels, _pair(param, "pad", "pad", 0), _pair(param, "stride", "stride", 1),
-        strict=True,
-    )  # fmt: skip
-    dilation = param.dilation[0] if param.dilation else 1
-    out = [
-        (side + 2 * pad - (dilation * (kernel - 1) + 1)) // stride + 1
-        for side, kernel, pad, stride in windows
-    ]
-    _positive(layer, out)
-    weight: Shape = (param.num_output, channels // param.group, *kernels)
-    bias: tuple[Shape, ...] = ((param.num_output,),) if param.bias_term else ()
-    return (param.num_output, *out), (weight, *bias)
-
-
-def _pooling(layer: pb.LayerParameter, shape: Shape) -> Shape:
-    """Caffe rounds up, then drops a last window that would start in the padding."""
-    param = layer.pooling_param
-    channels, *sides = _image(layer, shape)
-    if param.global_pooling:
-        return (channels, 1, 1)
-    out = []
-    for side, kernel, pad, stride in zip(
-        sides, _pair(param, "kernel", "kernel_size"), _pair(param, "pad", "pad", 0),
-        _pair(param, "stride", "stride", 1), strict=True,
-    ):  # fmt: skip
-        size = -(-(side + 2 * pad - kernel) // stride) + 1
-        if pad and (size - 1) * stride >= side + pad:
-            size -= 1
-        out.append(size)
-    _positive(layer, out)
-    return (channels, *out)
-
-
-def _pair(param: Any, stem: str, both: str, default: int | None = None) -> tuple[int, int]:
-    """(height, width) of a setting given as STEM_h and STEM_w, or as one or two numbers."""
-    if param.HasField(f"{stem}_h") or param.HasField(f"{stem}_w"):
-        return getattr(param, f"{stem}_h"), getattr(param, f"{stem}_w")
-    value = getattr(param, both)
-    values = [value] if isinstance(value, int) else list(value)
-    if not values:
-        values = [default or 0]
-    return values[0], values[-1]
-
-
-def _image(layer: pb.LayerParameter, shape: Shape) -> Shape:
-    if len(shape) != 3:
-        raise BadInput(f"layer {layer.name!r} needs an image, but its input has shape {shape}")
-    return shape
-
-
-def _positive(layer: pb.LayerParameter, sides: list[int]) -> None:
-    if min(sides) < 1:
-        raise BadInput(
-            f"layer {layer.name!r} has a window larger than its input; use larger images "
-            "or a net for smaller ones"
-        )
+def _items(layer: pb.LayerParameter, data_shape: Shape | None) -> list[Shape] | None:
+    """The items of a data layer's tops: a label is the top of this name, else the second top."""
+    if data_shape is None:
+        return None
+    label = "label" if "label" in layer.top else (*layer.top, "", "")[1]
+    return [() if top == label else data_shape for top in layer.top]
