@@ -1,6 +1,8 @@
-"""Reading all logs of a tree of networks, against `gzip -dc` of the same files; one thread each.
+"""Reading all logs of a tree of networks, against `gzip -dc` of the same files, one thread each.
 
-python benchmarks/logs.py [FOLDER]        default: authors/results in CAFFE_TRANSFER_SHARED
+python -m benchmarks.logs [FOLDER]
+
+FOLDER holds networks' folders; by default $CAFFE_TRANSFER_SHARED/authors.
 """
 
 import os
@@ -23,7 +25,7 @@ def main(folder: Path) -> None:
         if network.is_dir()
         for path in logs.log_files(network)
     ]
-    # -f: files that are not compressed are passed through.
+    # -f passes uncompressed files through.
     unpack: list[str | Path] = ["gzip", "-dcf", *files]
     alone = timing.environment(threads=1)
     found = timing.in_turn(

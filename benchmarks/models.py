@@ -1,6 +1,6 @@
 """`copy` and `compare` on CaffeNet models of 240 MB, against `cp`, `cmp` and pycaffe.
 
-python benchmarks/models.py
+python -m benchmarks.models
 """
 
 import sys
@@ -29,7 +29,7 @@ net.save(sys.argv[3])
 
 
 def make_caffenet(path: Path, seed: int) -> None:
-    """CaffeNet with random parameters."""
+    """Write CaffeNet with random parameters, and its deploy.prototxt beside it."""
     files = render(Network.parse("netbase"), paper())
     net = parsed_net(files)
     types = {layer.name: layer.type for layer in net.layer}
@@ -51,7 +51,7 @@ def make_caffenet(path: Path, seed: int) -> None:
 def main(folder: Path) -> None:
     """Print the table."""
     a, b, same, out = (folder / f"{name}.caffemodel" for name in ("a", "b", "same", "out"))
-    for seed, path in enumerate((a, b)):  # elsewhere, so that this process stays small
+    for seed, path in enumerate((a, b)):  # in a child, so that this process stays small
         timing.run([sys.executable, "-c", MAKE, path, str(seed)])
     timing.run(["cp", a, same])
     ours = [sys.executable, "-m", "caffe_transfer"]

@@ -1,4 +1,4 @@
-"""Networks to time: folders as `generate` writes them, and a database of noise for them."""
+"""Networks to time: folders as `generate` writes them, with databases of random images."""
 
 import subprocess
 from pathlib import Path
@@ -55,7 +55,7 @@ def prepared(
     folder: Path, kind: dict[str, object], batch: int, iterations: int, images: int,
     display: int = 1, gpu: bool = False,
 ) -> tuple[RunFolder, Study]:  # fmt: skip
-    """A study and its databases of so many random images."""
+    """Write a study and its databases of `images` random images into `folder`."""
     given = folder / "given"
     given.mkdir(parents=True)
     random = np.random.default_rng(0)
@@ -78,7 +78,7 @@ def prepared(
 
 
 def network(run: RunFolder, study: Study, name: str, as_name: str) -> NetworkFolder:
-    """One network's folder, ready to train by hand, without tests."""
+    """Write one network's folder in `as_name`, ready for an engine, without validation."""
     folder = NetworkFolder(write_network(Network.parse(name), study, run.root / as_name))
     for path in (folder.snapshots, folder.logs):
         path.mkdir(exist_ok=True)
@@ -90,7 +90,11 @@ def network(run: RunFolder, study: Study, name: str, as_name: str) -> NetworkFol
 
 
 def seconds_per_step(folder: NetworkFolder, engine: Engine, threads: int) -> float:
-    """Train, and read from the log what a step took: the median, start and tests left out."""
+    """Train, and return the median duration of a step according to the log.
+
+    Raises:
+        RuntimeError: there were too few iterations for the log to show times.
+    """
     for old in folder.logs.iterdir():
         old.unlink()
     with (folder.logs / "train.log").open("wb") as log:
@@ -100,5 +104,5 @@ def seconds_per_step(folder: NetworkFolder, engine: Engine, threads: int) -> flo
         )  # fmt: skip
     found = logs.read_logs(logs.log_files(folder.root)).seconds_per_iteration
     if found is None:
-        raise RuntimeError(f"{folder.logs} tells no times; raise the iterations")
+        raise RuntimeError(f"{folder.logs} shows no times; run more --iterations")
     return found

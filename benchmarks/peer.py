@@ -1,4 +1,4 @@
-"""What one would write by hand today: AlexNet of one tower, trained by a plain PyTorch loop."""
+"""What one would write by hand today: single-tower AlexNet, trained by a plain PyTorch loop."""
 
 import os
 import time
@@ -18,7 +18,7 @@ WARM_UP = 3
 
 
 class Records(Dataset[tuple[Tensor, int]]):
-    """An LMDB of Datum records, cropped and mirrored at random by the worker."""
+    """An LMDB of Datum records, randomly cropped and mirrored by the loader's workers."""
 
     def __init__(self, path: Path) -> None:
         self._path = str(path)
@@ -42,7 +42,7 @@ class Records(Dataset[tuple[Tensor, int]]):
 
 
 def alexnet() -> nn.Module:
-    """CaffeNet's layers from PyTorch's own modules."""
+    """Return CaffeNet, built from PyTorch's own modules."""
     norm = nn.LocalResponseNorm
     return nn.Sequential(
         nn.Conv2d(3, 96, 11, 4), nn.ReLU(True), nn.MaxPool2d(3, 2), norm(5),
@@ -56,7 +56,7 @@ def alexnet() -> nn.Module:
 
 
 def images_per_second(path: Path, device: str, batch: int, steps: int, precision: str) -> float:
-    """Train for so many steps; the rate without the first ones."""
+    """Train for `steps` steps after a warm-up and return the rate."""
     torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
     net = alexnet().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -1,4 +1,4 @@
-"""What the benchmarks share: commands timed in turn, their peak memory, and a table."""
+"""Shared by the benchmarks: the cost of commands, run in turn, and a table of results."""
 
 import os
 import platform
@@ -17,7 +17,7 @@ MIB = 1 << 20
 
 @dataclass(frozen=True)
 class Cost:
-    """One run of a command: seconds of the clock and of the processor, peak resident MiB."""
+    """Cost of a command: wall-clock and CPU time in seconds, peak resident memory in MiB."""
 
     wall: float
     cpu: float
@@ -25,7 +25,7 @@ class Cost:
 
 
 def processor() -> str:
-    """The processor's name and how many cores of it there are."""
+    """Return the processor's name and its number of cores."""
     names = [
         line.partition(":")[2].strip()
         for line in CPU_INFO.read_text().splitlines()
@@ -35,7 +35,7 @@ def processor() -> str:
 
 
 def environment(threads: int) -> dict[str, str]:
-    """For an engine: so many threads, and the log on standard error."""
+    """Return an engine's environment: its number of threads, and the log on standard error."""
     names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
     return os.environ | dict.fromkeys(names, str(threads)) | {"GLOG_logtostderr": "1"}
 
@@ -43,7 +43,11 @@ def environment(threads: int) -> dict[str, str]:
 def run(
     command: Sequence[str | Path], env: Mapping[str, str] | None = None, status: int = 0
 ) -> Cost:
-    """Run a command to its end, with nothing shown; another exit status is an error."""
+    """Run a command silently.
+
+    Raises:
+        RuntimeError: its exit status is not `status`.
+    """
     with tempfile.TemporaryFile() as errors:
         start = time.perf_counter()
         process = subprocess.Popen(
@@ -64,7 +68,7 @@ def _cost(wall: float, usage: resource.struct_rusage) -> Cost:
 
 
 def in_turn(runs: Mapping[str, Callable[[], Cost]], rounds: int) -> dict[str, Cost]:
-    """The median cost of each, all of them run once a round, so that noise hits them alike."""
+    """Return the median cost of each; every round runs all, so that noise affects them alike."""
     seen: dict[str, list[Cost]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, one in runs.items():
@@ -80,7 +84,7 @@ def in_turn(runs: Mapping[str, Callable[[], Cost]], rounds: int) -> dict[str, Co
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table; numbers to three digits."""
+    """Format a Markdown table, numbers to three significant digits."""
     cells = [[_cell(value) for value in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
     lines = [list(header), ["-" * width for width in widths], *cells]

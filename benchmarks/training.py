@@ -7,21 +7,19 @@ import argparse
 import statistics
 import sys
 import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import networks, timing
 from caffe_transfer.training.engine import CAFFE_TORCH, Engine, find_engine
 
-MINI_STEPS = 20  # for one of CaffeNet's
+MINI_STEPS = 20  # of the mini net in the time of one of CaffeNet's
 
 
 def main(iterations: int, rounds: int, folder: Path) -> None:
     """Print the table."""
-    caffe = find_engine("caffe")
-    torch = Engine(CAFFE_TORCH, Path(sys.executable).with_name(CAFFE_TORCH))
-    engines = {"Caffe": caffe, "caffe-torch, fp32": torch}
-    if "amx_bf16" in timing.CPU_INFO.read_text():
-        engines["caffe-torch, bf16"] = Engine(torch.name, torch.program, "bf16")
+    engines = engines_here()
     rows = []
     for title, kind, batch, threads, name, steps in (
         ("CaffeNet, batch 32, 2 threads", networks.CAFFENET, 32, 2, "netbase", iterations),
@@ -31,9 +29,10 @@ def main(iterations: int, rounds: int, folder: Path) -> None:
         home = folder / f"{kind['net']}-{name}"
         run, study = networks.prepared(home, kind, batch, steps, images=64)
         seen: dict[str, list[float]] = {engine: [] for engine in engines}
-        for _ in range(rounds):
+        for number in range(rounds):
             for engine, program in engines.items():
-                made = networks.network(run, study, name, f"{len(seen[engine])}-{engine[:7]}")
+                # Every training has a folder of its own: none resumes from another's snapshots.
+                made = networks.network(run, study, name, f"{number}-{engine}")
                 seen[engine].append(networks.seconds_per_step(made, program, threads))
         peer = statistics.median(seen["Caffe"])
         for engine, times in seen.items():
@@ -41,6 +40,15 @@ def main(iterations: int, rounds: int, folder: Path) -> None:
             rows.append((title, engine, step * 1000, batch / step, peer / step))
     print(f"{timing.processor()}; real data from LMDB, crop and mirror included\n")
     print(timing.table(("net", "engine", "ms a step", "images/s", "times Caffe"), rows))
+
+
+def engines_here() -> Mapping[str, Engine]:
+    """The engines to compare; bf16 is worth measuring only on processors that have AMX."""
+    torch = Engine(CAFFE_TORCH, Path(sys.executable).with_name(CAFFE_TORCH))
+    engines = {"Caffe": find_engine("caffe"), "caffe-torch, fp32": torch}
+    if "amx_bf16" in timing.CPU_INFO.read_text():
+        engines["caffe-torch, bf16"] = replace(torch, precision="bf16")
+    return engines
 
 
 if __name__ == "__main__":

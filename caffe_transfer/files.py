@@ -1,58 +1,64 @@
-"""Files that are either whole or not there: write to a temporary name, sync, rename."""
+"""Files and folders that are either complete or absent: write under a temporary name, then rename.
+
+Temporary names carry the host and the process that wrote them, so that on a shared file system
+another host's unfinished work is never mistaken for a leftover.
+"""
 
 import glob
 import os
+import secrets
 import shutil
-import tempfile
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from caffe_transfer.errors import BadInput
 
+_PROCESSES = Path("/proc")
+
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """Open `path` for binary writing; it appears, complete, only when the block ends well.
+    """Open `path` for binary writing; it appears, complete, only if the block succeeds.
 
     Raises:
-        BadInput: the folder cannot be written to, or the disk is full.
+        BadInput: the folder is not writable, or the disk is full.
     """
-    temporary = None
+    temporary = _temporary(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False
-        ) as file:
-            temporary = Path(file.name)
+        with open(temporary, "x+b") as file:
             yield cast(BinaryIO, file)
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
-        temporary = None
     except OSError as error:
         raise unwritable(path, error) from error
     finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # it is gone after a success, or was never made
+            temporary.unlink()
 
 
 def atomic_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8 to `path`, whole or not at all."""
+    """Write `text` to `path` as UTF-8, completely or not at all.
+
+    Raises:
+        BadInput: the folder is not writable, or the disk is full.
+    """
     with atomic_write(path) as file:
         file.write(text.encode())
 
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path` that takes its name when the block ends well.
+    """Yield a temporary folder beside `path` that is renamed to it if the block succeeds.
 
     Raises:
         BadInput: the folder cannot be made, or the disk is full.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = _temporary(path)
     _remove_leftovers(path)
     try:
         temporary.mkdir(parents=True)
@@ -64,22 +70,24 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _remove_leftovers(path: Path) -> None:
-    """Remove the temporary folders of processes that were killed."""
-    for folder in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-        owner = folder.name.split(".")[-2]
-        if owner.isdigit() and not Path("/proc", owner).exists() and Path("/proc/self").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-
-
 def unwritable(path: Path, error: OSError) -> BadInput:
-    """The one sentence for a file or folder that could not be written."""
+    """Return the error for a file or folder that could not be written."""
     return BadInput(
         f"cannot write {path}: {error.strerror or error}; free some space or name another folder"
     )
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _temporary(path: Path) -> Path:
+    """Return an unused name beside `path`."""
+    # The random part keeps apart the threads of one process.
+    owner = f"{secrets.token_hex(4)}.{os.getpid()}@{socket.gethostname()}"
+    return path.with_name(f".{path.name}.{owner}.part")
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove the temporary folders of processes on this host that were killed."""
+    host = glob.escape(socket.gethostname())
+    for folder in path.parent.glob(f".{glob.escape(path.name)}.*@{host}.part"):
+        owner = folder.name.partition("@")[0].rpartition(".")[2]
+        if _PROCESSES.is_dir() and not (_PROCESSES / owner).exists():
+            shutil.rmtree(folder, ignore_errors=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
 STUDY_SUFFIX = ".toml"
-HDF5_SUFFIX = ".h5"  # of models and solver states; binary ones may end as they like
+HDF5_SUFFIX = ".h5"  # of models and solver states
 
 # Names that the authors gave, kept in dialect 2014.
 TRAIN_2014 = "imagenet_train.prototxt"

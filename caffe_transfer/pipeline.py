@@ -113,8 +113,9 @@ def run(
         for network in study.networks:
             write_network(network, study, folder.results)
         results = schedule.run_all(
-            folder.results, needs, settings, jobs, callbacks.network, stop, callbacks.ended, gpus
-        )
+            folder.results, needs, settings, jobs=jobs, gpus=gpus, report=callbacks.network,
+            ended=callbacks.ended, stop=stop,
+        )  # fmt: skip
         if not stop.is_set():
             make_report(folder.results, folder.report)
     return results

@@ -114,6 +114,37 @@ def test_foreign_and_broken_files(tmp_path: Path) -> None:
         pass
 
 
+def test_hdf5_files_that_are_laid_out_differently(tmp_path: Path) -> None:
+    """Whatever the HDF5 library raises, the file is named in one sentence."""
+    layouts: dict[str, Callable[[h5py.File], object]] = {
+        "data is an array": lambda file: file.create_dataset("data", data=[1.0]),
+        "no layers": lambda file: file.create_group("data"),
+        "layer is an array": lambda file: file.create_dataset("data/conv1", data=[1.0, 2.0]),
+        "layer is a number": lambda file: file.create_dataset("data/conv1", data=1.0),
+        "blob is a group": lambda file: file.create_group("data/conv1/0"),
+        "blob is text": lambda file: file.create_dataset("data/conv1/0", data="text"),
+        "blobs are not numbered": lambda file: file.create_dataset("data/conv1/w", data=[1.0]),
+    }
+    for name, fill in layouts.items():
+        path = tmp_path / f"{name}.h5"
+        with h5py.File(path, "w") as file:
+            fill(file)
+        with (
+            pytest.raises(
+                FormatError, match=rf"{name}.h5 is not a whole .caffemodel.h5: .*; fetch"
+            ),
+            open_model(path),
+        ):
+            pass
+
+
+def test_doubles_of_another_byte_order(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "m", "w") as file:
+        file["data/fc/0"] = np.array([1.5, -2.25], ">f8")
+    with open_model(tmp_path / "m") as model:
+        assert model.layers[0].blobs[0].tobytes() == np.array([1.5, -2.25], "<f8").tobytes()
+
+
 def test_a_blob_that_does_not_fill_its_shape(tmp_path: Path) -> None:
     net = pb.NetParameter()
     net.layer.add(name="fc").blobs.add(shape=pb.BlobShape(dim=[3]), data=[1, 2])

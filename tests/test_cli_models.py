@@ -25,6 +25,16 @@ def test_copy_prints_what_became_of_the_layers(tmp_path: Path) -> None:
     assert (tmp_path / "b.caffemodel").exists()
 
 
+def test_what_copy_writes_as_hdf5_is_read_by_the_other_commands(tmp_path: Path) -> None:
+    write_model(tmp_path / "a.caffemodel")
+    for name in ("b.h5", "c.caffemodel.h5"):
+        assert call("copy", "a.caffemodel", name, "--n", "2", cwd=tmp_path).returncode == 0
+    done = call("inspect", "b.h5", cwd=tmp_path)
+    assert done.stdout.startswith("caffemodel, format HDF5"), done.stderr
+    done = call("compare", "--meaning", "b.h5", "c.caffemodel.h5", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+
+
 def test_copy_into_a_network(small_run: SmallRun) -> None:
     small_run.train("half0A")
     root = small_run.write("transfer0A0B_1_3")
@@ -76,6 +86,7 @@ def test_compare_for_machines_and_of_trees(tmp_path: Path) -> None:
         (["copy", "none", "b", "--n", "1"], "there is no file none"),
         (["copy", "cut.caffemodel", "b", "--n", "1"], "is not a whole .caffemodel"),
         (["copy", "a.caffemodel", "b", "--n", "0"], "choose 1 to 3"),
+        (["copy", "a.caffemodel", "b.pth", "--n", "1"], "b.pth is no name for a Caffe model; use"),
         (["copy", "a.caffemodel", "b"], "Missing option '--n'"),
         (["copy", "a.caffemodel", "a.caffemodel/b", "--n", "1"], "cannot write"),
         (["inspect", "cut.caffemodel"], "is not a whole .caffemodel"),
@@ -91,4 +102,4 @@ def test_bad_input_is_one_sentence(tmp_path: Path, arguments: list[str], message
     assert done.returncode == 2
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
-    assert not (tmp_path / "b").exists()
+    assert not list(tmp_path.glob("b*"))

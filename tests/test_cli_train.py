@@ -1,6 +1,7 @@
 """`run`, `train` and `status` as a user calls them, with real Caffe."""
 
 import csv
+import json
 import os
 import re
 import resource
@@ -8,10 +9,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from caffe_transfer.training.snapshots import newest_complete
 from tests.small_study import TEXT, SmallRun, write_study
 
 COMMAND = [sys.executable, "-m", "caffe_transfer"]
@@ -35,6 +38,24 @@ def rows(folder: Path) -> dict[str, dict[str, str]]:
         return {row["network"]: row for row in csv.DictReader(file)}
 
 
+def logged(results: Path) -> str:
+    """Everything that engines have logged so far."""
+    return "".join(log.read_text() for log in results.glob("*/logs/*"))
+
+
+def interrupt_when(condition: Callable[[], bool], arguments: list[str]) -> None:
+    """Start the command line, press Ctrl-C when `condition` holds, and wait for a clean end."""
+    running = subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    running.send_signal(signal.SIGINT)
+    _, error = running.communicate(timeout=60)
+    assert running.returncode == 130, error
+    assert "run the same command again to go on" in error
+    assert "Traceback" not in error
+
+
 @pytest.fixture
 def caffe_environment(caffe_bin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The program under test finds the real Caffe that the tests found."""
@@ -50,8 +71,7 @@ class TestRun:
         assert "6 of 6 networks are trained" in done.stderr
         results = rows(tmp_path)
         assert set(results) == NETWORKS
-        assert all(row["complete"] == "True" or row["complete"] == "1" or row["complete"] == "true"
-                   for row in results.values())  # fmt: skip
+        assert {row["complete"] for row in results.values()} == {"true"}
         assert all(row["top1"] and row["train_loss"] for row in results.values())
         logs = sorted((tmp_path / "run/results").glob("*/logs/*"))
         again = call(*arguments)
@@ -92,18 +112,20 @@ class TestRun:
         assert done.stderr.splitlines()[-1].startswith("caffe-transfer: 3 of 6 networks are not")
 
     def test_ctrl_c_keeps_the_state(self, tmp_path: Path) -> None:
-        study = write_study(tmp_path, TEXT.replace("max_iter = 4", "max_iter = 100000"))
+        """The only snapshot is the one written on Ctrl-C, and the second run starts from it."""
+        text = TEXT.replace("max_iter = 4", "max_iter = 100000")
+        study = write_study(tmp_path, text.replace("snapshot = 2", "snapshot = 100000"))
         arguments = run_arguments(tmp_path, study)
-        running = subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.PIPE, text=True)
-        logs = tmp_path / "run/results"
-        deadline = time.monotonic() + 60
-        while not list(logs.glob("*/snapshots/*.solverstate")) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        running.send_signal(signal.SIGINT)
-        _, error = running.communicate(timeout=60)
-        assert running.returncode == 130
-        assert "run the same command again to go on" in error
-        assert "Traceback" not in error
+        results = tmp_path / "run/results"
+        interrupt_when(lambda: "Iteration 4 " in logged(results), arguments)
+        (state,) = results.glob("*/snapshots/*.solverstate")
+        snapshot = newest_complete(state.parent)
+        assert snapshot is not None
+        assert snapshot.iteration >= 4
+        after = f"Iteration {snapshot.iteration + 1} "
+        interrupt_when(lambda: after in logged(results), arguments)
+        manifest = json.loads((state.parent.parent / "manifest.json").read_text())
+        assert [each["from_iteration"] for each in manifest["runs"]] == [0, snapshot.iteration]
 
     def test_two_runs_in_one_folder(self, tmp_path: Path) -> None:
         study = write_study(tmp_path, TEXT.replace("max_iter = 4", "max_iter = 100000"))

@@ -1,6 +1,8 @@
 """Files that are whole or not there."""
 
 import os
+import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -51,11 +53,48 @@ def test_permissions_are_the_users(tmp_path: Path) -> None:
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
 
 
+def test_the_process_wide_umask_is_never_touched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Setting it, if only to read it, would bare the files that another thread creates."""
+
+    def touched(_mask: int) -> int:
+        pytest.fail("the umask was set")
+
+    monkeypatch.setattr(os, "umask", touched)
+    atomic_text(tmp_path / "file", "text")
+    assert (tmp_path / "file").read_text() == "text"
+
+
+def test_threads_that_write_one_file_leave_one_of_their_texts(tmp_path: Path) -> None:
+    path, texts = tmp_path / "file", [str(number) * 1000 for number in range(8)]
+    threads = [threading.Thread(target=atomic_text, args=(path, text)) for text in texts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert path.read_text() in texts
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_unfinished_folders_of_others_stay(tmp_path: Path) -> None:
+    others = {
+        ".folder.0.99999999@another-host.part",  # may be alive there
+        f".folder.0.{os.getpid()}@{socket.gethostname()}.part",
+    }
+    for name in others:
+        (tmp_path / name).mkdir()
+    with atomic_folder(tmp_path / "folder"):
+        pass
+    assert {each.name for each in tmp_path.iterdir()} == {*others, "folder"}
+
+
 def test_folders_appear_whole(tmp_path: Path) -> None:
     with pytest.raises(Stop):
         fill_and_stop(tmp_path / "folder")
     assert list(tmp_path.iterdir()) == []
-    (tmp_path / ".folder.99999999.part").mkdir()  # of a process that was killed
+    leftover = tmp_path / f".folder.0.99999999@{socket.gethostname()}.part"
+    leftover.mkdir()  # of a process that was killed
     with atomic_folder(tmp_path / "folder") as folder:
         (folder / "file").touch()
         assert not (tmp_path / "folder").exists()
@@ -67,6 +106,8 @@ def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BadInput, match=r"cannot write .*file/x: .*; free some space or name"):
         atomic_text(tmp_path / "file/x", "text")
+    with pytest.raises(BadInput, match=r"cannot write .*: File name too long"):
+        atomic_text(tmp_path / ("x" * 255), "text")
     with (
         pytest.raises(BadInput, match=r"cannot write .*file/x"),
         atomic_folder(tmp_path / "file/x"),

@@ -1,12 +1,16 @@
-"""What kind of file a path is."""
+"""Recognising Caffe's files by name and by content."""
 
 from pathlib import Path
 
+import h5py
 import pytest
 
 from caffe_transfer.errors import Incomplete
 from caffe_transfer.formats.kinds import Kind, kind_of
 from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.formats.solverstate import SolverState
+from caffe_transfer.formats.writer import write_state
+from caffe_transfer.training.transplant import transplant
 from tests.models import write_model
 
 
@@ -40,3 +44,23 @@ def test_contents_tell_where_the_name_is_silent(tmp_path: Path) -> None:
     assert kind_of(tmp_path) is Kind.LMDB
     with pytest.raises(Incomplete, match="there is no file"):
         kind_of(tmp_path / "none")
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".hdf5", ""])
+def test_contents_tell_hdf5_files_apart(tmp_path: Path, suffix: str) -> None:
+    write_model(tmp_path / "source")
+    transplant(tmp_path / "source", tmp_path / "copy.h5", 2)
+    (tmp_path / "copy.h5").rename(tmp_path / f"model{suffix}")
+    with (tmp_path / f"state{suffix}").open("w+b") as file:
+        write_state(SolverState(1, 0, (), "x"), file, hdf5=True)
+    with h5py.File(tmp_path / f"images{suffix}", "w") as data:  # for a layer HDF5Data
+        data["data"] = [1.0]
+    (tmp_path / f"noise{suffix}").write_bytes(b"\x89HDF\r\n\x1a\n noise")
+    kinds = {name: kind_of(tmp_path / f"{name}{suffix}") for name in ("model", "state", "images")}
+    assert kinds == {"model": Kind.MODEL, "state": Kind.STATE, "images": Kind.OTHER}
+    assert kind_of(tmp_path / f"noise{suffix}") is Kind.OTHER
+
+
+def test_a_binary_model_under_an_hdf5_name(tmp_path: Path) -> None:
+    write_model(tmp_path / "model.h5")
+    assert kind_of(tmp_path / "model.h5") is Kind.MODEL

@@ -1,5 +1,8 @@
 """One process at a time in a folder."""
 
+import errno
+import fcntl
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -39,3 +42,25 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BadInput, match="cannot write"), locked(tmp_path / "file" / "lock"):
         pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(_descriptor: int, _operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    path = tmp_path / "network" / "lock"
+    path.parent.mkdir()
+    path.touch()
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    message = r"the file system of .*network does not support locks \(.+\); mount it with flock, or"
+    with pytest.raises(BadInput, match=message), locked(path):
+        pass
+    assert not is_locked(path)
+
+
+def test_what_goes_wrong_inside_is_not_taken_for_a_lock(tmp_path: Path) -> None:
+    with pytest.raises(BlockingIOError), locked(tmp_path / "lock"):
+        raise BlockingIOError

@@ -34,8 +34,8 @@ def run(
     monkeypatch.setattr(schedule, "BUSY_RETRY_SECONDS", 0.01)
     heard: list[JobResult] = []
     results = schedule.run_all(
-        Path("results"), needs, SETTINGS, jobs, lambda _: None, stop or threading.Event(),
-        heard.append, gpus,
+        Path("results"), needs, SETTINGS, jobs=jobs, gpus=gpus, report=lambda _: None,
+        ended=heard.append, stop=stop or threading.Event(),
     )  # fmt: skip
     return results, heard
 
@@ -126,6 +126,45 @@ def test_stop_ends_everything(monkeypatch: pytest.MonkeyPatch) -> None:
 
     results, _ = run({"a": (), "b": ("a",), "c": ()}, train, monkeypatch, jobs=1, stop=stop)
     assert [result.end for result in results] == [Outcome.STOPPED, Outcome.SKIPPED, Outcome.STOPPED]
+
+
+def test_an_unforeseen_error_stops_the_other_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would otherwise go on for days before the error is seen."""
+    both_run = threading.Barrier(2, timeout=10)
+    told_to_stop: list[bool] = []
+
+    def train(root: Path, _settings: Settings, _report: OnProgress, stop: threading.Event) -> None:
+        both_run.wait()
+        if root.name == "a":
+            raise ZeroDivisionError("a bug")
+        told_to_stop.append(stop.wait(5))
+        raise Interrupted("stopped, with a snapshot")
+
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        run({"a": (), "b": (), "c": ("b",)}, train, monkeypatch)
+    assert told_to_stop == [True]
+
+
+def test_ctrl_c_stops_the_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
+    both_run = threading.Barrier(2, timeout=10)
+    told_to_stop: list[bool] = []
+
+    def train(root: Path, _settings: Settings, _report: OnProgress, stop: threading.Event) -> None:
+        both_run.wait()
+        if root.name == "b":
+            told_to_stop.append(stop.wait(5))
+            raise Interrupted("stopped, with a snapshot")
+
+    def interrupt(_result: JobResult) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(schedule, "train_network", train)
+    with pytest.raises(KeyboardInterrupt):
+        schedule.run_all(
+            Path("results"), {"a": (), "b": ()}, SETTINGS, jobs=2, report=lambda _: None,
+            ended=interrupt, stop=threading.Event(),
+        )  # fmt: skip
+    assert told_to_stop == [True]
 
 
 def test_threads_are_shared_among_jobs() -> None:

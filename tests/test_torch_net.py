@@ -13,8 +13,8 @@ import torch
 from caffe_transfer.caffe_torch.layers import known_types
 from caffe_transfer.caffe_torch.layers.inputs import Input
 from caffe_transfer.caffe_torch.net import Net, meets
+from caffe_transfer.caffe_torch.optimizers import Optimizer
 from caffe_transfer.caffe_torch.rng import Rng
-from caffe_transfer.caffe_torch.updates import Updater
 from caffe_transfer.errors import BadInput, CaffeTransferError
 from caffe_transfer.formats.caffemodel import open_model
 from caffe_transfer.formats.proto import caffe_pb2 as pb
@@ -66,7 +66,7 @@ def test_frozen_parameters_get_no_gradient_and_nothing_below_is_computed() -> No
     before = [parameter.value.clone() for parameter in net.parameters]
     outputs.loss.backward()  # type: ignore[no-untyped-call]
     assert [p.value.grad is None for p in net.parameters] == [True] * 4 + [False] * 2
-    Updater(pb.SolverParameter(weight_decay=0.5, momentum=0.9), net.parameters).apply(0.1, 0)
+    Optimizer(pb.SolverParameter(weight_decay=0.5, momentum=0.9), net.parameters).apply(0.1, 0)
     changed = [not torch.equal(p.value, old) for p, old in zip(net.parameters, before, strict=True)]
     assert changed == [False] * 4 + [True] * 2
 

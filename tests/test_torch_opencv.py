@@ -10,7 +10,7 @@ pytest.importorskip("torch", reason="no PyTorch here; pip install 'caffe-transfe
 
 import torch
 
-from caffe_transfer.caffe_torch.layers.base import in_fast_order
+from caffe_transfer.caffe_torch.layers.base import to_channels_last
 from caffe_transfer.caffe_torch.layers.inputs import Input
 from caffe_transfer.caffe_torch.net import Net
 from caffe_transfer.caffe_torch.rng import Rng
@@ -40,7 +40,7 @@ def test_opencv_gives_the_same_probabilities(study: str, tmp_path: Path) -> None
     assert isinstance(source, Input)
     shape = source.values[0].shape
     images = np.random.default_rng(0).uniform(-100, 100, shape).astype(np.float32)
-    source.values[0] = in_fast_order(torch.from_numpy(images))
+    source.values[0] = to_channels_last(torch.from_numpy(images))
     with torch.no_grad():
         (ours,) = net.forward().blobs.values()
     other = cv2.dnn.readNetFromCaffe(str(deploy), str(model))

@@ -13,8 +13,8 @@ pytest.importorskip("torch", reason="no PyTorch here; pip install 'caffe-transfe
 import torch
 
 from caffe_transfer.caffe_torch import command
+from caffe_transfer.caffe_torch.lr_schedules import learning_rate, step_of
 from caffe_transfer.caffe_torch.net import Net
-from caffe_transfer.caffe_torch.policies import learning_rate, step_of
 from caffe_transfer.formats.caffemodel import Blob, open_model
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.solverstate import open_state

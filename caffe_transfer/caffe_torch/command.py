@@ -8,7 +8,7 @@ from types import FrameType
 
 import torch
 
-from caffe_transfer.caffe_torch import glog, scoring
+from caffe_transfer.caffe_torch import evaluate, glog
 from caffe_transfer.caffe_torch.allocator import keep_memory
 from caffe_transfer.caffe_torch.net import Net
 from caffe_transfer.caffe_torch.precision import Precision
@@ -116,7 +116,7 @@ def _test(flags: argparse.Namespace) -> None:
     try:
         for name in flags.weights.split(","):
             load_weights(net, Path(name))
-        scoring.test(net, flags.iterations, flags.precision)
+        evaluate.test(net, flags.iterations, flags.precision)
     finally:
         net.close()
 
@@ -126,7 +126,7 @@ def _time(flags: argparse.Namespace) -> None:
         raise BadInput("--phase must be TRAIN or TEST")
     net = _net(flags, pb.TEST if flags.phase == "TEST" else pb.TRAIN)
     try:
-        scoring.time_passes(net, flags.iterations, flags.precision)
+        evaluate.time_passes(net, flags.iterations, flags.precision)
     finally:
         net.close()
 

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from caffe_transfer.caffe_torch.fusion import Step, execution_order
 from caffe_transfer.caffe_torch.layers import Layer, Shape, make_layer
-from caffe_transfer.caffe_torch.layers.base import in_fast_order
-from caffe_transfer.caffe_torch.order import Step, running_order
+from caffe_transfer.caffe_torch.layers.base import to_channels_last
 from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats import caffemodel
@@ -73,7 +73,7 @@ class Net:
             if meets(layer, state):
                 self._append(layer, int(state.phase), rng, unread)
         self._outputs = sorted(unread)
-        self._order = running_order(self._steps)
+        self._order = execution_order(self._steps)
         self._own_parameters()
 
     @property
@@ -205,7 +205,7 @@ class Net:
             return owner
         value = blob.to(self.device)
         if not spec.name:  # shared ones may be seen in other shapes, for which they lie in C order
-            value = in_fast_order(value)
+            value = to_channels_last(value)
         rates = (0.0, 0.0) if layer.statistics else (spec.lr_mult, spec.decay_mult)
         owner = Parameter(layer.param.name, value, *rates)
         self.parameters.append(owner)

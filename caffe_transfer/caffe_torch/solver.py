@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from caffe_transfer.caffe_torch import glog, snapshot
+from caffe_transfer.caffe_torch.lr_schedules import check_schedule, learning_rate, step_of
 from caffe_transfer.caffe_torch.net import Net, Outputs
-from caffe_transfer.caffe_torch.policies import check_policy, learning_rate, step_of
+from caffe_transfer.caffe_torch.optimizers import Optimizer
 from caffe_transfer.caffe_torch.precision import Precision
 from caffe_transfer.caffe_torch.rng import Rng
-from caffe_transfer.caffe_torch.updates import Updater
 from caffe_transfer.errors import BadInput, EngineError
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.prototxt import read_net
@@ -54,7 +54,7 @@ class Solver:
         Raises:
             BadInput: a setting or a net does not fit.
         """
-        check_policy(param)
+        check_schedule(param)
         self.param = param
         self.iteration = 0
         self._step = 0
@@ -67,7 +67,7 @@ class Solver:
             _training_net(param), pb.TRAIN, [param.train_state, state], rng, device
         )
         self.test_nets = _test_nets(param, rng, device)
-        self._updater = Updater(param, self.net.parameters)
+        self._optimizer = Optimizer(param, self.net.parameters)
         self._losses: deque[Tensor] = deque(maxlen=max(1, param.average_loss))
         for weights in param.weights:
             self.load(weights)
@@ -89,7 +89,7 @@ class Solver:
         glog.say(f"Learning Rate Policy: {self.param.lr_policy}", "solver")
         if resume is not None:
             glog.say(f"Restoring previous solver status from {resume}", "solver")
-            self.iteration, self._step = snapshot.restore(resume, self.net, self._updater.history)
+            self.iteration, self._step = snapshot.restore(resume, self.net, self._optimizer.history)
         self._share()
         try:
             self._train()
@@ -160,7 +160,7 @@ class Solver:
         rate = learning_rate(self.param, self.iteration, self._step)
         if self._due(self.param.display):
             glog.say(f"Iteration {self.iteration}, lr = {glog.number(rate)}", "sgd_solver")
-        norm = self._updater.apply(rate, self.iteration)
+        norm = self._optimizer.apply(rate, self.iteration)
         if norm is not None:
             limit = glog.number(self.param.clip_gradients)
             glog.say(
@@ -219,7 +219,7 @@ class Solver:
         _say_outputs(net, "Test", means)
 
     def _snapshot(self) -> None:
-        snapshot.save(self.param, self.net, self._updater.history, self.iteration, self._step)
+        snapshot.save(self.param, self.net, self._optimizer.history, self.iteration, self._step)
 
     def _share(self) -> None:
         for net in self.test_nets:

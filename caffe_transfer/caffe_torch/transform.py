@@ -16,7 +16,7 @@ from caffe_transfer.formats.proto import caffe_pb2 as pb
 Whole = npt.NDArray[np.int64]
 
 
-class Views(NamedTuple):
+class Crops(NamedTuple):
     """Where each image of a batch is cropped, and whether it is mirrored; shape (batch,)."""
 
     rows: Whole
@@ -75,7 +75,7 @@ class Transformer:
         side = self.param.crop_size
         return (images[0], side, side) if side else images
 
-    def draw(self, count: int, height: int, width: int) -> Views:
+    def draw(self, count: int, height: int, width: int) -> Crops:
         """Decide on mirror and crop for the next images: three draws an image, in turn."""
         size = self.param.crop_size
         mirrored = np.zeros(count, np.bool_)
@@ -89,9 +89,9 @@ class Transformer:
             if self._random_crop:
                 rows = draws[:, -2] % (height - size + 1)
                 columns = draws[:, -1] % (width - size + 1)
-        return Views(rows, columns, mirrored)
+        return Crops(rows, columns, mirrored)
 
-    def apply(self, images: Tensor, views: Views) -> Tensor:
+    def apply(self, images: Tensor, crops: Crops) -> Tensor:
         """The batch that a net reads.
 
         Args:
@@ -104,14 +104,14 @@ class Transformer:
         _, side_y, side_x = self.shape((channels, height, width))
         if (side_y, side_x) == (height, width):
             whole = self._centred(images.float(), self._mean)
-            if not views.mirrored.any():
+            if not crops.mirrored.any():
                 return whole
-            mirrored = torch.from_numpy(views.mirrored).to(images.device, non_blocking=True)
+            mirrored = torch.from_numpy(crops.mirrored).to(images.device, non_blocking=True)
             return torch.where(mirrored.view(-1, 1, 1, 1), whole.flip(3), whole)
-        rows = views.rows[:, None] + np.arange(side_y)
+        rows = crops.rows[:, None] + np.arange(side_y)
         columns = np.arange(side_x)[None].repeat(count, 0)
-        columns[views.mirrored] = columns[views.mirrored, ::-1]
-        columns += views.columns[:, None]
+        columns[crops.mirrored] = columns[crops.mirrored, ::-1]
+        columns += crops.columns[:, None]
         flat = torch.from_numpy(rows[:, :, None] * width + columns[:, None, :])
         flat = flat.view(count, 1, -1).to(images.device, non_blocking=True)
         cut = images.view(count, channels, -1).gather(2, flat.expand(-1, channels, -1))

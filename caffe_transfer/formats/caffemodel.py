@@ -1,7 +1,7 @@
 """Network parameters in every format that Caffe ever wrote, read without Caffe.
 
-Binary files (V0, V1, V2: layer_records.py) are memory-mapped, and only the blobs that are asked
-for are touched.  HDF5 files (snapshot_format: HDF5) hold /data/<layer>/<index>.
+Binary files (V0, V1, V2: layer_records.py) are memory-mapped, so that blobs are read from disk
+only when used.  HDF5 files (snapshot_format: HDF5) hold /data/<layer>/<index>.
 """
 
 from collections.abc import Iterator
@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 
-from caffe_transfer.errors import FormatError
+from caffe_transfer.formats.hdf5 import open_hdf5, read_array
 from caffe_transfer.formats.layer_records import BlobRecord, is_hdf5, mapped, read_records
 
 
@@ -23,26 +22,26 @@ class Blob:
     """One array of parameters.
 
     Attributes:
-        shape: as the file gives it; (1, 1, 1, n) for the biases of V0 and V1.
-        values: float32 (float64 where the file holds doubles), flat, in C order; a view of the
-            file as long as the model is open.
+        shape: as stored; (1, 1, 1, n) for the biases of V0 and V1.
+        values: float32, or float64 if the file holds doubles; one-dimensional, in C order.  A
+            view of the file where that is binary.
     """
 
     shape: tuple[int, ...]
     values: npt.NDArray[Any]
 
     def tobytes(self) -> bytes:
-        """The raw little-endian numbers."""
+        """Return the values as raw little-endian numbers."""
         return self.values.tobytes()
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer's parameters.
+    """A layer and its parameters.
 
     Attributes:
-        type: "Convolution", or in V0 and V1 files their names, "conv" and "CONVOLUTION";
-            "" in HDF5, which does not keep it.
+        type: as stored: "Convolution" in V2, "CONVOLUTION" in V1, "conv" in V0, and "" in HDF5,
+            which does not store it.
     """
 
     name: str
@@ -52,7 +51,13 @@ class Layer:
 
 @dataclass(frozen=True)
 class Model:
-    """A model file: `format` is V0, V1, V2 or HDF5; layers in the file's order."""
+    """A model file.
+
+    Attributes:
+        format: V0, V1, V2 or HDF5.
+        name: the net's name; "" in HDF5, which does not store it.
+        layers: in the order of the file; HDF5 sorts them by name.
+    """
 
     path: Path
     format: str
@@ -67,11 +72,11 @@ class Model:
 
 @contextmanager
 def open_model(path: Path) -> Iterator[Model]:
-    """Read a model; its blobs are views of the file and die with the block.
+    """Open a model for reading; its blobs are valid inside the block.
 
     Raises:
-        Incomplete: there is no such file.
-        FormatError: the file is cut off or is no model.
+        Incomplete: the file does not exist.
+        FormatError: the file is truncated or not a model.
     """
     with mapped(path) as buffer:
         yield _read_hdf5(path) if is_hdf5(buffer) else _read_binary(path, buffer)
@@ -84,7 +89,7 @@ def _read_binary(path: Path, buffer: memoryview) -> Model:
 
 
 def as_blob(record: BlobRecord) -> Blob:
-    """A blob of a binary file, its values a view of the file where they lie together."""
+    """Return a blob of a binary file, without a copy if its values are contiguous."""
     dtype = np.dtype(f"<f{record.number_bytes}")
     parts = [np.frombuffer(part, dtype) for part in record.parts]
     values = parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, dtype), *parts])
@@ -92,19 +97,16 @@ def as_blob(record: BlobRecord) -> Blob:
 
 
 def _read_hdf5(path: Path) -> Model:
-    try:
-        with h5py.File(path) as file:
-            layers = tuple(
-                Layer(name, "", tuple(hdf5_blob(group[str(i)]) for i in range(len(group))))
-                for name, group in file["data"].items()
-            )
-    except (OSError, KeyError, AttributeError) as error:
-        raise FormatError(
-            f"{path} is not a whole .caffemodel.h5: {error}; fetch or train it again"
-        ) from error
+    with open_hdf5(path, ".caffemodel.h5", "fetch or train it again") as file:
+        layers = tuple(
+            Layer(name, "", tuple(hdf5_blob(group[str(i)]) for i in range(len(group))))
+            for name, group in file["data"].items()
+        )
+        if not layers:
+            raise ValueError("it holds no layers")
     return Model(path, "HDF5", "", layers)
 
 
 def hdf5_blob(dataset: Any) -> Blob:
-    """A data set of an HDF5 file as a blob."""
-    return Blob(tuple(dataset.shape), np.asarray(dataset).reshape(-1))
+    """Read a dataset of an open HDF5 file."""
+    return Blob(tuple(dataset.shape), read_array(dataset).reshape(-1))

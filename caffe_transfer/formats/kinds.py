@@ -1,17 +1,21 @@
-"""What kind of file of Caffe's a path is: by its name, and by its contents where that is silent."""
+"""Recognises Caffe's files by name, and by content where the name does not say."""
 
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 
+import h5py
+
 from caffe_transfer.errors import CaffeTransferError, Incomplete
 from caffe_transfer.formats.binaryproto import read_blob
 from caffe_transfer.formats.caffemodel import open_model
+from caffe_transfer.formats.hdf5 import open_hdf5
+from caffe_transfer.formats.names import MODEL_SUFFIXES, STATE_SUFFIXES, has_no_suffix
 from caffe_transfer.formats.solverstate import open_state
 
 
 class Kind(StrEnum):
-    """Kinds of files."""
+    """A kind of file."""
 
     MODEL = "caffemodel"
     STATE = "solverstate"
@@ -22,15 +26,18 @@ class Kind(StrEnum):
     OTHER = "file"
 
 
-_ENDINGS = {
-    ".caffemodel": Kind.MODEL, ".caffemodel.h5": Kind.MODEL,
-    ".solverstate": Kind.STATE, ".solverstate.h5": Kind.STATE,
-    ".binaryproto": Kind.MEAN, ".prototxt": Kind.PROTOTXT, ".txt": Kind.LIST,
-}  # fmt: skip
+_SUFFIXES = {
+    MODEL_SUFFIXES: Kind.MODEL,
+    STATE_SUFFIXES: Kind.STATE,
+    (".binaryproto",): Kind.MEAN,
+    (".prototxt",): Kind.PROTOTXT,
+    (".txt",): Kind.LIST,
+}
+_ANY_HDF5 = (".h5", ".hdf5")  # models, states, and data for HDF5Data layers alike
 
 
 def kind_of(path: Path) -> Kind:
-    """The kind of a file or of a database's folder.
+    """Return the kind of a file; a folder counts as an LMDB.
 
     Raises:
         Incomplete: there is nothing at `path`.
@@ -39,18 +46,35 @@ def kind_of(path: Path) -> Kind:
         raise Incomplete(f"there is no file {path}; check the name")
     if path.is_dir():
         return Kind.LMDB
-    for ending, kind in _ENDINGS.items():
-        if path.name.endswith(ending):
+    for suffixes, kind in _SUFFIXES.items():
+        if path.name.endswith(suffixes):
             return kind
-    if path.suffix and not path.suffix[1:].isdigit():
-        return Kind.OTHER
-    for kind, reader in _SNIFFERS.items():  # names without an ending, as in 2014
-        if _reads(reader, path):
-            return kind
+    if has_no_suffix(path) or path.suffix in _ANY_HDF5:
+        return _kind_of_content(path)
     return Kind.OTHER
 
 
-def _reads(reader: Callable[[Path], object], path: Path) -> bool:
+def _kind_of_content(path: Path) -> Kind:
+    if h5py.is_hdf5(path):
+        return _kind_of_hdf5(path)
+    matches = (kind for kind, reader in _READERS.items() if _can_read(reader, path))
+    return next(matches, Kind.OTHER)
+
+
+def _kind_of_hdf5(path: Path) -> Kind:
+    """Tell a model's /data/<layer>/<index> from a state's /history, without reading arrays."""
+    try:
+        with open_hdf5(path, "HDF5 file", "fetch it again") as file:
+            if isinstance(file.get("history"), h5py.Group):
+                return Kind.STATE
+            if isinstance(file.get("data"), h5py.Group):
+                return Kind.MODEL
+    except CaffeTransferError:
+        pass
+    return Kind.OTHER
+
+
+def _can_read(reader: Callable[[Path], object], path: Path) -> bool:
     try:
         reader(path)
     except CaffeTransferError:
@@ -68,7 +92,7 @@ def _read_state(path: Path) -> None:
         pass
 
 
-_SNIFFERS: dict[Kind, Callable[[Path], object]] = {
+_READERS: dict[Kind, Callable[[Path], object]] = {
     Kind.MODEL: _read_model,
     Kind.STATE: _read_state,
     Kind.MEAN: read_blob,

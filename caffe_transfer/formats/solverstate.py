@@ -1,31 +1,34 @@
-"""Solver states (.solverstate): what a solver remembers beside the weights, binary or HDF5."""
+"""Solver states (.solverstate, .solverstate.h5): what a solver needs besides weights to resume."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 from google.protobuf.message import DecodeError
 
 from caffe_transfer.errors import FormatError
 from caffe_transfer.formats import wire
 from caffe_transfer.formats.caffemodel import Blob, as_blob, hdf5_blob
+from caffe_transfer.formats.hdf5 import open_hdf5
 from caffe_transfer.formats.layer_records import blob_record, is_hdf5, mapped
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.wire import WireError
 
+_REMEDY = "resume from an older snapshot"
+
 
 @dataclass(frozen=True)
 class SolverState:
-    """What a solver remembers beside the weights.
+    """The state of a solver besides the weights.
 
     Attributes:
-        iteration: iterations done.
-        current_step: steps of the learning rate taken (policies step and multistep).
-        history: momentum and the like, a blob a learnable parameter (Adam, AdaDelta: two).
-        learned_net: the model file written with it.
+        iteration: number of iterations completed.
+        current_step: number of learning-rate steps taken (policies step and multistep).
+        history: momentum and the like, one blob per learnable parameter (two for Adam and
+            AdaDelta).
+        learned_net: path of the model file that was written with this state.
     """
 
     iteration: int
@@ -36,11 +39,11 @@ class SolverState:
 
 @contextmanager
 def open_state(path: Path) -> Iterator[SolverState]:
-    """Read a solverstate, binary or HDF5; its blobs die with the block.
+    """Open a solver state, binary or HDF5; its blobs are valid inside the block.
 
     Raises:
-        Incomplete: there is no such file.
-        FormatError: the file is cut off or is no solverstate.
+        Incomplete: the file does not exist.
+        FormatError: the file is truncated or not a solver state.
     """
     with mapped(path) as buffer:
         yield _read_hdf5(path) if is_hdf5(buffer) else _read_binary(path, buffer)
@@ -63,20 +66,14 @@ def _read_binary(path: Path, buffer: memoryview) -> SolverState:
 
 
 def _read_hdf5(path: Path) -> SolverState:
-    try:
-        with h5py.File(path) as file:
-            group = file["history"]
-            history = tuple(hdf5_blob(group[str(index)]) for index in range(len(group)))
-            numbers = (np.asarray(file[key]).item() for key in ("iter", "current_step"))
-            iteration, step = map(int, numbers)
-            learned = file["learned_net"][()]
-    except (OSError, KeyError, AttributeError) as error:
-        raise _not_whole(path, error) from error
-    name = learned.decode() if isinstance(learned, bytes) else str(learned)
+    with open_hdf5(path, ".solverstate.h5", _REMEDY) as file:
+        group = file["history"]
+        history = tuple(hdf5_blob(group[str(index)]) for index in range(len(group)))
+        iteration, step = (int(np.asarray(file[key]).item()) for key in ("iter", "current_step"))
+        learned = file["learned_net"][()]
+        name = learned.decode() if isinstance(learned, bytes) else str(learned)
     return SolverState(iteration, step, history, name)
 
 
 def _not_whole(path: Path, reason: object) -> FormatError:
-    return FormatError(
-        f"{path} is not a whole .solverstate: {reason}; resume from an older snapshot"
-    )
+    return FormatError(f"{path} is not a whole .solverstate: {reason}; {_REMEDY}")

@@ -1,4 +1,4 @@
-"""One process at a time in a folder."""
+"""Lock files, which keep two processes from working in one folder."""
 
 import fcntl
 import os
@@ -6,20 +6,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from caffe_transfer.errors import Busy
+from caffe_transfer.errors import BadInput, Busy
 from caffe_transfer.files import unwritable
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[int]:
-    """Hold the lock file `path`; yields its descriptor.
+    """Hold the lock file `path` inside the block; yields its file descriptor.
 
-    The lock goes with the last process that holds the descriptor.  An engine inherits it, so
-    that one which outlives its parent still keeps others away.
+    The lock is released when the last process that inherited the descriptor ends.  Engines
+    inherit it, so that one that outlives its parent still keeps others out.
 
     Raises:
-        Busy: another process holds it.
-        BadInput: the folder cannot be written.
+        Busy: another process holds the lock.
+        BadInput: the folder is not writable, or its file system does not support locks.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -27,18 +27,26 @@ def locked(path: Path) -> Iterator[int]:
     except OSError as error:
         raise unwritable(path, error) from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _acquire(descriptor, path.parent)
         yield descriptor
-    except BlockingIOError as error:
-        raise Busy(
-            f"another process works in {path.parent}; wait for it or stop it first"
-        ) from error
     finally:
         os.close(descriptor)
 
 
+def _acquire(descriptor: int, folder: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise Busy(f"another process works in {folder}; wait for it or stop it first") from error
+    except OSError as error:
+        raise BadInput(
+            f"the file system of {folder} does not support locks ({error.strerror}); mount it "
+            "with flock, or name a folder elsewhere"
+        ) from error
+
+
 def is_locked(path: Path) -> bool:
-    """Whether some process holds the lock file `path`."""
+    """Whether some process holds the lock file `path`; False where that cannot be found out."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except OSError:
@@ -47,6 +55,8 @@ def is_locked(path: Path) -> bool:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
+    except OSError:  # a file system without locks
+        return False
     finally:
         os.close(descriptor)
     return False

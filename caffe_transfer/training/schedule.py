@@ -1,4 +1,4 @@
-"""The study's dependency graph: bases first, several networks at once."""
+"""Trains the networks of a study in the order of their dependencies, several at once."""
 
 import os
 import queue
@@ -18,7 +18,7 @@ BUSY_RETRY_SECONDS = 1.0
 
 
 class Outcome(StrEnum):
-    """How a network's turn ended."""
+    """Outcome of a job."""
 
     DONE = "done"
     FAILED = "failed"
@@ -28,7 +28,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class JobResult:
-    """One network's end; `reason` says why it is not done."""
+    """Result of one network's job; `reason` says why the network is not trained."""
 
     name: str
     end: Outcome
@@ -36,10 +36,10 @@ class JobResult:
 
 
 def graph(networks: Sequence[Network]) -> dict[str, tuple[str, ...]]:
-    """Each network's name with the names of those that must be trained before it.
+    """Map each network's name to the names of those that must be trained before it.
 
     Raises:
-        BadInput: a base is not among the networks, or one is there twice.
+        BadInput: a base is not among the networks, or a network occurs twice.
     """
     names = [network.name for network in networks]
     if len(set(names)) != len(names):
@@ -59,7 +59,7 @@ def graph(networks: Sequence[Network]) -> dict[str, tuple[str, ...]]:
 
 
 def order(networks: Sequence[Network]) -> list[str]:
-    """Names in an order that respects the graph: bases first, else as the study has them."""
+    """Return the networks' names, bases first, otherwise in the order of the study."""
     return list(TopologicalSorter(graph(networks)).static_order())
 
 
@@ -67,20 +67,29 @@ def run_all(
     results: Path,
     needs: Mapping[str, Sequence[str]],
     settings: Settings,
+    *,
     jobs: int,
-    report: OnProgress,
-    stop: threading.Event,
-    ended: Callable[[JobResult], None],
     gpus: Sequence[str] = (),
+    report: OnProgress,
+    ended: Callable[[JobResult], None],
+    stop: threading.Event,
 ) -> list[JobResult]:
-    """Train the networks in `results`, `jobs` at once; one that fails does not stop the others.
+    """Train the networks in `results`, up to `jobs` at once; a failure does not stop the others.
 
-    A network whose base fails is skipped.  One that another process still trains is waited for.
+    A network whose base failed is skipped.  One that another process is training is waited for.
+    Any error other than the library's own, and Ctrl-C, sets `stop` before it is raised, so that
+    the networks in training write a snapshot and end.
 
     Args:
-        needs: from `graph`.
-        gpus: each running network holds one of these devices; () leaves it to the solver.
+        results: the folder that holds the networks' folders.
+        needs: as returned by `graph`.
+        gpus: devices, of which each network in training holds one; () leaves it to the settings.
+        report: called with each network's progress, from several threads.
         ended: called with each result, from the calling thread.
+        stop: set it to end all training.
+
+    Returns:
+        One result per network, in the order of `needs`.
     """
     devices: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     for slot in range(jobs):
@@ -93,27 +102,43 @@ def run_all(
         finally:
             devices.put(device)
 
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            outcomes = _run_graph(needs, lambda name: pool.submit(work, name), ended)
+        except BaseException:
+            stop.set()  # or leaving the pool would wait for every training to reach its end
+            raise
+    return [outcomes[name] for name in needs]
+
+
+def _run_graph(
+    needs: Mapping[str, Sequence[str]],
+    submit: Callable[[str], Future[JobResult]],
+    ended: Callable[[JobResult], None],
+) -> dict[str, JobResult]:
+    """Submit each network once its bases are done; returns the results by name."""
+    results: dict[str, JobResult] = {}
+    running: set[Future[JobResult]] = set()
     sorter = TopologicalSorter(needs)
     sorter.prepare()
-    all_results: dict[str, JobResult] = {}
-    running: dict[Future[JobResult], str] = {}
-    with ThreadPoolExecutor(jobs) as pool:
-        while sorter.is_active():
-            for name in sorter.get_ready():
-                if blocked := _blocked(name, needs, all_results):
-                    all_results[name] = blocked
-                    ended(blocked)
-                    sorter.done(name)
-                else:
-                    running[pool.submit(work, name)] = name
-            # The timeout lets signals through to the main thread.
-            finished, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
-            for future in finished:
-                name = running.pop(future)
-                all_results[name] = future.result()
-                ended(all_results[name])
-                sorter.done(name)
-    return [all_results[name] for name in needs]
+
+    def record(result: JobResult) -> None:
+        results[result.name] = result
+        ended(result)
+        sorter.done(result.name)
+
+    while sorter.is_active():
+        for name in sorter.get_ready():
+            if blocked := _blocked(name, needs, results):
+                record(blocked)
+            else:
+                running.add(submit(name))
+        # The timeout lets signals through to the main thread.
+        finished, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+        for future in finished:
+            running.remove(future)
+            record(future.result())
+    return results
 
 
 def _blocked(
@@ -140,5 +165,5 @@ def _train(root: Path, settings: Settings, report: OnProgress, stop: threading.E
 
 
 def threads_for(jobs: int) -> int:
-    """BLAS threads for each of `jobs` networks at once on this machine."""
+    """Return the number of BLAS threads for each of `jobs` concurrent trainings."""
     return max(1, len(os.sched_getaffinity(0)) // jobs)

@@ -17,6 +17,7 @@ from caffe_transfer.formats.layer_records import (
     read_records,
     same_shape,
 )
+from caffe_transfer.formats.names import check_model_name
 from caffe_transfer.nets.layers import (
     WeightLayer,
     members,
@@ -64,9 +65,11 @@ def transplant(source: Path, out: Path, n: int, target: TargetNet | None = None)
         target: counts the layers and checks the shapes; without it the model's own order counts.
 
     Raises:
-        BadInput: n is out of range, or a layer is missing or has another shape; names the layer.
+        BadInput: `out` is no name for a model, n is out of range, or a layer is missing or has
+            another shape; names the layer.
         FormatError: the source is cut off or is no model.
     """
+    check_model_name(out)
     with mapped(source) as buffer:
         in_binary = out.suffix != HDF5_SUFFIX and not is_hdf5(buffer)
         model = read_records(source, buffer) if in_binary else _with_numbers(source)

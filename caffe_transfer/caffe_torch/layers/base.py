@@ -81,7 +81,7 @@ def canonical_axis(layer: Layer, axis: int, shape: Shape) -> int:
     return axis % len(shape)
 
 
-def in_fast_order(tensor: Tensor) -> Tensor:
+def to_channels_last(tensor: Tensor) -> Tensor:
     """Images in channels_last, in which convolutions run fastest; other blobs as they are."""
     if tensor.dim() != 4:
         return tensor

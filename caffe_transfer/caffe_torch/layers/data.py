@@ -12,9 +12,9 @@ from pathlib import Path
 import cv2
 from torch import Tensor
 
-from caffe_transfer.caffe_torch.layers.base import Layer, Shape, in_fast_order
-from caffe_transfer.caffe_torch.reading import Reader
-from caffe_transfer.caffe_torch.records import Pixels, Record, records
+from caffe_transfer.caffe_torch.datum import Pixels, Record, records
+from caffe_transfer.caffe_torch.layers.base import Layer, Shape, to_channels_last
+from caffe_transfer.caffe_torch.prefetch import Prefetcher
 from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.caffe_torch.transform import Transformer
 from caffe_transfer.errors import BadInput
@@ -31,7 +31,7 @@ class _Images(Layer):
     def __init__(self, param: pb.LayerParameter, phase: int, rng: Rng) -> None:
         super().__init__(param, phase, rng)
         self._transformer = Transformer(param.transform_param, phase, rng)
-        self._reader: Reader | None = None
+        self._prefetcher: Prefetcher | None = None
 
     def set_up(self, bottoms: Sequence[Shape]) -> list[Shape]:
         # The generator is used in Caffe's order, so that all later draws are the same.
@@ -43,7 +43,7 @@ class _Images(Layer):
         self.rng.one()
         shape = (pixels.shape[0], pixels.shape[1], pixels.shape[2])
         self._transformer.prepare(shape, self.device, self.param.name)
-        self._reader = Reader(
+        self._prefetcher = Prefetcher(
             itertools.chain([first], images),
             self._batch,
             shape,
@@ -54,17 +54,17 @@ class _Images(Layer):
         return tops if len(self.param.top) == 1 else [*tops, (self._batch,)]
 
     def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
-        assert self._reader is not None, "set_up comes first"
-        with self._reader.next() as batch:
+        assert self._prefetcher is not None, "set_up comes first"
+        with self._prefetcher.next() as batch:
             images = batch.images.to(self.device, non_blocking=True)
-            tops = [in_fast_order(self._transformer.apply(images, batch.views))]
+            tops = [to_channels_last(self._transformer.apply(images, batch.crops))]
             if len(self.param.top) == 2:
                 tops.append(batch.labels.to(self.device, non_blocking=True))
         return tops
 
     def close(self) -> None:
-        if self._reader is not None:
-            self._reader.stop()
+        if self._prefetcher is not None:
+            self._prefetcher.stop()
 
     @property
     def _batch(self) -> int:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
-from caffe_transfer.caffe_torch.layers.base import Layer, Shape, in_fast_order
+from caffe_transfer.caffe_torch.layers.base import Layer, Shape, to_channels_last
 from caffe_transfer.caffe_torch.layers.windows import image
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 
@@ -60,7 +60,7 @@ class _AcrossChannels(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: _Context, bottom: Tensor, window: Tensor, beta: float, k: float) -> Tensor:
-        bottom = in_fast_order(bottom)
+        bottom = to_channels_last(bottom)
         top, scale, power = (torch.empty_like(bottom) for _ in range(3))
         for x, y, s, p in _parts(bottom, top, scale, power):
             torch.mm(torch.mul(x, x, out=y), window, out=s).add_(k)
@@ -73,7 +73,9 @@ class _AcrossChannels(torch.autograd.Function):
     def backward(ctx: _Context, top_diff: Tensor) -> tuple[Tensor | None, ...]:
         bottom, scale, power, window = ctx.saved_tensors
         bottom_diff = torch.empty_like(bottom)
-        for x, s, p, dy, dx in _parts(bottom, scale, power, in_fast_order(top_diff), bottom_diff):
+        for x, s, p, dy, dx in _parts(
+            bottom, scale, power, to_channels_last(top_diff), bottom_diff
+        ):
             torch.mul(p, dy, out=dx)
             ratios = (dx * x).div_(s)
             sums = torch.mm(ratios, window, out=torch.empty_like(ratios))

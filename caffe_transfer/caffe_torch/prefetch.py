@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from caffe_transfer.caffe_torch.records import Record
-from caffe_transfer.caffe_torch.transform import Transformer, Views
+from caffe_transfer.caffe_torch.datum import Record
+from caffe_transfer.caffe_torch.transform import Crops, Transformer
 from caffe_transfer.errors import BadInput
 
 _AHEAD = 4  # batches, as data_param's prefetch has it
@@ -30,10 +30,10 @@ class Batch(NamedTuple):
 
     images: Tensor
     labels: Tensor
-    views: Views
+    crops: Crops
 
 
-class Reader:
+class Prefetcher:
     """Makes batches until it is stopped."""
 
     def __init__(
@@ -83,14 +83,14 @@ class Reader:
         while self._room.acquire() and not self._stop.is_set():
             try:
                 chosen = list(islice(self._source, self._batch))
-                views = self._transformer.draw(self._batch, height, width)
-                made = self._workers.submit(self._make, chosen, views)
+                crops = self._transformer.draw(self._batch, height, width)
+                made = self._workers.submit(self._make, chosen, crops)
             except BadInput as error:
                 made = Future()
                 made.set_exception(error)
             self._ready.put(made)
 
-    def _make(self, chosen: list[Record], views: Views) -> Batch:
+    def _make(self, chosen: list[Record], crops: Crops) -> Batch:
         decoded = (record() for record in chosen)
         first = next(decoded)
         kind = torch.uint8 if first[0].dtype == np.uint8 else torch.float32
@@ -105,4 +105,4 @@ class Reader:
                     "write the database anew, with one size"
                 )
             into[index] = pixels
-        return Batch(images, labels, views)
+        return Batch(images, labels, crops)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("torch", reason="no PyTorch here; pip install 'caffe-transfer[torch]'")
 
-from caffe_transfer.caffe_torch.records import _RawImages
+from caffe_transfer.caffe_torch.datum import _RawImages
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.wire import WireError
 

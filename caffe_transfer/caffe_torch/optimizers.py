@@ -39,7 +39,7 @@ class _Sweep:
         )  # fmt: skip
 
 
-class Updater:
+class Optimizer:
     """Applies gradients to parameters.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""The order in which layers run: the net's, except where another gives the same for less work."""
+"""Execution order of a net's layers: its own, except where another computes the same for less."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -9,7 +9,7 @@ from caffe_transfer.formats.proto import caffe_pb2 as pb
 
 @dataclass
 class Step:
-    """A layer in its place: the blobs that it reads and makes, and the weights of its losses."""
+    """A layer wired into its net: blobs read and written, loss weights, parameter settings."""
 
     layer: Layer
     bottoms: list[str]
@@ -18,36 +18,37 @@ class Step:
     specs: list[pb.ParamSpec] = field(default_factory=list)
 
 
-def running_order(steps: Sequence[Step]) -> list[Step]:
-    """The steps with each ReLU after the maximum pooling that alone reads its top.
+def execution_order(steps: Sequence[Step]) -> list[Step]:
+    """The steps with each ReLU moved behind the max pooling that is its top's only reader.
 
-    Both commute, gradients included: a ReLU keeps the order of values, and where it makes several
-    of them equal, at 0, it lets no gradient through.  After the pooling there are fewer values.
+    The two commute to the bit, gradients included: a ReLU keeps the order of values, and those
+    that it makes equal, at 0, get no gradient.  Behind the pooling there are fewer values.  A leaky
+    ReLU stays: overlapping windows would sum their gradients before the slope, not after it.
     """
     order = list(steps)
     for step in steps:
-        if not _is_relu_in_place(step):
+        if not _is_in_place_relu(step):
             continue
         at = order.index(step)
         readers = [later for later in order[at + 1 :] if step.tops[0] in later.bottoms]
-        if len(readers) == 1 and _is_maximum(readers[0]):
+        if len(readers) == 1 and _is_max_pooling(readers[0]):
             order.pop(at)
-            step.layer.in_place = True  # the gradient of pooling needs no maxima, only their places
+            step.layer.in_place = True  # max pooling's gradient needs the indices, not the values
             blob = list(readers[0].tops)
             order.insert(order.index(readers[0]) + 1, replace(step, bottoms=blob, tops=blob))
     return order
 
 
-def _is_relu_in_place(step: Step) -> bool:
+def _is_in_place_relu(step: Step) -> bool:
     return (
         step.layer.param.type == "ReLU"
         and step.bottoms == step.tops
-        and step.layer.param.relu_param.negative_slope >= 0
+        and step.layer.param.relu_param.negative_slope == 0
         and not any(step.loss_weights)
     )
 
 
-def _is_maximum(step: Step) -> bool:
+def _is_max_pooling(step: Step) -> bool:
     return (
         step.layer.param.type == "Pooling"
         and step.layer.param.pooling_param.pool == pb.PoolingParameter.MAX

@@ -7,12 +7,12 @@ import numpy as np
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 
-Policy = Callable[[pb.SolverParameter, int, int], float]
+Schedule = Callable[[pb.SolverParameter, int, int], float]
 
 
 def learning_rate(solver: pb.SolverParameter, iteration: int, step: int) -> float:
     """The rate of one iteration; `step` counts the steps taken (policies step and multistep)."""
-    return float(np.float32(_POLICIES[solver.lr_policy](solver, iteration, step)))
+    return float(np.float32(_SCHEDULES[solver.lr_policy](solver, iteration, step)))
 
 
 def step_of(solver: pb.SolverParameter, iteration: int, step: int) -> int:
@@ -24,16 +24,16 @@ def step_of(solver: pb.SolverParameter, iteration: int, step: int) -> int:
     return step
 
 
-def check_policy(solver: pb.SolverParameter) -> None:
+def check_schedule(solver: pb.SolverParameter) -> None:
     """Refuse a policy that is unknown or lacks a setting.
 
     Raises:
         BadInput: says which.
     """
-    if solver.lr_policy not in _POLICIES:
+    if solver.lr_policy not in _SCHEDULES:
         raise BadInput(
             f"the solver's lr_policy {solver.lr_policy!r} is unknown; choose one of "
-            f"{', '.join(_POLICIES)}"
+            f"{', '.join(_SCHEDULES)}"
         )
     if solver.lr_policy not in ("fixed", "poly") and solver.gamma < 0:
         raise BadInput(f"lr_policy {solver.lr_policy!r} needs a gamma of 0 or more")
@@ -71,7 +71,7 @@ def _sigmoid(solver: pb.SolverParameter, iteration: int, _step: int) -> float:
     return float(np.float32(solver.base_lr) * scale)
 
 
-_POLICIES: dict[str, Policy] = {
+_SCHEDULES: dict[str, Schedule] = {
     "fixed": _fixed,
     "step": _stepped,
     "exp": _exp,
