@@ -19,6 +19,7 @@ INTERRUPTED = 130
 COMMANDS = {
     "generate": "generate",
     "data": "data",
+    "cuts": "cuts",
     "copy": "copy",
     "train": "train",
     "run": "train",

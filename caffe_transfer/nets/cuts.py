@@ -7,16 +7,16 @@ Auxiliary classifiers are above every cut, since no cut is computed from them.
 """
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 from caffe_transfer.errors import BadInput
+from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.nets.graph import Graph, Value
-from caffe_transfer.nets.layers import WeightLayer, classifiers, weight_layers
-
-if TYPE_CHECKING:
-    from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.nets.layers import WeightLayer, classifiers, members, weight_layers
+from caffe_transfer.nets.shapes import Shape, blob_shapes
+from caffe_transfer.nets.sizes import Cost, image_shape, layer_costs, total
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,81 @@ class Cut:
     torn: tuple[str, ...] = ()
 
 
-def cuts(net: "pb.NetParameter") -> tuple[Cut, ...]:
+@dataclass(frozen=True)
+class CutSize:
+    """A cut with what lies below it.
+
+    Attributes:
+        below: the cost of all layers below, for one image.
+        parameter_share, multiply_add_share: of the whole net's, 0 to 1.
+        shape: of the blob at the cut, without the batch axis.
+    """
+
+    cut: Cut
+    below: Cost
+    parameter_share: float
+    multiply_add_share: float
+    shape: Shape
+
+    def as_dict(self) -> dict[str, Any]:
+        """The table's row by column."""
+        return {
+            "n": self.cut.n,
+            "name": self.cut.name,
+            "weight_layers": [layer.name for layer in self.cut.added],
+            "parameters": self.below.parameters,
+            "parameter_share": self.parameter_share,
+            "multiply_adds": self.below.multiply_adds,
+            "multiply_add_share": self.multiply_add_share,
+            "shape": list(self.shape),
+        }
+
+
+def measured_cuts(net: pb.NetParameter, images: Shape | None = None) -> tuple[CutSize, ...]:
+    """The cuts of a net with their sizes.
+
+    Args:
+        images: (channels, height, width), where the net does not say it.
+
+    Raises:
+        BadInput: the net cannot be cut, does not say the size of its images, or a layer does not
+            fit.
+    """
+    found = cuts(net)
+    images = images or image_shape(net)
+    if images is None:
+        raise BadInput(
+            f"net {net.name!r} does not say the size of its images; give it with --shape, as in "
+            "3,227,227"
+        )
+    costs, blobs = layer_costs(net, images), blob_shapes(net, images)
+    main = _needed(net)
+    whole = total(costs, (name for name in costs if name in main))
+    return tuple(_measured(cut, costs, whole, blobs[cut.name]) for cut in found)
+
+
+def _measured(cut: Cut, costs: Mapping[str, Cost], whole: Cost, shape: Shape) -> CutSize:
+    below = total(costs, members(cut.below))
+    return CutSize(
+        cut,
+        below,
+        below.parameters / whole.parameters,
+        below.multiply_adds / whole.multiply_adds,
+        shape,
+    )
+
+
+def _needed(net: pb.NetParameter) -> set[str]:
+    """The layers that the main end is computed from: auxiliary classifiers do not count."""
+    graph = Graph(net)
+    end = graph.main_end()
+    found = {graph.layers[end].name}
+    for value in graph.bottoms[end]:
+        found |= {graph.layers[index].name for index in graph.ancestors(value)}
+    return found
+
+
+def cuts(net: pb.NetParameter) -> tuple[Cut, ...]:
     """The cuts of a net, from its images up; the classifier is always above.
 
     Raises:
@@ -53,7 +127,7 @@ def cuts(net: "pb.NetParameter") -> tuple[Cut, ...]:
     return found
 
 
-def find_cut(net: "pb.NetParameter", name: str) -> Cut:
+def find_cut(net: pb.NetParameter, name: str) -> Cut:
     """The cut at a blob or above a layer, by name; also one inside a block.
 
     Raises:
@@ -77,7 +151,7 @@ def find_cut(net: "pb.NetParameter", name: str) -> Cut:
     return Cut(0, value.blob, (), below, tuple(_torn(graph, value)))
 
 
-def _cuts(graph: Graph, net: "pb.NetParameter") -> Iterator[Cut]:
+def _cuts(graph: Graph, net: pb.NetParameter) -> Iterator[Cut]:
     last = {layer.name for layer in classifiers(net)}
     before: tuple[WeightLayer, ...] = ()
     number = 0
@@ -93,12 +167,12 @@ def _cuts(graph: Graph, net: "pb.NetParameter") -> Iterator[Cut]:
             before = below
 
 
-def _below(graph: Graph, net: "pb.NetParameter", value: Value) -> tuple[WeightLayer, ...]:
+def _below(graph: Graph, net: pb.NetParameter, value: Value) -> tuple[WeightLayer, ...]:
     names = {graph.layers[index].name for index in graph.ancestors(value)}
     return tuple(layer for layer in weight_layers(net) if layer.name in names)
 
 
-def _value(graph: Graph, net: "pb.NetParameter", name: str) -> Value:
+def _value(graph: Graph, net: pb.NetParameter, name: str) -> Value:
     """The last value of a blob, or what a layer makes."""
     blobs = {value.blob: value for tops in graph.tops for value in tops}
     layers = {graph.layers[index].name: tops[0] for index, tops in enumerate(graph.tops) if tops}
