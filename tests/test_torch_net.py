@@ -12,13 +12,14 @@ import torch
 
 from caffe_transfer.caffe_torch.layers import known_types
 from caffe_transfer.caffe_torch.layers.inputs import Input
-from caffe_transfer.caffe_torch.net import Net, meets
+from caffe_transfer.caffe_torch.net import Net
 from caffe_transfer.caffe_torch.optimizers import Optimizer
 from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.errors import BadInput, CaffeTransferError
 from caffe_transfer.formats.caffemodel import open_model
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.prototxt import read_net
+from caffe_transfer.nets.phases import included_in
 from tests.models import write_model
 
 INPUT = """layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }"""
@@ -52,7 +53,7 @@ def build(*layers: str, phase: int = pb.TRAIN) -> Net:
 )
 def test_rules_of_phase_level_and_stage(rules: str, state: str, in_net: bool) -> None:
     layer = text_format.Parse(rules, pb.LayerParameter())
-    assert meets(layer, text_format.Parse(state, pb.NetState())) is in_net
+    assert included_in(layer, text_format.Parse(state, pb.NetState())) is in_net
 
 
 def test_frozen_parameters_get_no_gradient_and_nothing_below_is_computed() -> None:
