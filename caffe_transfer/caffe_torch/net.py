@@ -1,6 +1,6 @@
 """A NetParameter as layers that run in order, as Caffe's Net does (net.cpp)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from caffe_transfer.caffe_torch.fusion import Step, execution_order
-from caffe_transfer.caffe_torch.layers import Layer, Shape, make_layer
+from caffe_transfer.caffe_torch.layers import Layer, make_layer
 from caffe_transfer.caffe_torch.layers.base import to_channels_last
 from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.errors import BadInput
@@ -16,6 +16,8 @@ from caffe_transfer.formats import caffemodel
 from caffe_transfer.formats.caffemodel import Model
 from caffe_transfer.formats.layer_records import same_shape
 from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.nets.phases import included_in
+from caffe_transfer.nets.shapes import BlobShapes
 
 Say = Callable[[str], None]
 
@@ -66,11 +68,11 @@ class Net:
         self.parameters: list[Parameter] = []
         self.loss_weights: dict[str, float] = {}
         self._steps: list[Step] = []
-        self._shapes: dict[str, Shape] = {}
+        self._shapes = BlobShapes()
         self._named: dict[str, Parameter] = {}
         unread: dict[str, None] = {}
         for layer in param.layer:
-            if meets(layer, state):
+            if included_in(layer, state):
                 self._append(layer, int(state.phase), rng, unread)
         self._outputs = sorted(unread)
         self._order = execution_order(self._steps)
@@ -155,20 +157,14 @@ class Net:
         self, param: pb.LayerParameter, phase: int, rng: Rng, unread: dict[str, None]
     ) -> None:
         layer = make_layer(param, param.phase if param.HasField("phase") else phase, rng)
+        bottoms = self._shapes.read(param)
         for name in param.bottom:
-            if name not in self._shapes:
-                raise BadInput(
-                    f"layer {param.name!r} reads blob {name!r}, which no layer before it makes"
-                )
             unread.pop(name, None)
         layer.device = self.device
         layer.in_place = self._may_overwrite(param)
-        shapes = layer.set_up([self._shapes[name] for name in param.bottom])
+        shapes = layer.set_up(bottoms)
+        self._shapes.write(param, shapes)
         tops = list(param.top) or [f"{param.name} (automatic)" for _ in shapes]
-        for name, shape in zip(tops, shapes, strict=True):
-            if name in self._shapes and name not in param.bottom:
-                raise BadInput(f"layer {param.name!r} makes blob {name!r}, which is there already")
-            self._shapes[name] = shape
         unread.update(dict.fromkeys(param.top))
         weights = [*param.loss_weight] or [float(layer.is_loss and not n) for n in range(len(tops))]
         weights += [0.0] * (len(tops) - len(weights))
@@ -212,24 +208,6 @@ class Net:
         if spec.name:
             self._named[spec.name] = owner
         return owner
-
-
-def meets(layer: pb.LayerParameter, state: pb.NetState) -> bool:
-    """Whether a layer is in the net of this phase, level and stages (Net::FilterNet)."""
-    if layer.include:
-        return any(_rule_met(rule, state) for rule in layer.include)
-    return not any(_rule_met(rule, state) for rule in layer.exclude)
-
-
-def _rule_met(rule: pb.NetStateRule, state: pb.NetState) -> bool:
-    stages: Sequence[str] = state.stage
-    return (
-        (not rule.HasField("phase") or rule.phase == state.phase)
-        and (not rule.HasField("min_level") or state.level >= rule.min_level)
-        and (not rule.HasField("max_level") or state.level <= rule.max_level)
-        and all(stage in stages for stage in rule.stage)
-        and not any(stage in stages for stage in rule.not_stage)
-    )
 
 
 def _check_shared(layer: Layer, blob: Tensor, owner: Parameter, spec: pb.ParamSpec) -> None:
