@@ -211,21 +211,30 @@ def test_csv_has_the_columns_and_leaves_missing_values_empty(tmp_path: Path) -> 
     [
         ("a,b\n1,2\n", "lacks 'network'"),
         ("", "lacks 'network'"),
-        (",".join(results.COLUMNS) + "\nhalf0A,base,,A,0,0,false,x,true,,,,,\n", "line 2"),
-        (",".join(results.COLUMNS) + "\nhalf0A,base,,A,0,0,false,1,maybe,,,,,\n", "line 2"),
-        (",".join(results.COLUMNS) + "\nhalf0A\n", "line 2"),
-        (",".join(results.COLUMNS) + "\nnonsense,base,,A,0,0,false,1,true,,,,,\n", "line 2"),
+        (
+            ",".join(results.COLUMNS) + "\nhalf0A,base,,A,0,0,false,x,true,,,,,\n",
+            "line 2 is not a row",
+        ),
+        (
+            ",".join(results.COLUMNS) + "\nhalf0A,base,,A,0,0,false,1,maybe,,,,,\n",
+            "line 2 is not a row",
+        ),
+        (",".join(results.COLUMNS) + "\nhalf0A\n", "line 2 is"),
+        (
+            ",".join(results.COLUMNS) + "\nnonsense,base,,A,0,0,false,1,true,,,,,\n",
+            "line 2 is not a row",
+        ),
     ],
 )
 def test_other_tables_are_refused(tmp_path: Path, text: str, complaint: str) -> None:
     path = tmp_path / "results.csv"
     path.write_text(text)
     with pytest.raises(FormatError, match=complaint):
-        results.load(path)
+        results.read_results(path)
 
 
 def test_binary_file_is_no_table(tmp_path: Path) -> None:
     path = tmp_path / "results.csv"
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(FormatError, match="is no table of results"):
-        results.load(path)
+    with pytest.raises(FormatError, match="is not a table of results"):
+        results.read_results(path)
