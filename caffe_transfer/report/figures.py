@@ -135,19 +135,19 @@ def _shades(axes: Axes, level: Levels) -> None:
     selffer = means_from_base(level.selffer, base)
     transfer = means_from_base(level.transfer, base)
     boosted = means_from_base(level.transfer_plus, base)
-    for upper, lower, color, label in (
-        (dict.fromkeys(selffer, base), selffer, "#ececff", "drop: lost co-adaptation"),
-        (selffer, transfer, "#ffcaca", "drop: representation specificity"),
-        (boosted, dict.fromkeys(boosted, base), "#ffeded", _boost_label(level)),
+    # The boost lies lowest: a drop from selffers that are above the base is to be seen through it.
+    for upper, lower, color, zorder, label in (
+        (dict.fromkeys(selffer, base), selffer, "#ececff", 1, "drop: lost co-adaptation"),
+        (selffer, transfer, "#ffcaca", 1, "drop: representation specificity"),
+        (boosted, dict.fromkeys(boosted, base), "#ffeded", 0.9, _boost_label(level)),
     ):
         x = sorted(upper.keys() & lower.keys())
-        if len(x) < 2:
-            continue
         top, bottom = [upper[n] for n in x], [lower[n] for n in x]
+        if not any(t > b for t, b in zip(top, bottom, strict=True)):
+            continue
         where = [t >= b for t, b in zip(top, bottom, strict=True)]
-        axes.fill_between(
-            x, top, bottom, where, interpolate=True, color=color, linewidth=0, label=label, zorder=1
-        )
+        look: dict[str, Any] = {"color": color, "linewidth": 0, "label": label, "zorder": zorder}
+        axes.fill_between(x, top, bottom, where, interpolate=True, **look)
 
 
 def _boost_label(level: Levels) -> str:

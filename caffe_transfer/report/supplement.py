@@ -3,6 +3,8 @@
 Each function returns a matplotlib figure, or None if no network of its kind has an accuracy.
 """
 
+from typing import Any
+
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -22,10 +24,9 @@ def reduced(rows: Rows, published: Rows = ()) -> Figure | None:
     for axes in (linear, logarithmic):
         for curve, color, label in ((theirs, GRAY, "published"), (own, BLUE, "this study")):
             if curve:
-                edges = {"markeredgecolor": "black", "markeredgewidth": 0.7}
-                axes.plot(
-                    list(curve), list(curve.values()), "o-", color=color, label=label, **edges
-                )
+                look: dict[str, Any] = {"markeredgecolor": "black", "markeredgewidth": 0.7}
+                look |= {"color": color, "label": label, "clip_on": False}
+                axes.plot(list(curve), list(curve.values()), "o-", **look)
         axes.set_ylabel(TOP1)
         if theirs:
             axes.legend()
