@@ -94,6 +94,15 @@ def test_the_boost_names_its_control() -> None:
         assert label in labels(figure.axes[1])
 
 
+def test_a_drop_that_is_not_there_is_not_in_the_legend() -> None:
+    """Here the selffers are above their base, as in the demo."""
+    rows = some("transfer0A0B_1_1", "half0B", "transfer0B0B_1_1")
+    figure = figures.figure2(rows)
+    assert figure is not None
+    drops = [label for label in labels(figure.axes[1]) if label.startswith("drop")]
+    assert drops == ["drop: representation specificity"]
+
+
 @pytest.mark.parametrize(
     "draw", [figures.figure2, figures.figure3, supplement.reduced, supplement.preserved]
 )
