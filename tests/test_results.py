@@ -211,21 +211,58 @@ def test_csv_has_the_columns_and_leaves_missing_values_empty(tmp_path: Path) -> 
     [
         ("a,b\n1,2\n", "lacks 'network'"),
         ("", "lacks 'network'"),
-        (",".join(results.COLUMNS) + "\nhalf0A,base,,A,0,0,false,x,true,,,,,\n", "line 2"),
-        (",".join(results.COLUMNS) + "\nhalf0A,base,,A,0,0,false,1,maybe,,,,,\n", "line 2"),
-        (",".join(results.COLUMNS) + "\nhalf0A\n", "line 2"),
-        (",".join(results.COLUMNS) + "\nnonsense,base,,A,0,0,false,1,true,,,,,\n", "line 2"),
+        (
+            ",".join(results.COLUMNS) + "\nhalf0A,base,,A,0,0,false,x,true,,,,,\n",
+            "line 2 is not a row",
+        ),
+        (
+            ",".join(results.COLUMNS) + "\nhalf0A,base,,A,0,0,false,1,maybe,,,,,\n",
+            "line 2 is not a row",
+        ),
+        (",".join(results.COLUMNS) + "\nhalf0A\n", "line 2 is"),
+        (
+            ",".join(results.COLUMNS) + "\nnonsense,base,,A,0,0,false,1,true,,,,,\n",
+            "line 2 is not a row",
+        ),
     ],
 )
 def test_other_tables_are_refused(tmp_path: Path, text: str, complaint: str) -> None:
     path = tmp_path / "results.csv"
     path.write_text(text)
     with pytest.raises(FormatError, match=complaint):
-        results.load(path)
+        results.read_results(path)
 
 
 def test_binary_file_is_no_table(tmp_path: Path) -> None:
     path = tmp_path / "results.csv"
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(FormatError, match="is no table of results"):
-        results.load(path)
+    with pytest.raises(FormatError, match="is not a table of results"):
+        results.read_results(path)
+
+
+def test_read_results_takes_a_folder_or_its_table(tmp_path: Path) -> None:
+    network(tmp_path / "results", "half0A", log([3, 2], [0.5]))
+    of_folder = results.read_results(str(tmp_path))
+    assert [row.top1 for row in of_folder.rows] == [0.5]
+    results.write_csv(tmp_path / "results.csv", of_folder.rows)
+    assert results.read_results(str(tmp_path / "results.csv")) == of_folder
+    with pytest.raises(BadInput, match="none is not a folder"):
+        results.read_results(tmp_path / "none")
+
+
+def test_later_columns_are_no_obstacle(tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    row = "half0A,base,,A,0,0,false,40,true,0.5,0.5,1,1,false"
+    path.write_text(",".join(results.COLUMNS) + f",seeds\n{row},3\n")
+    assert [row.top1 for row in results.read_results(path).rows] == [0.5]
+
+
+def test_rows_as_dictionaries_of_plain_values() -> None:
+    row = Row(Network.parse("transfer-ft0A0B_1_4"), 40, top1=0.5)
+    assert row.as_dict() == {
+        "network": "transfer-ft0A0B_1_4", "mode": "transfer", "base": "A", "target": "B",
+        "split": "0", "n": 4, "fine_tuned": True, "iterations": 40, "complete": None,
+        "top1": 0.5, "top1_last": None, "valid_loss": None, "train_loss": None, "stalled": None,
+    }  # fmt: skip
+    assert type(row.as_dict()["mode"]) is str
+    assert results.Results((row,), ("x",)).as_dict() == {"rows": [row.as_dict()], "problems": ["x"]}
