@@ -1,5 +1,6 @@
 """prepare: everything that a study's networks read, and nothing twice."""
 
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def test_the_second_time_nothing_is_done(given_images: Path, tmp_path: Path) -> 
 
 def test_a_half_written_database_is_made_anew(given_images: Path, tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
-    leftover = run.data.root / "half0A_train" / ".lmdb.99999999.part"
+    leftover = run.data.root / "half0A_train" / f".lmdb.0.99999999@{socket.gethostname()}.part"
     leftover.mkdir(parents=True)
     prepare(study(HALF_A, HALF_B), run, given_images)
     assert entries(run)["half0A_train"] == 8

@@ -23,7 +23,6 @@ from caffe_transfer.errors import BadInput
 
 NATMAN = "natman"
 DEFAULT_SEED = 1
-MAX_N = 7
 
 
 class Mode(StrEnum):
