@@ -1,4 +1,4 @@
-"""What long commands show: a live view in a terminal, plain lines elsewhere."""
+"""Output of long commands: progress bars in a terminal, plain lines elsewhere; and tables."""
 
 import math
 import threading
@@ -24,7 +24,7 @@ COLOURS = {
 
 
 class Screen:
-    """Shows steps and trainings as they go; a context manager."""
+    """Progress of steps and trainings; a context manager that is safe to call from threads."""
 
     def __init__(self, total: int) -> None:
         self.console = Console(stderr=True, highlight=False)
@@ -60,7 +60,7 @@ class Screen:
         self.console.print(text, markup=False)
 
     def step(self, step: str, done: int, total: int) -> None:
-        """A step of preparing images: one bar in a terminal, one line when it is done."""
+        """Show a step of preparing images: a bar in a terminal, and a line when it is done."""
         with self._lock:
             task = self._task(step, total)
             self._bars.update(task, completed=done, total=total)
@@ -69,7 +69,7 @@ class Screen:
                 self.say(f"{step}: {total}")
 
     def network(self, progress: TrainingProgress) -> None:
-        """A network's training."""
+        """Show the progress of a network's training."""
         with self._lock:
             self._bars.update(
                 self._task(progress.name, progress.max_iter),
@@ -78,7 +78,7 @@ class Screen:
             )
 
     def ended(self, result: JobResult) -> None:
-        """A network's end: a line."""
+        """Print the result of a network's job."""
         with self._lock:
             self._drop(result.name)
             self._ended += 1
@@ -96,7 +96,7 @@ class Screen:
 
 
 def training_note(progress: TrainingProgress) -> str:
-    """Loss, accuracy and time left of a network in training."""
+    """Format loss, accuracy and remaining time, as far as they are known."""
     parts = []
     if not math.isnan(progress.loss):
         parts.append(f"loss {progress.loss:.3f}")
@@ -108,7 +108,7 @@ def training_note(progress: TrainingProgress) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: 42 s, 11 min, 3.5 h, 9.5 days."""
+    """Format a duration for reading: 42 s, 11 min, 3.5 h, 9.5 days."""
     for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 1.5 * length:
             return f"{seconds / length:.{0 if unit == 'min' else 1}f} {unit}"
@@ -116,7 +116,7 @@ def duration(seconds: float) -> str:
 
 
 def size(count: int | None) -> str:
-    """A number of bytes as a person says it."""
+    """Format a number of bytes for reading: 233.0 MB."""
     if count is None:
         return "unknown"
     for unit, length in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
@@ -126,7 +126,7 @@ def size(count: int | None) -> str:
 
 
 def ended_table(results: Sequence[JobResult], out: Path) -> None:
-    """How a run ended: the networks that are not done, and where the results are."""
+    """Print the networks that are not trained, and where the results are."""
     console = Console(stderr=True, highlight=False)
     done = sum(result.end is Outcome.DONE for result in results)
     console.print(f"{done} of {len(results)} networks are trained")
@@ -139,7 +139,7 @@ def ended_table(results: Sequence[JobResult], out: Path) -> None:
 
 
 def plan_table(study: Study, names: Sequence[str], cost: Estimate, jobs: int) -> None:
-    """What a run would do: networks in order, and the cost."""
+    """Print what a run would do: its networks in order, and their cost."""
     console = Console(highlight=False)
     console.print(study.about, markup=False)
     console.print()
@@ -159,13 +159,13 @@ def plan_table(study: Study, names: Sequence[str], cost: Estimate, jobs: int) ->
     console.print()
     console.print(f"disk: databases {size(cost.data_bytes)}, snapshots {size(cost.snapshot_bytes)}")
     if cost.seconds is None:
-        console.print("time: not known; the study's file gives no seconds_per_iteration")
+        console.print("time: unknown; the study gives no seconds_per_iteration")
     else:
         console.print(f"time: about {duration(cost.seconds / jobs)} with {jobs} jobs at once")
 
 
 def status_table(rows: Iterable[Status]) -> None:
-    """The state of every network."""
+    """Print the state of every network."""
     table = Table("network", "state", "iteration", "loss", "accuracy", "left", box=None)
     for row in rows:
         colour = COLOURS.get(row.state, "default")

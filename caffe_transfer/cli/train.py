@@ -1,10 +1,12 @@
-"""`train`, `run` and `status`."""
+"""`train`, `run` and `status`: train networks and show how far they are."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from caffe_transfer import pipeline
+from caffe_transfer.cli.options import grouped
 from caffe_transfer.cli.show import Screen, ended_table, plan_table, status_table
 from caffe_transfer.errors import EngineError, Interrupted
 from caffe_transfer.studies.load import find_study, load_study
@@ -15,13 +17,36 @@ from caffe_transfer.training.status import status
 from caffe_transfer.training.train import Settings, stop_on_signal, train_network
 
 FOLDER = click.Path(path_type=Path)
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """The options that choose an engine and what it runs on."""
+
+    engine: str | None
+    precision: str | None
+    gpu: str | None
+    threads: int | None
+
+    def settings(self, jobs: int) -> Settings:
+        """Find the engine and return the settings of each of `jobs` concurrent trainings.
+
+        Raises:
+            EngineError: there is no such engine, or it lacks this precision.
+        """
+        engine = find_engine(self.engine, self.precision)
+        return Settings(engine, self.gpu, self.threads or threads_for(jobs))
+
+
 engine_option = click.option(
-    "--engine", metavar="NAME", help="caffe, caffe-torch, or a path.  [caffe where there is one]"
+    "--engine",
+    metavar="NAME",
+    help="caffe, caffe-torch, or a path.  [default: caffe if installed, else caffe-torch]",
 )
 precision_option = click.option(
     "--precision",
     type=click.Choice(PRECISIONS),
-    help="How exactly caffe-torch multiplies.  [fp32, as Caffe]",
+    help="Precision of caffe-torch's matrix products.  [default: fp32, as in Caffe]",
 )
 
 
@@ -29,18 +54,17 @@ precision_option = click.option(
 @click.argument("folder", metavar="DIR", type=FOLDER)
 @engine_option
 @precision_option
-@click.option("--gpu", help="Caffe's device numbers: 0, or 0,1, or all.")
-@click.option("--threads", type=click.IntRange(1), help="BLAS threads.  [all cores]")
-def train_command(
-    folder: Path, engine: str | None, precision: str | None, gpu: str | None, threads: int | None
-) -> None:
-    """Train one network's folder; run it again to go on where it stopped.
+@click.option("--gpu", help="Device numbers as Caffe takes them: 0, or 0,1, or all.")
+@click.option("--threads", type=click.IntRange(1), help="BLAS threads.  [default: all cores]")
+@grouped(EngineOptions, "options")
+def train_command(folder: Path, options: EngineOptions) -> None:
+    """Train the network in a folder; run it again to resume.
 
     \b
     Example:
       caffe-transfer train results/half0A
     """
-    settings = Settings(find_engine(engine, precision), gpu, threads or threads_for(jobs=1))
+    settings = options.settings(jobs=1)
     with stop_on_signal() as stop, Screen(total=1) as screen:
         screen.say(f"training with {settings.engine.name}: {settings.engine.program}")
         manifest = train_network(folder, settings, screen.network, stop)
@@ -52,28 +76,28 @@ def train_command(
 
 @click.command("run")
 @click.argument("study", metavar="STUDY")
-@click.option("--out", type=FOLDER, required=True, help="The run's folder.")
-@click.option("--jobs", type=click.IntRange(1), default=1, help="Networks at once.")
-@click.option("--from", "given", type=FOLDER, help="The images: a folder or an archive.")
+@click.option("--out", type=FOLDER, required=True, help="Folder of the run.")
+@click.option("--jobs", type=click.IntRange(1), default=1, help="Networks to train at once.")
+@click.option("--from", "given", type=FOLDER, help="Folder or archive that holds the images.")
 @engine_option
 @precision_option
 @click.option("--gpu", help="Devices to share among the jobs: 0,1,2,3.")
-@click.option("--threads", type=click.IntRange(1), help="BLAS threads a job.  [cores / jobs]")
-@click.option("--quick", is_flag=True, help="The study's quick form.")
-@click.option("--dry-run", is_flag=True, help="Print networks, order and cost; do nothing.")
+@click.option(
+    "--threads", type=click.IntRange(1), help="BLAS threads per job.  [default: cores / jobs]"
+)
+@click.option("--quick", is_flag=True, help="Run the study's quick form.")
+@click.option("--dry-run", is_flag=True, help="Print networks, order and cost, and do nothing.")
+@grouped(EngineOptions, "options")
 def run_command(
     study: str,
     out: Path,
     jobs: int,
     given: Path | None,
-    engine: str | None,
-    precision: str | None,
-    gpu: str | None,
-    threads: int | None,
+    options: EngineOptions,
     quick: bool,
     dry_run: bool,
 ) -> None:
-    """Everything that a study needs, from images to report; run it again to resume.
+    """Run a study from images to report; run it again to resume.
 
     STUDY is a built-in study (fashion-mnist, tiny-imagenet, paper) or a TOML file.
 
@@ -85,7 +109,7 @@ def run_command(
     if dry_run:
         plan_table(chosen, schedule.order(chosen.networks), pipeline.estimate(chosen), jobs)
         return
-    settings = Settings(find_engine(engine, precision), threads=threads or threads_for(jobs))
+    settings = options.settings(jobs)
     with stop_on_signal() as stop, Screen(total=len(chosen.networks)) as screen:
         screen.say(f"training with {settings.engine.name}: {settings.engine.program}")
         results = pipeline.run(
@@ -93,11 +117,11 @@ def run_command(
             find_study(study),
             out,
             settings,
-            jobs,
-            pipeline.Callbacks(screen.step, screen.say, screen.network, screen.ended),
-            stop,
-            given,
-            gpu.split(",") if gpu else (),
+            jobs=jobs,
+            callbacks=pipeline.Callbacks(screen.step, screen.say, screen.network, screen.ended),
+            stop=stop,
+            given=given,
+            gpus=options.gpu.split(",") if options.gpu else (),
         )
     ended_table(results, out)
     if stop.is_set():
@@ -110,7 +134,7 @@ def run_command(
 @click.command("status")
 @click.argument("folder", metavar="DIR", type=FOLDER)
 def status_command(folder: Path) -> None:
-    """Every network: state, iteration, loss, accuracy, time left.
+    """Show each network's state, iteration, loss, accuracy and remaining time.
 
     \b
     Example:
