@@ -11,6 +11,8 @@ import numpy as np
 from caffe_transfer.errors import BadInput, FormatError, Incomplete
 from caffe_transfer.files import atomic_text
 
+MAX_SEED = 2**32 - 1  # of numpy's RandomState
+
 
 @dataclass(frozen=True)
 class ImageList:
@@ -58,7 +60,13 @@ class ImageList:
         return self._take(kept)
 
     def shuffled(self, seed: int) -> "ImageList":
-        """The same images in an order that `seed` alone decides."""
+        """The same images in a random order that depends on `seed` alone.
+
+        Raises:
+            BadInput: the seed is not one of numpy's.
+        """
+        if not 0 <= seed <= MAX_SEED:
+            raise BadInput(f"{seed} is not a seed from 0 to {MAX_SEED}; name another")
         return self._take(np.random.RandomState([seed]).permutation(len(self)).tolist())
 
     def _take(self, kept: Iterable[int]) -> "ImageList":

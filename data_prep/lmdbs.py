@@ -17,6 +17,15 @@ import numpy.typing as npt
 from caffe_transfer import paths
 from caffe_transfer.data_prep.lists import ImageList
 from caffe_transfer.data_prep.progress import OnStep, silent
+from caffe_transfer.data_prep.records import (
+    LmdbRecord,
+    difference,
+    list_sha256,
+    made_by_others,
+    read_record,
+    versions,
+    write_record,
+)
 from caffe_transfer.errors import BadInput
 from caffe_transfer.files import atomic_folder, unwritable
 from caffe_transfer.formats.datum import datum, planes
@@ -28,7 +37,7 @@ _RESERVE_BYTES = 1 << 12
 
 @dataclass(frozen=True)
 class Written:
-    """What went into a database; `broken` are the paths that could not be decoded."""
+    """Number of records in a database, and the paths of images that could not be decoded."""
 
     count: int
     broken: tuple[str, ...]
@@ -41,14 +50,17 @@ def write_lmdb(
     *,
     size: int | None = None,
     gray: bool = False,
+    shuffle: int | None = None,
     strict: bool = False,
     progress: OnStep = silent,
 ) -> Written:
-    """Write the images of a list as a database, whole or not at all.
+    """Write the images of a list as a database, with its record beside it, whole or not at all.
 
     Args:
         root: the folder that the list's paths are relative to.
         size: side in pixels to which images are resized, None to keep theirs.
+        gray: one channel instead of three.
+        shuffle: seed of a random order, None for the list's order.
         strict: a broken image is an error.
 
     Raises:
@@ -58,15 +70,58 @@ def write_lmdb(
     if path.exists():
         raise BadInput(f"{path} is there already; remove it or name another database")
     broken: list[str] = []
+    ordered = images if shuffle is None else images.shuffled(shuffle)
     images.check_files(root)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_folder(path) as temporary:
-        count = _write(temporary, path, _records(images, root, size, gray, broken, progress))
+        count = _write(temporary, path, _records(ordered, root, size, gray, broken, progress))
         if broken and strict:
             raise BadInput(_broken_images(broken, root))
         if not count:
             raise BadInput(f"no image of {len(images)} under {root} can be decoded")
+        # Before the database takes its name: one of ours never stands without its record.
+        write_record(
+            path,
+            LmdbRecord(
+                list_sha256=list_sha256(images),
+                size=size,
+                channels=_channels(gray),
+                shuffle=shuffle,
+                count=count,
+                broken=len(broken),
+                bytes=(temporary / paths.LMDB_DATA).stat().st_size,
+                versions=versions(),
+            ),
+        )
     return Written(count, tuple(broken))
+
+
+def check_made_of(
+    path: Path, images: ImageList, *, size: int | None, gray: bool, shuffle: int | None
+) -> None:
+    """Check that `write_lmdb` would make the database `path` again from these arguments.
+
+    A database without a record is trusted.
+
+    Raises:
+        BadInput: it was made of something else; says of what, and what to do.
+        FormatError: the record cannot be read, or is another database's.
+    """
+    record = read_record(path, LmdbRecord)
+    if record is None:
+        return
+    if record.bytes != (path / paths.LMDB_DATA).stat().st_size:
+        raise made_by_others(path, "database")
+    remedy = f"remove {path} to make it anew, or name another --out"
+    if record.list_sha256 != list_sha256(images):
+        raise BadInput(f"{path} was made from another image list than today's; {remedy}")
+    wanted = {"size": size, "channels": _channels(gray), "shuffle": shuffle}
+    if found := difference(record, wanted):
+        raise BadInput(f"{path} was made {found}; {remedy}")
+
+
+def _channels(gray: bool) -> int:
+    return 1 if gray else 3
 
 
 def _broken_images(broken: list[str], root: Path) -> str:
@@ -131,9 +186,10 @@ def _write(folder: Path, path: Path, records: Iterator[tuple[bytes, bytes]]) -> 
 
 
 def _commit(environment: lmdb.Environment, batch: list[tuple[bytes, bytes]]) -> None:
-    """Write a batch; the map grows by itself, and the disk is asked first.
+    """Write a batch, growing the memory map as needed.
 
-    LMDB writes through a memory map, where a full disk would be a signal, not an error.
+    Free disk space is checked first: LMDB writes through the map, where a full disk would raise a
+    signal instead of an error.
     """
     needed = sum(len(key) + len(value) + _RESERVE_BYTES for key, value in batch)
     status = os.statvfs(environment.path())

@@ -18,7 +18,7 @@ from caffe_transfer.data_prep.lists import ImageList
 from caffe_transfer.errors import BadInput
 from caffe_transfer.files import atomic_text
 from caffe_transfer.paths import DataFolder
-from caffe_transfer.studies.network import NATMAN, Split
+from caffe_transfer.studies.network import MAX_SPLIT_SEED, NATMAN, Split
 
 # ILSVRC2012 class indices of living things, plants, food and landscapes: the authors'
 # half_nat_idx.txt.
@@ -52,8 +52,10 @@ def random_halves(seed: int, class_count: int) -> Halves:
     numpy seeds differently with [seed] and with seed; the authors' program passed a list.
 
     Raises:
-        BadInput: fewer than two classes.
+        BadInput: fewer than two classes, or a seed that numpy does not take.
     """
+    if not 0 <= seed <= MAX_SPLIT_SEED:
+        raise BadInput(f"split {seed} is not a seed from 0 to {MAX_SPLIT_SEED}; name another")
     if class_count < 2:
         raise BadInput(f"{class_count} classes cannot be split into two tasks; 2 are needed")
     random = np.random.RandomState([seed])

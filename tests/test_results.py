@@ -14,7 +14,18 @@ from caffe_transfer.report import results
 from caffe_transfer.report.results import Row
 from caffe_transfer.studies.network import Network
 
-NET_2014 = "layers { layer { name: 'fc8' num_output: 1000 } }\n"
+NET_2014 = """
+layers { layer { name: "fc8" type: "innerproduct" num_output: 1000 } bottom: "x" top: "fc8" }
+layers { layer { name: "loss" type: "softmax_loss" } bottom: "fc8" bottom: "label" }
+"""
+# The hidden layer has as many outputs as ILSVRC has classes, and is no classifier.
+NET_1_0 = """
+layer { name: "fc7" type: "InnerProduct" bottom: "x" top: "fc7"
+  inner_product_param { num_output: 1000 } }
+layer { name: "out" type: "Convolution" bottom: "fc7" top: "out"
+  convolution_param { num_output: 5 } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "out" bottom: "label" }
+"""
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +126,7 @@ def test_stalled_at_the_loss_of_guessing(
 
 
 def test_stalled_with_other_outputs_and_with_none(tmp_path: Path) -> None:
-    five = network(tmp_path, "half0A", log([math.log(5)] * 12, []), "num_output: 5")
+    five = network(tmp_path, "half0A", log([math.log(5)] * 12, []), NET_2014.replace("1000", "5"))
     assert results.collect(tmp_path).rows[0].stalled is True
     (five / "imagenet_train.prototxt").unlink()
     (five / "imagenet_solver.prototxt").unlink()
@@ -128,7 +139,7 @@ def test_files_of_dialect_1_0(tmp_path: Path) -> None:
     (path / "logs").mkdir(parents=True)
     (path / "logs" / "train-20261123-204000.log").write_text(log([1.6, 1.2], [0.5]))
     (path / "solver.prototxt").write_text("# max_iter: 7\nmax_iter: 20\n")
-    (path / "train_val.prototxt").write_text("num_output: 16 num_output: 5")
+    (path / "train_val.prototxt").write_text(NET_1_0)
     (row,) = results.collect(tmp_path).rows
     assert (row.iterations, row.complete, row.top1, row.stalled) == (20, True, 0.5, False)
 

@@ -114,11 +114,16 @@ def lmdb_command(
       caffe-transfer data lmdb train.txt images/train train_lmdb --size 256 --shuffle 1
     """
     images = lists.read(image_list)
-    if shuffle is not None:
-        images = images.shuffled(shuffle)
     with Screen(total=1) as screen:
         written = lmdbs.write_lmdb(
-            images, root, out, size=size, gray=gray, strict=strict, progress=screen.step
+            images,
+            root,
+            out,
+            size=size,
+            gray=gray,
+            shuffle=shuffle,
+            strict=strict,
+            progress=screen.step,
         )
     click.echo(f"{out}: {written.count} images, {len(written.broken)} broken")
     for name in written.broken:

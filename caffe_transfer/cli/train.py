@@ -9,7 +9,7 @@ from caffe_transfer import pipeline
 from caffe_transfer.cli.options import grouped
 from caffe_transfer.cli.show import Screen, ended_table, plan_table, status_table
 from caffe_transfer.errors import EngineError, Interrupted
-from caffe_transfer.studies.load import find_study, load_study
+from caffe_transfer.studies.load import load_study
 from caffe_transfer.training import schedule
 from caffe_transfer.training.engine import PRECISIONS, find_engine
 from caffe_transfer.training.schedule import Outcome, threads_for
@@ -114,14 +114,17 @@ def run_command(
         screen.say(f"training with {settings.engine.name}: {settings.engine.program}")
         results = pipeline.run(
             chosen,
-            find_study(study),
             out,
-            settings,
-            jobs=jobs,
-            callbacks=pipeline.Callbacks(screen.step, screen.say, screen.network, screen.ended),
+            options=pipeline.RunOptions(
+                settings=settings,
+                jobs=jobs,
+                gpus=options.gpu.split(",") if options.gpu else (),
+                images_from=given,
+            ),
+            callbacks=pipeline.Callbacks(
+                step=screen.step, warn=screen.say, network=screen.network, ended=screen.ended
+            ),
             stop=stop,
-            given=given,
-            gpus=options.gpu.split(",") if options.gpu else (),
         )
     ended_table(results, out)
     if stop.is_set():

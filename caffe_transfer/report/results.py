@@ -8,18 +8,20 @@ import csv
 import io
 import math
 import os
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from caffe_transfer import paths
-from caffe_transfer.errors import BadInput, FormatError
+from caffe_transfer.errors import BadInput, CaffeTransferError, FormatError
 from caffe_transfer.files import atomic_text
+from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.formats.prototxt import read_net, read_solver
+from caffe_transfer.nets.layers import outputs
 from caffe_transfer.report import logs
 from caffe_transfer.report.log_text import Times
 from caffe_transfer.studies.load import paper
@@ -42,14 +44,13 @@ COLUMNS = {
     "train_loss": "train_loss",
     "stalled": "stalled",
 }
+Prototxt = TypeVar("Prototxt", pb.NetParameter, pb.SolverParameter)
 OnNetworkRead = Callable[[int, int, str], None]  # networks read, total, name of the next one
 
 _BEST = 10  # values averaged by the metric
 _LAST = 10  # final displayed losses that decide whether training has stalled
 _STALLED_WITHIN = 0.02  # of ln(classes)
 _ILSVRC_CLASSES = 1000
-_MAX_ITER = re.compile(r"^\s*max_iter\s*:\s*(\d+)", re.M)
-_NUM_OUTPUT = re.compile(r"\bnum_output\s*:\s*(\d+)")
 
 
 @dataclass(frozen=True)
@@ -138,8 +139,9 @@ def collect(results_dir: Path, progress: OnNetworkRead | None = None) -> Results
             problems.append(f"{child} was left out, since its name is not that of a network")
             continue
         log = logs.read_logs(logs.log_files(child))
-        problems += log.problems
-        rows.append(_row(network, child, log))
+        row, unread = _row(network, child, log)
+        problems += [*log.problems, *unread]
+        rows.append(row)
     if not rows:
         raise BadInput(f"{folder} holds no folder of a network, such as half0A")
     return Results(tuple(rows), tuple(problems))
@@ -193,39 +195,46 @@ def mean_of_lowest(values: Times) -> float | None:
     return float(finite.mean()) if len(finite) else math.nan
 
 
-def _row(network: Network, folder: Path, log: logs.NetworkLog) -> Row:
-    files = paths.NetworkFolder(folder)
-    max_iter = _numbers_in(_MAX_ITER, files.solver, folder / paths.SOLVER_2014)
-    outputs = _numbers_in(_NUM_OUTPUT, files.net, folder / paths.TRAIN_2014)
-    return Row(
+def _row(network: Network, folder: Path, log: logs.NetworkLog) -> tuple[Row, list[str]]:
+    """A network's row, and one sentence for each prototxt that cannot be read."""
+    files, problems = paths.NetworkFolder(folder), list[str]()
+    solver = _read(read_solver, (files.solver, folder / paths.SOLVER_2014), problems)
+    net = _read(read_net, (files.net, folder / paths.TRAIN_2014), problems)
+    row = Row(
         network=network,
         iterations=log.last_iteration,
-        complete=log.last_iteration >= max_iter[-1] if max_iter else None,
+        complete=None if solver is None else log.last_iteration >= solver.max_iter,
         top1=mean_of_highest(log.accuracy.values),
         top1_last=float(log.accuracy.values[-1]) if len(log.accuracy) else None,
         valid_loss=mean_of_lowest(log.valid_loss.values),
         train_loss=mean_of_lowest(log.train_loss.values),
-        stalled=_stalled(log.train_loss.values, _classes(network, outputs)),
+        stalled=_stalled(log.train_loss.values, None if net is None else _classes(network, net)),
     )
+    return row, problems
 
 
-def _numbers_in(pattern: re.Pattern[str], *candidates: Path) -> list[int]:
-    """All numbers that a pattern finds in the first of the files that exists."""
+def _read(
+    reader: Callable[[Path], Prototxt], candidates: Iterable[Path], problems: list[str]
+) -> Prototxt | None:
+    """The first of the files that exists, read; None without one, or if it cannot be read."""
     for path in candidates:
         if path.is_file():
-            return [int(number) for number in pattern.findall(path.read_text(errors="replace"))]
-    return []
+            try:
+                return reader(path)
+            except CaffeTransferError as error:
+                problems.append(str(error))
+                return None
+    return None
 
 
-def _classes(network: Network, outputs: Sequence[int]) -> int | None:
+def _classes(network: Network, net: pb.NetParameter) -> int | None:
     """The number of classes of a network's task, which may be fewer than its outputs.
 
     The authors' halves keep all 1000 outputs, so the loss of guessing is ln(500), not ln(1000).
     """
-    if not outputs:
-        return None
-    if outputs[-1] != _ILSVRC_CLASSES:
-        return outputs[-1]
+    found = outputs(net)
+    if found != _ILSVRC_CLASSES:
+        return found
     try:
         return paper().outputs(network)
     except BadInput:  # a split that is not the paper's

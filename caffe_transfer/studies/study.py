@@ -94,7 +94,15 @@ class Study:
         Raises:
             BadInput: the source does not say how large the split's halves are.
         """
-        if network.split is None or self.all_outputs:
+        return self.images.classes if self.all_outputs else self.classes_of(network)
+
+    def classes_of(self, network: Network) -> int:
+        """The number of classes of a network's task.
+
+        Raises:
+            BadInput: the study does not say how large the split's halves are.
+        """
+        if network.split is None:
             return self.images.classes
         if network.split.isdigit():
             half = self.images.classes // 2
