@@ -1,4 +1,4 @@
-"""`compare` and `inspect`."""
+"""`compare` and `inspect`: compare files and show what is in them."""
 
 import json
 from dataclasses import asdict
@@ -15,17 +15,20 @@ FILE = click.Path(path_type=Path)
 @click.command("compare")
 @click.argument("left", metavar="X", type=FILE)
 @click.argument("right", metavar="Y", type=FILE)
-@click.option("--meaning", is_flag=True, help="The same meaning is enough for status 0.")
-@click.option("--match-fresh", is_flag=True, help="conv4 of one is conv4-new of the other.")
-@click.option("--common", is_flag=True, help="Leave out files that only one tree has.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a file.")
+@click.option("--meaning", is_flag=True, help="Exit with 0 if all files have the same meaning.")
+@click.option(
+    "--match-fresh", is_flag=True, help="Compare conv4 of one with conv4-new of the other."
+)
+@click.option("--common", is_flag=True, help="Leave out files that only one tree contains.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file.")
 def compare_command(
     left: Path, right: Path, meaning: bool, match_fresh: bool, common: bool, as_json: bool
 ) -> int:
-    """Two models, solver states, means, prototxts or lists, or two trees of them.
+    """Compare two models, solver states, means, prototxts or lists, or two trees of them.
 
-    First the bytes, then the meaning: models blob by blob, prototxts after Caffe's upgrade to
-    today's format. Exit status 0 if all is identical (with --meaning: means the same), else 1.
+    First the bytes are compared, then the meaning: models blob by blob, prototxts after Caffe's
+    upgrade to format V2.  The exit status is 0 if all files are identical, or with --meaning
+    equivalent, and 1 otherwise.
 
     \b
     Example:
@@ -56,7 +59,7 @@ def _print(found: Comparison) -> None:
 @click.command("inspect")
 @click.argument("file", type=FILE)
 def inspect_command(file: Path) -> None:
-    """What is in a caffemodel, solverstate, binaryproto, LMDB or prototxt.
+    """Show what is in a caffemodel, solverstate, binaryproto, LMDB or prototxt.
 
     \b
     Example:

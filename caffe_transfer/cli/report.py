@@ -1,4 +1,4 @@
-"""`caffe-transfer report`."""
+"""`report`: makes results.csv, figures and a page from logs."""
 
 from pathlib import Path
 
