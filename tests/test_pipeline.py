@@ -44,7 +44,7 @@ class Runs:
             callbacks=Callbacks(warn=self.warnings.append),
             stop=stop,
         )
-        assert Outcome.DONE not in {result.end for result in results}
+        assert Outcome.DONE not in {result.outcome for result in results}
         return [result.name for result in results]
 
     def files(self) -> dict[Path, tuple[int, bytes]]:

@@ -277,3 +277,12 @@ def test_rows_as_dictionaries_of_plain_values() -> None:
     }  # fmt: skip
     assert type(row.as_dict()["mode"]) is str
     assert results.Results((row,), ("x",)).as_dict() == {"rows": [row.as_dict()], "problems": ["x"]}
+
+
+def test_a_broken_net_is_a_problem_and_its_network_keeps_its_results(tmp_path: Path) -> None:
+    network(tmp_path, "half0A", log([3, 2], [0.5]), net="layers {")
+    found = results.collect(tmp_path)
+    (row,) = found.rows
+    assert (row.top1, row.complete, row.stalled) == (0.5, False, None)
+    (problem,) = found.problems
+    assert "imagenet_train.prototxt is not a prototxt" in problem

@@ -83,7 +83,7 @@ class Screen:
             self._drop(result.name)
             self._ended += 1
             reason = f": {result.reason}" if result.reason else ""
-            self.say(f"[{self._ended}/{self._total}] {result.name} {result.end}{reason}")
+            self.say(f"[{self._ended}/{self._total}] {result.name} {result.outcome}{reason}")
 
     def _task(self, name: str, total: int) -> TaskID:
         if name not in self._tasks:
@@ -128,11 +128,11 @@ def size(count: int | None) -> str:
 def ended_table(results: Sequence[JobResult], out: Path) -> None:
     """Print the networks that are not trained, and where the results are."""
     console = Console(stderr=True, highlight=False)
-    done = sum(result.end is Outcome.DONE for result in results)
+    done = sum(result.outcome is Outcome.DONE for result in results)
     console.print(f"{done} of {len(results)} networks are trained")
     for result in results:
-        if result.end is not Outcome.DONE:
-            console.print(f"  {result.name} {result.end}: {result.reason}", markup=False)
+        if result.outcome is not Outcome.DONE:
+            console.print(f"  {result.name} {result.outcome}: {result.reason}", markup=False)
     report = RunFolder(out).report
     if report.is_dir():
         console.print(f"results, tables and figures: {report}", markup=False)

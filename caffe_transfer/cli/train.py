@@ -129,7 +129,7 @@ def run_command(
     ended_table(results, out)
     if stop.is_set():
         raise Interrupted("stopped; run the same command again to go on")
-    failed = [result for result in results if result.end is not Outcome.DONE]
+    failed = [result for result in results if result.outcome is not Outcome.DONE]
     if failed:
         raise EngineError(f"{len(failed)} of {len(results)} networks are not trained, see above")
 
