@@ -32,8 +32,12 @@ def test_means_begin_at_the_base() -> None:
 
 
 def test_the_users_settings_come_back_after_an_error_too() -> None:
+    @style.styled()
+    def fail() -> None:
+        assert mpl.rcParams["font.size"] == style.STYLE["font.size"]
+        raise ZeroDivisionError
+
     with mpl.rc_context({"font.size": 30}):
-        with pytest.raises(ZeroDivisionError), style.styled():
-            assert mpl.rcParams["font.size"] == style.STYLE["font.size"]
-            1 / 0  # noqa: B018
+        with pytest.raises(ZeroDivisionError):
+            fail()
         assert mpl.rcParams["font.size"] == 30
