@@ -89,7 +89,7 @@ class LineBlocks:
 
     def _unzipped(self, file: BinaryIO) -> Iterator[bytes]:
         """The text of all gzip members: `cat a.gz b.gz` writes several."""
-        member, start, told = isal_zlib.decompressobj(_GZIP_WINDOW), 0, 0
+        member, start, yielded = isal_zlib.decompressobj(_GZIP_WINDOW), 0, 0
         begun = broken = False
         for piece in _pieces(file):
             while piece := piece if begun else piece.lstrip(b"\0"):
@@ -99,15 +99,15 @@ class LineBlocks:
                     broken = True
                     break
                 yield text
-                told += len(text)
+                yielded += len(text)
                 piece, begun = member.unused_data, not member.eof
                 if member.eof:
-                    start, told = file.tell() - len(piece), 0
+                    start, yielded = file.tell() - len(piece), 0
                     member = isal_zlib.decompressobj(_GZIP_WINDOW)
             if broken:
                 break
         if begun or broken:
-            broken = (yield from _until_broken(file, start, told)) or broken
+            broken = (yield from _until_broken(file, start, yielded)) or broken
             what = ("is broken inside", "comes before") if broken else ("is cut off", "is there")
             self.problem = f"{self.path} {what[0]}; only what {what[1]} was read"
 
@@ -122,8 +122,8 @@ def padded(text: bytes | bytearray, size: int) -> bytes:
         return b"".join((view[:size], PADDING))
 
 
-def _until_broken(file: BinaryIO, start: int, told: int) -> Generator[bytes, None, bool]:
-    """Yield the rest of an unfinished gzip member, after the first `told` bytes of its text.
+def _until_broken(file: BinaryIO, start: int, yielded: int) -> Generator[bytes, None, bool]:
+    """Yield the rest of an unfinished gzip member, after the first `yielded` bytes of its text.
 
     By zlib, whose state can be copied before the error and then fed byte by byte.
 
@@ -137,10 +137,10 @@ def _until_broken(file: BinaryIO, start: int, told: int) -> Generator[bytes, Non
         try:
             text = member.decompress(piece)
         except zlib.error:
-            yield b"".join(_whole_bytes(before, piece))[max(0, told) :]
+            yield b"".join(_whole_bytes(before, piece))[max(0, yielded) :]
             return True
-        yield text[max(0, told) :]
-        told -= len(text)
+        yield text[max(0, yielded) :]
+        yielded -= len(text)
     return False
 
 

@@ -156,9 +156,9 @@ class _Scanner:
         self.is_caffe = self.is_caffe or _GLOG_PREFIX.search(block) is not None
         lines = _Lines(block)
         losses = lines.losses()
-        times, iterations, told = lines.about(losses)
+        times, iterations, dated = lines.about(losses)
         values, numbers = log_text.numbers(lines.text, losses, np.float64)
-        good = told & numbers
+        good = dated & numbers
         self.losses.append(_Points(times[good], iterations[good], values[good]))
         self._reached(int(iterations[good].max(initial=0)))
         for at in lines.snapshots().tolist():
