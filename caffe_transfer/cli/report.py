@@ -45,7 +45,8 @@ def report_command(folder: Path, published: Path | None, out: Path | None) -> No
     if out is None:
         is_run = paths.RunFolder(folder).results.is_dir()
         out = paths.RunFolder(folder if is_run else Path()).report
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    screen = Console(stderr=True)
+    with Progress(console=screen, transient=True, disable=not screen.is_terminal) as bar:
         task = bar.add_task("reading logs")
 
         def progress(done: int, total: int, name: str) -> None:
@@ -77,7 +78,7 @@ def _effects_table(report: Report) -> Table:
     table = Table(title="Top-1 accuracy and differences, percent", box=None, pad_edge=False)
     for name in _SHORT:
         table.add_column(name, justify="right", no_wrap=True)
-    for effects in (report.effects, report.averages):
+    for effects in filter(None, (report.effects, report.averages)):
         for effect in effects:
             table.add_row(*tables.effect_cells(effect)[: len(_SHORT)])
         table.add_row()
