@@ -201,9 +201,11 @@ def places(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[st
             yield from places(each, (*path, number))
 
 
+# Without letters, so that no word of a message is a quoted value.
+texts = st.text(st.characters(exclude_categories=("Lu", "Ll", "Cs")))
 anything = st.recursive(
-    st.booleans() | st.integers() | st.floats() | st.text() | st.datetimes(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    st.booleans() | st.integers() | st.floats() | texts | st.datetimes(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=6,
 )
 
