@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from caffe_transfer.studies.network import Mode
+from caffe_transfer.studies.schema import shown
 from caffe_transfer.studies.study import Study
-from caffe_transfer.studies.write import toml_value
 
 _FIXED = ("net", "batch", "test_batch", "all_outputs")
 
@@ -67,4 +67,4 @@ def _has_reduced(study: Study) -> bool:
 
 
 def _shown(value: object) -> str:
-    return "not set" if value is None else toml_value(value)
+    return "not set" if value is None else shown(value)

@@ -1,21 +1,19 @@
 """A study as the text of a TOML file, which `load_study` reads back to an equal study."""
 
 import itertools
-import json
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from typing import Any
 
 from caffe_transfer.studies.network import DEFAULT_SEED, Mode, Network
-from caffe_transfer.studies.study import Images, SolverSettings, Study
-
-_TOP_KEYS = ("name", "net", "batch", "test_batch", "seconds_per_iteration", "all_outputs")
+from caffe_transfer.studies.schema import keys_of, toml_value
+from caffe_transfer.studies.study import SolverSettings, Study
 
 
 def study_text(study: Study) -> str:
     """The study's file: the comment it opens with, then every setting that is not a default."""
     heading = [f"# {line}" if line else "#" for line in study.about.splitlines()]
-    lines = [*heading, *_pairs({k: v for k, v in _set(study).items() if k in _TOP_KEYS})]
+    lines = [*heading, *_pairs(_set(study))]
     lines += ["", "[images]", *_pairs(_set(study.images))]
     lines += ["", "[solver]", *_pairs(_set(study.solver))]
     if study.reduced_solver is not None:
@@ -27,28 +25,18 @@ def study_text(study: Study) -> str:
     return "\n".join(lines) + "\n"
 
 
-def toml_value(value: object) -> str:
-    """A value as TOML writes it."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=not value.isprintable())
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(toml_value, value))}]"
-    return str(value)
-
-
 def _pairs(table: Mapping[str, Any]) -> list[str]:
     return [f"{key} = {toml_value(value)}" for key, value in table.items()]
 
 
-def _set(settings: Study | Images | SolverSettings) -> dict[str, Any]:
-    """The fields that differ from their defaults."""
-    return {
-        field.name: getattr(settings, field.name)
-        for field in fields(settings)
-        if field.default is MISSING or getattr(settings, field.name) != field.default
-    }
+def _set(settings: object) -> dict[str, Any]:
+    """The keys whose values differ from their defaults."""
+    found = {}
+    for key in keys_of(type(settings)).values():
+        value = getattr(settings, key.name)
+        if key.required or value != key.default:
+            found[key.name] = value
+    return found
 
 
 def _changed(solver: SolverSettings, reduced: SolverSettings) -> dict[str, Any]:
