@@ -1,26 +1,17 @@
-"""Output of long commands: progress bars in a terminal, plain lines elsewhere; and tables."""
+"""Output of long commands: progress bars in a terminal, plain lines elsewhere."""
 
 import math
 import threading
-from collections.abc import Iterable, Sequence
-from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
-from rich.table import Table
 
-from caffe_transfer.paths import RunFolder
-from caffe_transfer.pipeline import Estimate
-from caffe_transfer.studies.study import Study
-from caffe_transfer.training.schedule import JobResult, Outcome
-from caffe_transfer.training.status import State, Status
-from caffe_transfer.training.train import TrainingProgress
-
-COLOURS = {
-    State.DONE: "green", State.TRAINING: "cyan", State.STOPPED: "yellow", State.BROKEN: "red",
-}  # fmt: skip
+if TYPE_CHECKING:
+    from caffe_transfer.training.schedule import JobResult
+    from caffe_transfer.training.train import TrainingProgress
 
 
 class Screen:
@@ -68,7 +59,7 @@ class Screen:
                 self._drop(step)
                 self.say(f"{step}: {total}")
 
-    def network(self, progress: TrainingProgress) -> None:
+    def network(self, progress: "TrainingProgress") -> None:
         """Show the progress of a network's training."""
         with self._lock:
             self._bars.update(
@@ -77,7 +68,7 @@ class Screen:
                 note=training_note(progress),
             )
 
-    def ended(self, result: JobResult) -> None:
+    def ended(self, result: "JobResult") -> None:
         """Print the result of a network's job."""
         with self._lock:
             self._drop(result.name)
@@ -95,7 +86,7 @@ class Screen:
             self._bars.remove_task(self._tasks.pop(name))
 
 
-def training_note(progress: TrainingProgress) -> str:
+def training_note(progress: "TrainingProgress") -> str:
     """Format loss, accuracy and remaining time, as far as they are known."""
     parts = []
     if not math.isnan(progress.loss):
@@ -123,58 +114,3 @@ def size(count: int | None) -> str:
         if count >= length:
             return f"{count / length:.1f} {unit}"
     return f"{count / 1e3:.1f} kB"
-
-
-def ended_table(results: Sequence[JobResult], out: Path) -> None:
-    """Print the networks that are not trained, and where the results are."""
-    console = Console(stderr=True, highlight=False)
-    done = sum(result.outcome is Outcome.DONE for result in results)
-    console.print(f"{done} of {len(results)} networks are trained")
-    for result in results:
-        if result.outcome is not Outcome.DONE:
-            console.print(f"  {result.name} {result.outcome}: {result.reason}", markup=False)
-    report = RunFolder(out).report
-    if report.is_dir():
-        console.print(f"results, tables and figures: {report}", markup=False)
-
-
-def plan_table(study: Study, names: Sequence[str], cost: Estimate, jobs: int) -> None:
-    """Print what a run would do: its networks in order, and their cost."""
-    console = Console(highlight=False)
-    console.print(study.about, markup=False)
-    console.print()
-    networks = {network.name: network for network in study.networks}
-    table = Table("", "network", "base", "trained on", "outputs", "iterations", box=None)
-    for number, name in enumerate(names, 1):
-        network = networks[name]
-        table.add_row(
-            str(number),
-            name,
-            network.base_name or "-",
-            network.train_data,
-            str(study.outputs(network)),
-            str(study.solver_of(network).max_iter),
-        )
-    console.print(table)
-    console.print()
-    console.print(f"disk: databases {size(cost.data_bytes)}, snapshots {size(cost.snapshot_bytes)}")
-    if cost.seconds is None:
-        console.print("time: unknown; the study gives no seconds_per_iteration")
-    else:
-        console.print(f"time: about {duration(cost.seconds / jobs)} with {jobs} jobs at once")
-
-
-def status_table(rows: Iterable[Status]) -> None:
-    """Print the state of every network."""
-    table = Table("network", "state", "iteration", "loss", "accuracy", "left", box=None)
-    for row in rows:
-        colour = COLOURS.get(row.state, "default")
-        table.add_row(
-            row.name,
-            f"[{colour}]{row.state}[/]",
-            f"{row.iteration}/{row.max_iter}" if row.max_iter else "-",
-            "-" if row.loss is None else f"{row.loss:.3f}",
-            "-" if row.accuracy is None else f"{row.accuracy:.1%}",
-            row.problem or ("-" if row.seconds_left is None else duration(row.seconds_left)),
-        )
-    Console(highlight=False).print(table)
