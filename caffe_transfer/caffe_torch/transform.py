@@ -81,9 +81,9 @@ class Transformer:
         mirrored = np.zeros(count, np.bool_)
         rows = np.full(count, (height - size) // 2 if size else 0)
         columns = np.full(count, (width - size) // 2 if size else 0)
-        draws_of = int(self.param.mirror) + 2 * int(self._random_crop)
-        if self._own is not None and draws_of:
-            draws = self._own.raw(count * draws_of).astype(np.int64).reshape(count, draws_of)
+        per_image = int(self.param.mirror) + 2 * int(self._random_crop)
+        if self._own is not None and per_image:
+            draws = self._own.raw(count * per_image).astype(np.int64).reshape(count, per_image)
             if self.param.mirror:
                 mirrored = draws[:, 0] % 2 == 1
             if self._random_crop:

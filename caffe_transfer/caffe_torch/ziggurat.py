@@ -72,8 +72,8 @@ def normals(draws: Draws, count: int) -> Normals:
     Args:
         draws: the stream; no number begins in the last LOOKAHEAD of them.
     """
-    draws_of = len(draws) - LOOKAHEAD
-    strip, sign, place = _split(draws[:draws_of])
+    usable = len(draws) - LOOKAHEAD
+    strip, sign, place = _split(draws[:usable])
     x = place * _NORMAL.x.astype(np.float32)[strip]
     values, kept = x * sign, x < _NORMAL.x[strip + 1]
     undecided = np.flatnonzero(~kept)
@@ -85,7 +85,7 @@ def normals(draws: Draws, count: int) -> Normals:
     if len(found) == count:
         last = int(found[-1])
         return Normals(values[found], after.get(last, last + 1))
-    return Normals(values[found], max(draws_of, *after.values(), 0))
+    return Normals(values[found], max(usable, *after.values(), 0))
 
 
 def _decide(

@@ -77,7 +77,7 @@ class Layer:
         """Stop background threads, if the layer has any."""
 
     def add_blob(self, shape: Shape, filler: pb.FillerParameter | None = None) -> None:
-        """A parameter, drawn by a filler (zeros without one)."""
+        """Append a parameter drawn by a filler; zeros without one."""
         blob = torch.zeros(shape)
         if filler is not None:
             blob = torch.from_numpy(fillers.fill(filler, shape, self.rng, self.param.name))
@@ -89,11 +89,11 @@ class Layer:
 
 
 def to_channels_last(tensor: Tensor) -> Tensor:
-    """Images in channels_last, in which convolutions run fastest; other blobs as they are."""
+    """Images in channels_last, the fastest format for convolutions; other blobs unchanged."""
     if tensor.dim() != 4:
         return tensor
     tensor = tensor.contiguous(memory_format=torch.channels_last)
-    if tensor.shape[1] == 1:  # lies the same way in both orders: the strides must say which it is
+    if tensor.shape[1] == 1:  # same memory in both formats: only the strides tell which it is
         _, _, height, width = tensor.shape
         return tensor.as_strided(tensor.shape, (height * width, 1, width, 1))
     return tensor

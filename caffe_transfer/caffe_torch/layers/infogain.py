@@ -46,8 +46,8 @@ class InfogainLoss(Layer):
             rows = rows * labels.counts[:, None]
         scores = bottoms[0].float().reshape(self._view)
         divisor = normalizer(self._mode, labels, outer)
-        loss, chances = _Infogain.apply(scores, rows, divisor)  # type: ignore[no-untyped-call]
-        return [loss, chances.view(bottoms[0].shape)][: max(1, len(self.param.top))]
+        loss, probabilities = _Infogain.apply(scores, rows, divisor)  # type: ignore[no-untyped-call]
+        return [loss, probabilities.view(bottoms[0].shape)][: max(1, len(self.param.top))]
 
     def _read(self, classes: int) -> Tensor:
         source = self.param.infogain_loss_param.source
@@ -76,17 +76,17 @@ class _Infogain(torch.autograd.Function):
     def forward(
         ctx: _Context, scores: Tensor, rows: Tensor, normalizer: Tensor | float
     ) -> tuple[Tensor, Tensor]:
-        chances = torch.softmax(scores, 1)
-        ctx.save_for_backward(chances, rows)
-        ctx.mark_non_differentiable(chances)
+        probabilities = torch.softmax(scores, 1)
+        ctx.save_for_backward(probabilities, rows)
+        ctx.mark_non_differentiable(probabilities)
         ctx.normalizer = normalizer
-        loss = -(rows * chances.clamp(min=_SMALLEST).log()).sum()
-        return loss / normalizer, chances
+        loss = -(rows * probabilities.clamp(min=_SMALLEST).log()).sum()
+        return loss / normalizer, probabilities
 
     @staticmethod
     def backward(ctx: _Context, diff: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        chances, rows = ctx.saved_tensors
-        result = chances * rows.sum(1, keepdim=True) - rows
+        probabilities, rows = ctx.saved_tensors
+        result = probabilities * rows.sum(1, keepdim=True) - rows
         return result.mul_(diff / ctx.normalizer), None, None
 
 
@@ -97,16 +97,16 @@ class MultinomialLogisticLoss(Layer):
     """
 
     def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
-        chances = bottoms[0].float().flatten(1)
-        labels = read_labels(self, bottoms[1].reshape(-1, 1), chances.shape[1], None)
-        found = chances.gather(1, labels.index)
-        return [_NegativeLog.apply(found).sum() / len(chances)]  # type: ignore[no-untyped-call]
+        probabilities = bottoms[0].float().flatten(1)
+        labels = read_labels(self, bottoms[1].reshape(-1, 1), probabilities.shape[1], None)
+        found = probabilities.gather(1, labels.index)
+        return [_NegativeLog.apply(found).sum() / len(probabilities)]  # type: ignore[no-untyped-call]
 
 
 class _NegativeLog(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: _Context, chances: Tensor) -> Tensor:
-        cut = chances.clamp(min=_SMALLEST)
+    def forward(ctx: _Context, probabilities: Tensor) -> Tensor:
+        cut = probabilities.clamp(min=_SMALLEST)
         ctx.save_for_backward(cut)
         return -cut.log()
 

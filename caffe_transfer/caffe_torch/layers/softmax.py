@@ -44,8 +44,8 @@ class SoftmaxWithLoss(Layer):
             self, bottoms[1].reshape(outer, 1, inner), classes, ignored(self.param.loss_param)
         )
         divisor = normalizer(self._mode, labels, outer)
-        loss, chances = _SoftmaxLoss.apply(scores, labels, divisor)  # type: ignore[no-untyped-call]
-        return [loss, chances.view(bottoms[0].shape)][: max(1, len(self.param.top))]
+        loss, probabilities = _SoftmaxLoss.apply(scores, labels, divisor)  # type: ignore[no-untyped-call]
+        return [loss, probabilities.view(bottoms[0].shape)][: max(1, len(self.param.top))]
 
 
 class _Context(FunctionCtx):
@@ -61,22 +61,24 @@ class _SoftmaxLoss(torch.autograd.Function):
     def forward(
         ctx: _Context, scores: Tensor, labels: Labels, normalizer: Tensor | float
     ) -> tuple[Tensor, Tensor]:
-        chances = torch.softmax(scores, 1)
+        probabilities = torch.softmax(scores, 1)
         index, outside = labels.index, None
         if scores.device.type != "cpu":  # labels are not checked there
             outside = (index < 0) | (index >= scores.shape[1])
             index = index.masked_fill(outside, 0)
-        found = chances.gather(1, index).clamp_(min=torch.finfo(torch.float32).tiny)
+        found = probabilities.gather(1, index).clamp_(min=torch.finfo(torch.float32).tiny)
         losses = labels.zero_ignored(found.log_().neg_())
         if outside is not None:
             losses = losses.masked_fill(outside, torch.nan)  # so that it shows in the loss
-        ctx.save_for_backward(chances, index)
-        ctx.mark_non_differentiable(chances)
+        ctx.save_for_backward(probabilities, index)
+        ctx.mark_non_differentiable(probabilities)
         ctx.labels, ctx.normalizer = labels, normalizer
-        return losses.sum() / normalizer, chances
+        return losses.sum() / normalizer, probabilities
 
     @staticmethod
     def backward(ctx: _Context, diff: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        chances, index = ctx.saved_tensors
-        result = chances.scatter_add(1, index, chances.new_full((), -1.0).expand(index.shape))
+        probabilities, index = ctx.saved_tensors
+        result = probabilities.scatter_add(
+            1, index, probabilities.new_full((), -1.0).expand(index.shape)
+        )
         return ctx.labels.zero_ignored(result).mul_(diff / ctx.normalizer), None, None
