@@ -68,7 +68,7 @@ def caffe_prefix() -> Path:
 
 
 def record(path: Path) -> Path:
-    """What a database or a mean was made of stands beside it: lmdb.json beside lmdb."""
+    """The record of what a database or a mean was made of, beside it: lmdb.json beside lmdb."""
     return path.with_name(f"{path.name}.json")
 
 

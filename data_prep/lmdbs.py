@@ -1,7 +1,7 @@
 """LMDBs of Datum records, as Caffe's convert_imageset writes them.
 
-The key is the line's number in the list, eight digits, "_" and the path; a broken image leaves
-its number out.  Pixels are uint8, channels x height x width, in BGR order.
+A key is the image's line number in eight digits, "_" and its path; the numbers of broken images
+are skipped.  Pixels are uint8, channels x height x width, in BGR order.
 """
 
 import os
@@ -29,6 +29,7 @@ from caffe_transfer.data_prep.records import (
 from caffe_transfer.errors import BadInput
 from caffe_transfer.files import atomic_folder, unwritable
 from caffe_transfer.formats.datum import datum, planes
+from caffe_transfer.formats.hashes import sha256
 
 RECORDS_PER_COMMIT = 1000
 FIRST_MAP_BYTES = 1 << 26
@@ -64,8 +65,8 @@ def write_lmdb(
         strict: a broken image is an error.
 
     Raises:
-        BadInput: `path` is taken, the disk is full, images differ in size, or, if `strict`, an
-            image is broken.
+        BadInput: `path` exists, the disk is full, images differ in size, none can be decoded, or,
+            if `strict`, one cannot.
     """
     if path.exists():
         raise BadInput(f"{path} is there already; remove it or name another database")
@@ -97,11 +98,14 @@ def write_lmdb(
 
 
 def check_made_of(
-    path: Path, images: ImageList, *, size: int | None, gray: bool, shuffle: int | None
+    path: Path, image_list: Path, *, size: int | None, gray: bool, shuffle: int | None
 ) -> None:
     """Check that `write_lmdb` would make the database `path` again from these arguments.
 
     A database without a record is trusted.
+
+    Args:
+        image_list: the list's file, as lists.write wrote it.
 
     Raises:
         BadInput: it was made of something else; says of what, and what to do.
@@ -110,11 +114,12 @@ def check_made_of(
     record = read_record(path, LmdbRecord)
     if record is None:
         return
-    if record.bytes != (path / paths.LMDB_DATA).stat().st_size:
+    content = path / paths.LMDB_DATA
+    if not content.is_file() or record.bytes != content.stat().st_size:
         raise made_by_others(path, "database")
     remedy = f"remove {path} to make it anew, or name another --out"
-    if record.list_sha256 != list_sha256(images):
-        raise BadInput(f"{path} was made from another image list than today's; {remedy}")
+    if record.list_sha256 != sha256(image_list):
+        raise BadInput(f"{path} was made from other images than {image_list} lists; {remedy}")
     wanted = {"size": size, "channels": _channels(gray), "shuffle": shuffle}
     if found := difference(record, wanted):
         raise BadInput(f"{path} was made {found}; {remedy}")
@@ -157,7 +162,7 @@ def _records(
 
 
 def read_image(path: Path, size: int | None, gray: bool) -> npt.NDArray[np.uint8] | None:
-    """An image as Caffe sees it: uint8, channels x height x width, BGR; None if it is broken."""
+    """An image as Caffe decodes it: uint8, channels x height x width, BGR; None if broken."""
     image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE if gray else cv2.IMREAD_COLOR)
     if image is None:
         return None

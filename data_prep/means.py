@@ -14,7 +14,7 @@ from caffe_transfer.files import atomic_write
 from caffe_transfer.formats.lmdb import open_lmdb
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 
-# A name for messages and uint8 pixels, channels x height x width.
+# A name for messages, and uint8 pixels: channels x height x width.
 Named = tuple[str, npt.NDArray[np.uint8]]
 
 

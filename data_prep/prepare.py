@@ -85,10 +85,12 @@ def validation_warnings(study: Study, data: DataFolder) -> list[str]:
     unevenly repeated images.  The lists must have been written.
     """
     uneven: dict[tuple[int, int], dict[str, int]] = {}
+    names = {network.valid_data for network in study.networks}
+    images = {name: lists.count(data.list(name)) for name in names}
     for network in study.networks:
-        count = len(lists.read(data.list(network.valid_data)))
+        count = images[network.valid_data]
         batches = study.solver_of(network).test_iter
-        if batches * study.test_batch % count:
+        if count and batches * study.test_batch % count:
             uneven.setdefault((batches, study.test_batch), {})[network.valid_data] = count
     return [
         f"each test reads test_iter x test_batch = {batches} x {batch} = {batches * batch} images, "
@@ -164,7 +166,7 @@ def _is_made(name: str, images: Images, data: DataFolder) -> bool:
         return False
     lmdbs.check_made_of(
         data.lmdb(name),
-        lists.read(data.list(name)),
+        data.list(name),
         size=images.size,
         gray=images.channels == 1,
         shuffle=_shuffle(name),
@@ -202,7 +204,7 @@ def _mean_is_made(images: Images, data: DataFolder) -> bool:
         raise BadInput(f"{data.mean} was made {found}; {remedy}")
     for name, digest in record.lists.items():
         listed = data.list(name)
-        if listed.is_file() and digest not in (None, records.list_sha256(lists.read(listed))):
+        if listed.is_file() and digest not in (None, sha256(listed)):
             raise BadInput(f"{data.mean} was made of other images than {listed} lists; {remedy}")
     return True
 
@@ -249,10 +251,10 @@ def _whole_sets(study: Study, data: DataFolder) -> list[str]:
     """Databases of the study that together hold the whole training set; [] if none do."""
     wanted = data_sets(study)
     halves = [[f"{Split(key).task(side)}_train" for side in "AB"] for key in study.splits]
-    count = len(lists.read(data.list(_WHOLE_TRAIN)))
+    count = lists.count(data.list(_WHOLE_TRAIN))
     for names in ([_WHOLE_TRAIN], *halves):
         if not set(names) <= set(wanted):
             continue
-        if sum(len(lists.read(data.list(name))) for name in names) == count:
+        if sum(lists.count(data.list(name)) for name in names) == count:
             return names
     return []

@@ -93,12 +93,17 @@ def read_record(path: Path, kind: type[Record]) -> Record | None:
         return None
     except (OSError, ValueError, RecursionError):
         table = None
-    if not isinstance(table, dict) or set(table) != {field.name for field in fields(kind)}:
+    names = {field.name for field in fields(kind)}
+    if not isinstance(table, dict) or set(table) != names or _has_other_lists(table):
         raise FormatError(
             f"{file} is not a record of what {path.name} was made of; remove it to use "
             f"{path.name} as it is"
         )
     return kind(**table)
+
+
+def _has_other_lists(table: Mapping[str, Any]) -> bool:
+    return not isinstance(table.get("lists", {}), dict)
 
 
 def difference(record: LmdbRecord | MeanRecord, wanted: Mapping[str, Any]) -> str | None:

@@ -110,6 +110,8 @@ def test_broken_images_are_named(given_images: Path, tmp_path: Path) -> None:
     broken = prepare(study(WHOLE), run, given_images)
     assert [path.resolve() for path in broken] == [given_images / "train/5.png"]
     assert entries(run)["whole_train"] == 15
+    record = json.loads((run.data.root / "whole_train/lmdb.json").read_text())
+    assert (record["count"], record["broken"]) == (15, 1)
 
 
 def test_a_split_that_does_not_go_with_the_classes(given_images: Path, tmp_path: Path) -> None:
@@ -167,7 +169,9 @@ class TestDatabasesKnowWhatTheyWereMadeOf:
         assert mean["lists"] == {"whole_train": record["list_sha256"]}
 
     def test_other_images(self, run: RunFolder) -> None:
-        with pytest.raises(BadInput, match=r"whole_train/lmdb was made from another image list"):
+        with pytest.raises(
+            BadInput, match=r"whole_train/lmdb was made from other images than .*files.txt lists"
+        ):
             prepare(study(WHOLE, train_per_class=2), run)
 
     @pytest.mark.parametrize(
@@ -193,6 +197,11 @@ class TestDatabasesKnowWhatTheyWereMadeOf:
         with (run.data.lmdb("whole_train") / "data.mdb").open("ab") as file:
             file.write(bytes(4096))
         with pytest.raises(BadInput, match=r"not the database that .* describes; remove that"):
+            prepare(study(WHOLE), run)
+
+    def test_a_database_that_lost_its_data(self, run: RunFolder) -> None:
+        (run.data.lmdb("whole_train") / "data.mdb").unlink()
+        with pytest.raises(BadInput, match="not the database that"):
             prepare(study(WHOLE), run)
 
     def test_a_mean_that_was_exchanged(self, run: RunFolder) -> None:

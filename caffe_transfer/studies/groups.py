@@ -104,7 +104,7 @@ class Reduceds:
             yield Network(mode=Mode.REDUCED, per_class=per_class, seed=seed)
 
 
-GROUPS: dict[Mode, type[Bases | Selffers | Transfers | Randoms | Reduceds]] = {
+GROUPS: dict[Mode, type[Group]] = {
     Mode.BASE: Bases,
     Mode.SELFFER: Selffers,
     Mode.TRANSFER: Transfers,

@@ -1,4 +1,4 @@
-"""Studies as small TOML files: the built-in ones and a user's own.
+"""Reads studies from TOML files: the built-in ones and a user's own.
 
 name = "my-study"
 net = "mini"
