@@ -118,7 +118,7 @@ def _check_record(
     try:
         record.ParseFromString(value)
     except DecodeError as error:
-        raise FormatError(f"record {name} of {path} is no Datum; make it anew") from error
+        raise FormatError(f"record {name} of {path} is not a Datum; make it anew") from error
     found = (record.channels, record.height, record.width)
     if not record.encoded and shape is not None and found != shape:
         raise BadInput(
