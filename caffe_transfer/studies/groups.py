@@ -81,7 +81,7 @@ class Transfers:
 
 
 @dataclass(frozen=True)
-class Randoms:
+class RandomFilters:
     """Networks whose first layers stay as they are drawn, on all classes."""
 
     n: Cuts
@@ -93,7 +93,7 @@ class Randoms:
 
 
 @dataclass(frozen=True)
-class Reduceds:
+class ReducedBases:
     """Bases on the first images of each class."""
 
     per_class: PerClass
@@ -108,8 +108,8 @@ GROUPS: dict[Mode, type[Group]] = {
     Mode.BASE: Bases,
     Mode.SELFFER: Selffers,
     Mode.TRANSFER: Transfers,
-    Mode.RANDOM: Randoms,
-    Mode.REDUCED: Reduceds,
+    Mode.RANDOM: RandomFilters,
+    Mode.REDUCED: ReducedBases,
 }
 
 
