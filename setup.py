@@ -33,6 +33,7 @@ setup(
     package_data={
         "caffe_transfer": ["py.typed"],
         "caffe_transfer.formats.proto": ["*.proto", "*.pyi"],
+        "caffe_transfer.report": ["*.j2"],
         "caffe_transfer.studies": ["*.toml"],
         "caffe_transfer.templates": ["*.j2", "*/*.j2"],
         "caffe_transfer.solvers": ["*.j2"],

@@ -1,8 +1,8 @@
-"""CaffeNet on a GPU: images a second through the whole training step, and beside it
+"""Training throughput of CaffeNet on a GPU, in images per second, compared with
 
-the same net on constant data        what the net alone can do: its own ceiling
-a plain PyTorch loop                 DataLoader, channels_last, autocast: the peer
-the card's measured matrix rate      of which the share that the step achieves is given
+the same net on constant data        an upper bound: no data to read
+a plain PyTorch loop                 DataLoader, channels_last, autocast
+the card's measured matrix rate      the share of it that the step achieves
 
 python -m benchmarks.gpu             under 8 minutes; --device cpu --batch 4 --steps 6 tries it
 """
@@ -19,7 +19,7 @@ import torch
 
 from benchmarks import networks, peer, timing
 from caffe_transfer.nets.render import parsed_net, render
-from caffe_transfer.nets.shapes import parameter_shapes
+from caffe_transfer.nets.shapes import blob_shapes, parameter_shapes
 from caffe_transfer.paths import NetworkFolder, RunFolder
 from caffe_transfer.studies.network import Network
 from caffe_transfer.studies.study import Study
@@ -65,7 +65,7 @@ def main(device: str, batch: int, steps: int, images: int, folder: Path) -> None
 
 
 def on_constant_data(run: RunFolder, study: Study, precision: str) -> NetworkFolder:
-    """The net with its databases replaced by blobs that stay as they are."""
+    """The net with its databases replaced by constant blobs."""
     made = networks.network(run, study, BASE, f"constant-{precision}")
     side, batch = study.images.crop, study.batch
     constant = (
@@ -80,18 +80,19 @@ def on_constant_data(run: RunFolder, study: Study, precision: str) -> NetworkFol
 
 
 def flops_per_image(study: Study) -> float:
-    """Multiplications and additions of one training step, convolutions and inner products only."""
+    """Floating point operations of one training step, in convolutions and inner products alone."""
     net = parsed_net(render(Network.parse(BASE), study))
-    side, total = study.images.crop, 0
-    shapes = parameter_shapes(net, (3, side, side))
-    outputs = {"conv1": 55, "conv2": 27, "conv3": 13, "conv4": 13, "conv5": 13}
-    for name, (weight, *_) in shapes.items():
-        total += math.prod(weight) * outputs.get(name, 1) ** 2
-    return total * FLOPS_PER_WEIGHT_USE
+    image = (study.images.channels, study.images.crop, study.images.crop)
+    blobs, tops = blob_shapes(net, image), {layer.name: layer.top for layer in net.layer}
+    uses = (  # every weight is used once at each place of its layer's top
+        math.prod(weight) * math.prod(blobs[tops[name][0]][1:])
+        for name, (weight, *_) in parameter_shapes(net, image).items()
+    )
+    return sum(uses) * FLOPS_PER_WEIGHT_USE
 
 
 def matrix_rate(device: str, precision: str) -> float:
-    """Floating point operations a second of a large matrix product."""
+    """Floating point operations per second in a large matrix product."""
     size = 8192 if device == "cuda" else 1024
     torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
     a = torch.randn(size, size, device=device, dtype=KINDS[precision])
@@ -108,7 +109,7 @@ def matrix_rate(device: str, precision: str) -> float:
 
 
 def wait(device: str) -> None:
-    """Until the device has done what it was given."""
+    """Wait for the device to finish its work."""
     if device == "cuda":
         torch.cuda.synchronize()
 

@@ -1,6 +1,7 @@
 """Networks to time: folders as `generate` writes them, with databases of random images."""
 
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -11,68 +12,53 @@ from caffe_transfer.data_prep.prepare import prepare
 from caffe_transfer.nets.write import write_network
 from caffe_transfer.paths import NetworkFolder, RunFolder
 from caffe_transfer.report import logs
-from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.network import Network
-from caffe_transfer.studies.study import Study
+from caffe_transfer.studies.study import Images, SolverSettings, Study
 from caffe_transfer.training.engine import Engine
 
-STUDY = """
-name = "benchmark"
-net = "{net}"
-batch = {batch}
-test_batch = 8
-[images]
-source = "list"
-classes = {classes}
-channels = {channels}
-size = {size}
-crop = {crop}
-mirror = true
-[solver]
-base_lr = 0.0001
-stepsize = 1000
-max_iter = {iterations}
-test_iter = 1
-test_interval = 100000
-snapshot = 100000
-display = {display}
-gpu = {gpu}
-[[networks]]
-mode = "base"
-whole = true
-splits = ["0"]
-[[networks]]
-mode = "transfer"
-splits = ["0"]
-pairs = ["AB"]
-n = [5]
-"""
-CAFFENET = {"net": "caffenet", "classes": 1000, "channels": 3, "size": 256, "crop": 227}
-MINI = {"net": "mini", "classes": 10, "channels": 1, "size": 28, "crop": 0}
+
+@dataclass(frozen=True)
+class Kind:
+    """A net, and the form of the images that it reads."""
+
+    net: str
+    images: Images
+
+
+CAFFENET = Kind("caffenet", Images(source="list", classes=1000, channels=3, size=256, crop=227))
+MINI = Kind("mini", Images(source="list", classes=10, channels=1, size=28))
+NETWORKS = tuple(map(Network.parse, ("netbase", "half0A", "half0B", "transfer0A0B_1_5")))
 
 
 def prepared(
-    folder: Path, kind: dict[str, object], batch: int, iterations: int, images: int,
+    folder: Path, kind: Kind, batch: int, iterations: int, images: int,
     display: int = 1, gpu: bool = False,
 ) -> tuple[RunFolder, Study]:  # fmt: skip
     """Write a study and its databases of `images` random images into `folder`."""
+    study = Study(
+        name="benchmark",
+        net=kind.net,
+        batch=batch,
+        test_batch=8,
+        images=kind.images,
+        solver=SolverSettings(
+            base_lr=0.0001, stepsize=1000, max_iter=iterations, test_iter=1,
+            test_interval=100_000, snapshot=100_000, display=display, gpu=gpu,
+        ),
+        networks=NETWORKS,
+    )  # fmt: skip
     given = folder / "given"
     given.mkdir(parents=True)
     random = np.random.default_rng(0)
+    side, classes = kind.images.size, kind.images.classes
     for number in range(images):
-        pixels = random.integers(0, 256, (int(str(kind["size"])),) * 2 + (3,), np.uint8)
+        pixels = random.integers(0, 256, (side, side, 3), np.uint8)
         cv2.imwrite(str(given / f"{number}.bmp"), pixels)
-    classes = int(str(kind["classes"]))
     # Every class is named, so that random halves can be drawn.
     lines = [f"{n % images}.bmp {n % classes}\n" for n in range(max(images, classes))]
     for name in ("train.txt", "valid.txt"):
         (given / name).write_text("".join(lines))
-    path = folder / "benchmark.toml"
-    switch = "true" if gpu else "false"
-    path.write_text(STUDY.format(
-        **kind, batch=batch, iterations=iterations, display=display, gpu=switch
-    ))  # fmt: skip
-    study, run = load_study(str(path)), RunFolder(folder / "run")
+    run = RunFolder(folder / "run")
     prepare(study, run, given)
     return run, study
 

@@ -26,7 +26,7 @@ def main(iterations: int, rounds: int, folder: Path) -> None:
         ("the same, frozen at n = 5", networks.CAFFENET, 32, 2, "transfer0A0B_1_5", iterations),
         ("mini net, batch 64, 1 thread", networks.MINI, 64, 1, "netbase", iterations * MINI_STEPS),
     ):
-        home = folder / f"{kind['net']}-{name}"
+        home = folder / f"{kind.net}-{name}"
         run, study = networks.prepared(home, kind, batch, steps, images=64)
         seen: dict[str, list[float]] = {engine: [] for engine in engines}
         for number in range(rounds):

@@ -97,14 +97,12 @@ def run(
     """
     chosen = study if isinstance(study, Study) else load_study(study)
     options = RunOptions(
-        Settings(find_engine(engine, precision), threads=threads or threads_for(jobs)),
+        settings=Settings(find_engine(engine, precision), threads=threads or threads_for(jobs)),
         jobs=jobs,
         gpus=tuple(gpus),
         images_from=None if images is None else Path(images),
     )
-    return pipeline.run(
-        chosen, Path(out), options=options, callbacks=callbacks or Callbacks(), stop=stop or Event()
-    )
+    return pipeline.run(chosen, Path(out), options=options, callbacks=callbacks, stop=stop)
 
 
 def generate(

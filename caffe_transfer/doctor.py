@@ -1,4 +1,4 @@
-"""What is installed, what is missing, and how to get it."""
+"""Finds out what is installed, what is missing, and how to get it."""
 
 import os
 import shutil
@@ -15,13 +15,19 @@ from caffe_transfer.version import __version__
 
 REQUIRED = ("click", "h5py", "isal", "jinja2", "lmdb", "matplotlib", "numpy",
             "opencv-python-headless", "protobuf", "rich")  # fmt: skip
-IMAGE = Path("/etc/caffe-transfer-image")  # what a container image was built of, see docker/pin.sh
+IMAGE = Path("/etc/caffe-transfer-image")  # versions in a container image, see docker/pin.sh
 CONVERTERS = ("convert_imageset", "compute_image_mean", "upgrade_net_proto_text")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked for: `found` says what is there, `remedy` what to do if not."""
+    """One thing that was looked for.
+
+    Attributes:
+        found: what is there, such as a version; None if it is missing.
+        remedy: what to do if it is missing.
+        needed: whether training with Caffe needs it.
+    """
 
     name: str
     found: str | None
@@ -30,7 +36,7 @@ class Finding:
 
 
 def examine() -> Iterator[Finding]:
-    """Everything that caffe-transfer uses, in the order of its work."""
+    """Look for everything that caffe-transfer uses."""
     yield Finding("caffe-transfer", f"{__version__}, Python {sys.version.split()[0]}")
     for name in REQUIRED:
         yield Finding(name, _version(name), "pip install caffe-transfer")
@@ -66,7 +72,7 @@ def _engines() -> Iterator[Finding]:
 
 
 def _image() -> Iterator[Finding]:
-    """What the container image is built of, in its order; nothing outside of one."""
+    """Yield the versions that the container image records; nothing outside of one."""
     if IMAGE.is_file():
         for line in IMAGE.read_text().splitlines():
             name, _, version = line.partition(": ")

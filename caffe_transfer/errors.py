@@ -1,45 +1,45 @@
-"""What can go wrong, as a tree:
+"""The exceptions that the library raises on purpose:
 
 CaffeTransferError
- +-- BadInput        a file, name or option that cannot be used as asked
- |    +-- FormatError    a file that is truncated, foreign or inconsistent inside
- +-- Busy            another process works on the same folder
- +-- Incomplete      something that has to be there first is not
+ +-- BadInput        a file, name or option that cannot be used
+ |    +-- FormatError    a file that is truncated, inconsistent, or of another format
+ +-- Busy            another process works in the same folder
+ +-- Incomplete      something that is needed first does not exist yet
  +-- EngineError     the training program is missing or failed
  +-- Interrupted     stopped on request; the state is kept
 
 Every message is one sentence that names the file, layer or option and says what to do.
-The command line turns each into exit status `status`.
+The command line exits with its `status`.
 """
 
 
 class CaffeTransferError(Exception):
-    """Base of all errors that the library raises on purpose."""
+    """Base class of all errors that the library raises on purpose."""
 
     status = 2
 
 
 class BadInput(CaffeTransferError):
-    """A file, a name or an option that cannot be used as asked."""
+    """A file, a name or an option cannot be used."""
 
 
 class FormatError(BadInput):
-    """A file that is truncated, foreign or inconsistent inside."""
+    """A file is truncated, inconsistent, or of another format."""
 
 
 class Busy(CaffeTransferError):
-    """Another process works on the same folder."""
+    """Another process works in the same folder."""
 
 
 class Incomplete(CaffeTransferError):
-    """Something that has to be there first is not there yet."""
+    """Something that is needed first does not exist yet."""
 
 
 class EngineError(CaffeTransferError):
-    """The training program is missing or has failed."""
+    """The training program is missing or failed."""
 
 
 class Interrupted(CaffeTransferError):
-    """Training was stopped on request; what was learned is kept."""
+    """Training was stopped on request; its state is kept."""
 
     status = 130

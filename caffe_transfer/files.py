@@ -26,7 +26,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     Raises:
         BadInput: the folder is not writable, or the disk is full.
     """
-    temporary = _temporary(path)
+    temporary = temporary_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "x+b") as file:
@@ -58,7 +58,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     Raises:
         BadInput: the folder cannot be made, or the disk is full.
     """
-    temporary = _temporary(path)
+    temporary = temporary_path(path)
     _remove_leftovers(path)
     try:
         temporary.mkdir(parents=True)
@@ -77,8 +77,8 @@ def unwritable(path: Path, error: OSError) -> BadInput:
     )
 
 
-def _temporary(path: Path) -> Path:
-    """Return an unused name beside `path`."""
+def temporary_path(path: Path) -> Path:
+    """Return an unused name beside `path`, which tells host and process."""
     # The random part keeps apart the threads of one process.
     owner = f"{secrets.token_hex(4)}.{os.getpid()}@{socket.gethostname()}"
     return path.with_name(f".{path.name}.{owner}.part")

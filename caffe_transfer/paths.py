@@ -67,6 +67,11 @@ def caffe_prefix() -> Path:
     return Path(cache) / "caffe-transfer" / "caffe"
 
 
+def record(path: Path) -> Path:
+    """The record of what a database or a mean was made of, beside it: lmdb.json beside lmdb."""
+    return path.with_name(f"{path.name}.json")
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """The files of one run of a study."""

@@ -2,13 +2,12 @@
 
 import math
 import threading
-import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from caffe_transfer.data_prep import prepare as images
-from caffe_transfer.data_prep.progress import OnStep
+from caffe_transfer.data_prep.prepare import disk_estimate, prepare, validation_warnings
+from caffe_transfer.data_prep.progress import OnStep, silent
 from caffe_transfer.errors import BadInput
 from caffe_transfer.files import atomic_text
 from caffe_transfer.nets.render import parsed_net, render
@@ -16,24 +15,27 @@ from caffe_transfer.nets.shapes import parameter_shapes
 from caffe_transfer.nets.write import write_network
 from caffe_transfer.paths import RunFolder
 from caffe_transfer.report.make import make_report
+from caffe_transfer.studies.changes import conflicts
+from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.network import Network
 from caffe_transfer.studies.study import Study
+from caffe_transfer.studies.write import study_text
 from caffe_transfer.training import schedule
 from caffe_transfer.training.lock import locked
 from caffe_transfer.training.schedule import JobResult
-from caffe_transfer.training.train import OnProgress, Settings
+from caffe_transfer.training.train import OnProgress, Settings, TrainingProgress
 
 FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run costs; None where it is not known beforehand.
+    """The cost of a run; None where it is not known beforehand.
 
     Attributes:
-        data_bytes: of the databases.
-        snapshot_bytes: of all networks' snapshots, weights and momentum.
-        seconds: one network at a time, at the pace that the study's file gives.
+        data_bytes: size of the databases.
+        snapshot_bytes: size of all networks' snapshots, weights and momentum.
+        seconds: training one network at a time, at the pace that the study's file gives.
     """
 
     data_bytes: int | None
@@ -41,29 +43,58 @@ class Estimate:
     seconds: float | None
 
 
-@dataclass(frozen=True)
+def _ignore_message(message: str) -> None:
+    pass
+
+
+def _ignore_progress(progress: TrainingProgress) -> None:
+    pass
+
+
+def _ignore_result(result: JobResult) -> None:
+    pass
+
+
+@dataclass(frozen=True, kw_only=True)
 class Callbacks:
-    """Who hears of what a run does.
+    """Progress callbacks of a run; each does nothing by default.
 
     Attributes:
-        step: a step of preparing images.
-        warn: something that the user should know, one sentence.
-        network: a network's training, a few times a second, from several threads.
-        ended: a network's end.
+        step: progress in preparing images: step, count done, total.
+        warn: one sentence that the user should know.
+        network: progress of a network's training, a few times a second, from several threads.
+        ended: result of a network's job.
     """
 
-    step: OnStep
-    warn: Callable[[str], None]
-    network: OnProgress
-    ended: Callable[[JobResult], None]
+    step: OnStep = silent
+    warn: Callable[[str], None] = _ignore_message
+    network: OnProgress = _ignore_progress
+    ended: Callable[[JobResult], None] = _ignore_result
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How a study is run, whatever the study.
+
+    Attributes:
+        settings: how each network is trained.
+        jobs: networks trained at once.
+        gpus: devices to share among the jobs; () leaves them to the solver.
+        images_from: the images' folder or archive; None to fetch them.
+    """
+
+    settings: Settings
+    jobs: int = 1
+    gpus: Sequence[str] = ()
+    images_from: Path | None = None
 
 
 def estimate(study: Study) -> Estimate:
-    """What a run of the study costs in disk and time."""
+    """Disk space and time that a run of the study takes."""
     pace = study.seconds_per_iteration
     iterations = sum(study.solver_of(network).max_iter for network in study.networks)
     return Estimate(
-        data_bytes=images.disk_estimate(study),
+        data_bytes=disk_estimate(study),
         snapshot_bytes=sum(_snapshot_bytes(study, network) for network in study.networks),
         seconds=None if pace is None else iterations * pace,
     )
@@ -82,51 +113,69 @@ def _snapshot_bytes(study: Study, network: Network) -> int:
 
 def run(
     study: Study,
-    source: Path,
     root: Path,
-    settings: Settings,
-    jobs: int,
-    callbacks: Callbacks,
-    stop: threading.Event,
-    given: Path | None = None,
-    gpus: Sequence[str] = (),
+    *,
+    options: RunOptions,
+    callbacks: Callbacks | None = None,
+    stop: threading.Event | None = None,
 ) -> list[JobResult]:
     """Fetch images, write networks, train them, report.
 
+    A run in a folder that holds an earlier one continues it: databases and networks that are
+    there stay, and the study may have gained or lost networks since.
+
     Args:
-        source: the study's file; a copy is kept in the run's folder.
-        given: the images' folder or archive, where they are not to be fetched.
+        root: the run's folder.
+        stop: set it to make the engines write snapshots and end.
 
     Returns:
-        how each network ended.
+        the result of each network's job, in the study's order.
 
     Raises:
         Busy: another run works in `root`.
-        BadInput: `root` holds a run of another study, or the images cannot be used.
+        BadInput: `root` holds a run that the study cannot continue, or the images cannot be used.
     """
-    folder = RunFolder(root)
+    folder, callbacks = RunFolder(root), callbacks or Callbacks()
+    stop = stop or threading.Event()
     needs = schedule.graph(study.networks)
     with locked(folder.lock):
-        _keep_study(source, folder.study)
-        for image in images.prepare(study, folder, given, callbacks.step):
+        _check_continues(study, folder)
+        for network in study.networks:
+            render(network, study)  # names what does not fit before anything is made
+        _keep_study(study, folder)
+        for image in prepare(study, folder, options.images_from, callbacks.step):
             callbacks.warn(f"{image} is broken and was left out")
+        for warning in validation_warnings(study, folder.data):
+            callbacks.warn(warning)
         for network in study.networks:
             write_network(network, study, folder.results)
         results = schedule.run_all(
-            folder.results, needs, settings, jobs=jobs, gpus=gpus, report=callbacks.network,
-            ended=callbacks.ended, stop=stop,
-        )  # fmt: skip
+            folder.results,
+            needs,
+            options.settings,
+            jobs=options.jobs,
+            gpus=options.gpus,
+            report=callbacks.network,
+            ended=callbacks.ended,
+            stop=stop,
+        )
         if not stop.is_set():
             make_report(folder.results, folder.report)
     return results
 
 
-def _keep_study(source: Path, kept: Path) -> None:
-    text = source.read_text()
-    if not kept.is_file():
-        atomic_text(kept, text)
-    elif tomllib.loads(kept.read_text()) != tomllib.loads(text):
-        raise BadInput(
-            f"{kept.parent} holds a run of another study than {source}, see {kept}; name another "
-            "--out"
-        )
+def _check_continues(study: Study, folder: RunFolder) -> None:
+    """Refuse a study that cannot continue the run that the folder holds."""
+    if folder.study.is_file():
+        kept = load_study(str(folder.study))
+        if found := conflicts(kept, study):
+            raise BadInput(
+                f"{folder.root} holds a run of study {kept.name!r} with other settings: "
+                f"{', '.join(map(str, found))}; name another --out"
+            )
+
+
+def _keep_study(study: Study, folder: RunFolder) -> None:
+    """Keep what this run is of, with --quick or without."""
+    if not folder.study.is_file() or load_study(str(folder.study)) != study:
+        atomic_text(folder.study, study_text(study))

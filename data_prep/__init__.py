@@ -1,1 +1,1 @@
-"""From images to what Caffe trains on: sources, image lists, class splits, LMDBs, means."""
+"""Data preparation for Caffe: image sources, image lists, class splits, LMDBs, means."""

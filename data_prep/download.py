@@ -1,4 +1,4 @@
-"""Downloads that are whole or not there."""
+"""Downloads: a file appears only when it is complete."""
 
 import urllib.request
 from collections.abc import Iterator
@@ -14,10 +14,11 @@ TIMEOUT_SECONDS = 30
 
 
 def download(address: str, path: Path, progress: OnStep) -> None:
-    """Fetch `address` into `path`.
+    """Download `address` to `path`.
 
     Raises:
         Incomplete: the address does not answer, or the connection breaks.
+        BadInput: `path` cannot be written.
     """
     try:
         answer = urllib.request.urlopen(address, timeout=TIMEOUT_SECONDS)

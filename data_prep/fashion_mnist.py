@@ -1,7 +1,7 @@
 """Fashion-MNIST: 70,000 photographs of ten kinds of clothing, 28x28 gray (Xiao et al., 2017).
 
-From Debian's package dataset-fashion-mnist, fetched as an ordinary user and unpacked without
-installing, else from the publisher's address.
+Downloaded as Debian's package dataset-fashion-mnist, which needs no root and is not installed, or
+from the publisher's address.
 """
 
 import gzip
@@ -27,7 +27,7 @@ ADDRESS = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
 CLASSES = ["t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag",
            "ankle-boot"]  # fmt: skip
 SIDE = 28
-# SHA-256 of what the publisher's four files hold.
+# SHA-256 of the publisher's four files, unpacked.
 SHA256 = {
     "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
     "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
@@ -44,10 +44,14 @@ def fill(
     """Write the images as gray PNG files.
 
     Args:
-        given: a folder with the four .gz files, or the Debian package; None to fetch it.
+        folder: the new source's folder.
+        given: a folder with the four .gz files, or the Debian package; None to download it.
+
+    Returns:
+        the "train" and "valid" lists, and the names of the ten classes.
 
     Raises:
-        Incomplete: it can be fetched from nowhere.
+        Incomplete: it could not be downloaded from either place.
         BadInput: a file is missing or is not the publisher's.
     """
     with tempfile.TemporaryDirectory() as scratch:
@@ -76,8 +80,9 @@ def _archive(given: Path | None, scratch: Path, progress: OnStep) -> Path:
             download(f"{ADDRESS}{name}.gz", scratch / f"{name}.gz", progress)
     except CaffeTransferError as error:
         raise Incomplete(
-            f"Fashion-MNIST could not be fetched, neither by apt nor otherwise: {error}; get the "
-            f"Debian package {PACKAGE} or the publisher's four .gz files and name them with --from"
+            f"Fashion-MNIST could not be downloaded, neither by apt nor otherwise: {error}; get "
+            f"the Debian package {PACKAGE} or the publisher's four .gz files and name them "
+            "with --from"
         ) from error
     return scratch
 
@@ -86,7 +91,7 @@ def _apt_download(scratch: Path) -> Path | None:
     """Download the package as an ordinary user; None where apt cannot."""
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
         return None
-    # The second try has lists of its own, for a system whose lists were never fetched.
+    # The second attempt keeps its own package lists, for systems that never updated theirs.
     own = ["-o", f"Dir::State::Lists={scratch}/lists", "-o", f"Dir::Cache={scratch}/cache"]
     for commands in ([["download", PACKAGE]], [[*own, "update"], [*own, "download", PACKAGE]]):
         for command in commands:

@@ -11,14 +11,16 @@ import numpy as np
 from caffe_transfer.errors import BadInput, FormatError, Incomplete
 from caffe_transfer.files import atomic_text
 
+MAX_SEED = 2**32 - 1  # of numpy's RandomState
+
 
 @dataclass(frozen=True)
 class ImageList:
-    """Images and their labels, in the order in which Caffe will meet them.
+    """Images and their labels, in the order in which they are written to a database.
 
     Attributes:
-        paths: relative to a root folder that the list does not name.
-        labels: class indices from 0, one a path.
+        paths: relative to a root folder, which is not part of the list.
+        labels: class indices from 0, one for each path.
     """
 
     paths: tuple[str, ...]
@@ -29,18 +31,18 @@ class ImageList:
 
     @property
     def text(self) -> str:
-        """The list as its file holds it."""
+        """The contents of the list's file."""
         return "".join(
             f"{path} {label}\n" for path, label in zip(self.paths, self.labels, strict=True)
         )
 
     @property
     def class_count(self) -> int:
-        """The number of outputs a net needs for these labels."""
+        """The highest label plus one: the number of outputs that a net needs."""
         return max(self.labels, default=-1) + 1
 
     def relabel(self, classes: Sequence[int]) -> "ImageList":
-        """The images of `classes` alone; a class's new label is its place in `classes`."""
+        """The images of `classes` only; a class's new label is its position in `classes`."""
         new = {old: label for label, old in enumerate(classes)}
         kept = [i for i, label in enumerate(self.labels) if label in new]
         return ImageList(
@@ -58,7 +60,13 @@ class ImageList:
         return self._take(kept)
 
     def shuffled(self, seed: int) -> "ImageList":
-        """The same images in an order that `seed` alone decides."""
+        """The same images in a random order that depends on `seed` alone.
+
+        Raises:
+            BadInput: the seed is not one of numpy's.
+        """
+        if not 0 <= seed <= MAX_SEED:
+            raise BadInput(f"{seed} is not a seed from 0 to {MAX_SEED}; name another")
         return self._take(np.random.RandomState([seed]).permutation(len(self)).tolist())
 
     def _take(self, kept: Iterable[int]) -> "ImageList":
@@ -66,10 +74,10 @@ class ImageList:
         return ImageList(tuple(self.paths[i] for i in order), tuple(self.labels[i] for i in order))
 
     def check_files(self, root: Path) -> None:
-        """Look whether every image is there.
+        """Check that every image exists.
 
         Raises:
-            BadInput: some are not; the first is named.
+            BadInput: some do not; names the first.
         """
         missing = [path for path in self.paths if not os.path.isfile(root / path)]
         if missing:
@@ -79,10 +87,10 @@ class ImageList:
             )
 
     def check_labels(self, classes: int) -> None:
-        """Look whether every label is below `classes`.
+        """Check that every label is below `classes`.
 
         Raises:
-            BadInput: one is not; its image is named.
+            BadInput: one is not; names its image.
         """
         for path, label in zip(self.paths, self.labels, strict=True):
             if label >= classes:
@@ -97,8 +105,8 @@ def read(path: Path) -> ImageList:
 
     Raises:
         Incomplete: there is no such file.
-        FormatError: a line is not "path label", or a path holds a space, at which
-            convert_imageset of 2014 would end it.
+        FormatError: a line is not "path label", or a path contains a space, where the
+            convert_imageset of 2014 would cut it.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -108,7 +116,7 @@ def read(path: Path) -> ImageList:
         raise Incomplete(f"there is no image list {path}; write it or name another") from error
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}") from error
-    # Not splitlines(), which would also split at characters that a name may hold.
+    # Not splitlines(), which also splits at characters that a file name may contain.
     parsed = [
         _parse(path, number, line.rstrip("\r"))
         for number, line in enumerate(text.removesuffix("\n").split("\n"), 1)
@@ -117,6 +125,11 @@ def read(path: Path) -> ImageList:
     if not parsed:
         raise FormatError(f"{path} lists no images; it needs lines such as 'cat/1.jpg 0'")
     return ImageList(tuple(name for name, _ in parsed), tuple(label for _, label in parsed))
+
+
+def count(path: Path) -> int:
+    """The number of images in a list that `write` wrote."""
+    return path.read_bytes().count(b"\n")
 
 
 def _parse(path: Path, number: int, line: str) -> tuple[str, int]:
@@ -128,10 +141,13 @@ def _parse(path: Path, number: int, line: str) -> tuple[str, int]:
 
 
 def check_name(name: str, where: str) -> None:
-    """Refuse a path that a list cannot hold.
+    """Check that a path can stand in a list.
+
+    Args:
+        where: the file and line, for the message.
 
     Raises:
-        FormatError: white space in it; `where` is named.
+        FormatError: it contains white space.
     """
     if len(name.split(None, 1)) != 1 or name.strip() != name:
         raise FormatError(
@@ -144,7 +160,7 @@ def write(images: ImageList, path: Path) -> None:
     """Write a list, whole or not at all.
 
     Raises:
-        FormatError: a path holds a space.
+        FormatError: a path contains a space.
         BadInput: the file cannot be written.
     """
     for name in images.paths:

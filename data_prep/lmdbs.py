@@ -1,7 +1,7 @@
 """LMDBs of Datum records, as Caffe's convert_imageset writes them.
 
-The key is the line's number in the list, eight digits, "_" and the path; a broken image leaves
-its number out.  Pixels are uint8, channels x height x width, in BGR order.
+A key is the image's line number in eight digits, "_" and its path; the numbers of broken images
+are skipped.  Pixels are uint8, channels x height x width, in BGR order.
 """
 
 import os
@@ -17,9 +17,19 @@ import numpy.typing as npt
 from caffe_transfer import paths
 from caffe_transfer.data_prep.lists import ImageList
 from caffe_transfer.data_prep.progress import OnStep, silent
+from caffe_transfer.data_prep.records import (
+    LmdbRecord,
+    difference,
+    list_sha256,
+    made_by_others,
+    read_record,
+    versions,
+    write_record,
+)
 from caffe_transfer.errors import BadInput
 from caffe_transfer.files import atomic_folder, unwritable
 from caffe_transfer.formats.datum import datum, planes
+from caffe_transfer.formats.hashes import sha256
 
 RECORDS_PER_COMMIT = 1000
 FIRST_MAP_BYTES = 1 << 26
@@ -28,7 +38,7 @@ _RESERVE_BYTES = 1 << 12
 
 @dataclass(frozen=True)
 class Written:
-    """What went into a database; `broken` are the paths that could not be decoded."""
+    """Number of records in a database, and the paths of images that could not be decoded."""
 
     count: int
     broken: tuple[str, ...]
@@ -41,32 +51,82 @@ def write_lmdb(
     *,
     size: int | None = None,
     gray: bool = False,
+    shuffle: int | None = None,
     strict: bool = False,
     progress: OnStep = silent,
 ) -> Written:
-    """Write the images of a list as a database, whole or not at all.
+    """Write the images of a list as a database, with its record beside it, whole or not at all.
 
     Args:
         root: the folder that the list's paths are relative to.
         size: side in pixels to which images are resized, None to keep theirs.
+        gray: one channel instead of three.
+        shuffle: seed of a random order, None for the list's order.
         strict: a broken image is an error.
 
     Raises:
-        BadInput: `path` is taken, the disk is full, images differ in size, or, if `strict`, an
-            image is broken.
+        BadInput: `path` exists, the disk is full, images differ in size, none can be decoded, or,
+            if `strict`, one cannot.
     """
     if path.exists():
         raise BadInput(f"{path} is there already; remove it or name another database")
     broken: list[str] = []
+    ordered = images if shuffle is None else images.shuffled(shuffle)
     images.check_files(root)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_folder(path) as temporary:
-        count = _write(temporary, path, _records(images, root, size, gray, broken, progress))
+        count = _write(temporary, path, _records(ordered, root, size, gray, broken, progress))
         if broken and strict:
             raise BadInput(_broken_images(broken, root))
         if not count:
             raise BadInput(f"no image of {len(images)} under {root} can be decoded")
+        # Before the database takes its name: one of ours never stands without its record.
+        write_record(
+            path,
+            LmdbRecord(
+                list_sha256=list_sha256(images),
+                size=size,
+                channels=_channels(gray),
+                shuffle=shuffle,
+                count=count,
+                broken=len(broken),
+                bytes=(temporary / paths.LMDB_DATA).stat().st_size,
+                versions=versions(),
+            ),
+        )
     return Written(count, tuple(broken))
+
+
+def check_made_of(
+    path: Path, image_list: Path, *, size: int | None, gray: bool, shuffle: int | None
+) -> None:
+    """Check that `write_lmdb` would make the database `path` again from these arguments.
+
+    A database without a record is trusted.
+
+    Args:
+        image_list: the list's file, as lists.write wrote it.
+
+    Raises:
+        BadInput: it was made of something else; says of what, and what to do.
+        FormatError: the record cannot be read, or is another database's.
+    """
+    record = read_record(path, LmdbRecord)
+    if record is None:
+        return
+    content = path / paths.LMDB_DATA
+    if not content.is_file() or record.bytes != content.stat().st_size:
+        raise made_by_others(path, "database")
+    remedy = f"remove {path} to make it anew, or name another --out"
+    if record.list_sha256 != sha256(image_list):
+        raise BadInput(f"{path} was made from other images than {image_list} lists; {remedy}")
+    wanted = {"size": size, "channels": _channels(gray), "shuffle": shuffle}
+    if found := difference(record, wanted):
+        raise BadInput(f"{path} was made {found}; {remedy}")
+
+
+def _channels(gray: bool) -> int:
+    return 1 if gray else 3
 
 
 def _broken_images(broken: list[str], root: Path) -> str:
@@ -102,7 +162,7 @@ def _records(
 
 
 def read_image(path: Path, size: int | None, gray: bool) -> npt.NDArray[np.uint8] | None:
-    """An image as Caffe sees it: uint8, channels x height x width, BGR; None if it is broken."""
+    """An image as Caffe decodes it: uint8, channels x height x width, BGR; None if broken."""
     image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE if gray else cv2.IMREAD_COLOR)
     if image is None:
         return None
@@ -131,9 +191,10 @@ def _write(folder: Path, path: Path, records: Iterator[tuple[bytes, bytes]]) -> 
 
 
 def _commit(environment: lmdb.Environment, batch: list[tuple[bytes, bytes]]) -> None:
-    """Write a batch; the map grows by itself, and the disk is asked first.
+    """Write a batch, growing the memory map as needed.
 
-    LMDB writes through a memory map, where a full disk would be a signal, not an error.
+    Free disk space is checked first: LMDB writes through the map, where a full disk would raise a
+    signal instead of an error.
     """
     needed = sum(len(key) + len(value) + _RESERVE_BYTES for key, value in batch)
     status = os.statvfs(environment.path())

@@ -1,21 +1,27 @@
 """Everything that a study's networks read: images, lists, databases, the mean."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from caffe_transfer.data_prep import lists, lmdbs, means, splits
+from caffe_transfer.data_prep import lists, lmdbs, means, records, splits
 from caffe_transfer.data_prep.lists import ImageList
 from caffe_transfer.data_prep.progress import OnStep, silent
+from caffe_transfer.data_prep.records import MeanRecord
 from caffe_transfer.data_prep.sources import Source, fetch
+from caffe_transfer.data_prep.splits import Halves
+from caffe_transfer.errors import BadInput
+from caffe_transfer.formats.hashes import sha256
 from caffe_transfer.paths import DataFolder, RunFolder
-from caffe_transfer.studies.network import Mode, Network, Split
+from caffe_transfer.studies.network import NATMAN, Mode, Network, Split
 from caffe_transfer.studies.study import Images, Study
 
 # Caffe reads a database in key order and never shuffles: training records are written in a
 # random order, which this seed alone decides.
 SHUFFLE_SEED = 1
-# Images of each class in the sources that are known: training, validation.
+# Images of each class in the known sources: training, validation.
 _PER_CLASS = {"fashion-mnist": (6000, 1000), "tiny-imagenet": (500, 50), "ilsvrc12": (1281, 50)}
 _RECORD_OVERHEAD = 64
+_WHOLE_TRAIN = Network(mode=Mode.BASE).train_data
 
 
 def prepare(
@@ -24,25 +30,28 @@ def prepare(
     """Make what is missing of the data that the study's networks read.
 
     Args:
-        given: the images' folder or archive, where they are not to be fetched.
+        given: the images' folder or archive; None to fetch them.
 
     Returns:
         the images that were left out because they are broken.
 
     Raises:
-        Incomplete, BadInput: as data_prep.sources.fetch and data_prep.lmdbs.write_lmdb do.
+        Incomplete, BadInput: as data_prep.sources.fetch and data_prep.lmdbs.write_lmdb do; or the
+            study does not fit its source; or a database or the mean that is there was made of
+            something else.
     """
-    broken = []
     source = fetch(study.images.source, run.images, given, progress)
+    halves = _checked_halves(study, source)
     images = _limited(source, study.images)
-    _write_lists(study, source, images, run.data)
+    _write_lists(study, source, halves, images, run.data)
     wanted = data_sets(study)
-    for name in wanted:
+    missing = [name for name in wanted if not _is_made(name, study.images, run.data)]
+    mean_is_made = _mean_is_made(study.images, run.data)
+    broken = []
+    for name in missing:
         broken += _write_database(name, study.images, source, run.data, progress)
-    if not run.data.mean.is_file():
-        means.write_mean(
-            [run.data.lmdb(name) for name in _mean_sets(study, wanted)], run.data.mean, progress
-        )
+    if not mean_is_made:
+        _write_mean(study, source, run.data, progress)
     return broken
 
 
@@ -52,15 +61,6 @@ def data_sets(study: Study) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _mean_sets(study: Study, wanted: tuple[str, ...]) -> tuple[str, ...]:
-    """The training sets that together hold every class: one mean for all, as the authors'."""
-    whole = Network(mode=Mode.BASE).train_data
-    if whole in wanted:
-        return (whole,)
-    split = Split(study.splits[0])
-    return tuple(f"{split.task(side)}_train" for side in "AB")
-
-
 def disk_estimate(study: Study) -> int | None:
     """Bytes of the study's databases, None where the number of images is not known."""
     counts = _PER_CLASS.get(study.images.source)
@@ -68,14 +68,64 @@ def disk_estimate(study: Study) -> int | None:
         return None
     limits = (study.images.train_per_class, study.images.valid_per_class)
     train, valid = (min(c, limit or c) for c, limit in zip(counts, limits, strict=True))
-    classes = {}
+    images = {}
     for network in study.networks:
-        outputs = study.outputs(network)
+        classes = study.classes_of(network)
         each = min(train, network.per_class or train)
-        classes[network.train_data] = outputs * each
-        classes[network.valid_data] = outputs * valid
+        images[network.train_data] = classes * each
+        images[network.valid_data] = classes * valid
     record = study.images.channels * study.images.size**2 + _RECORD_OVERHEAD
-    return sum(classes.values()) * record
+    return sum(images.values()) * record
+
+
+def validation_warnings(study: Study, data: DataFolder) -> list[str]:
+    """A sentence for each number of tested images that validation sets are no divisors of.
+
+    Caffe's next test goes on where the last one stopped, so that tests then score different or
+    unevenly repeated images.  The lists must have been written.
+    """
+    uneven: dict[tuple[int, int], dict[str, int]] = {}
+    names = {network.valid_data for network in study.networks}
+    images = {name: lists.count(data.list(name)) for name in names}
+    for network in study.networks:
+        count = images[network.valid_data]
+        batches = study.solver_of(network).test_iter
+        if count and batches * study.test_batch % count:
+            uneven.setdefault((batches, study.test_batch), {})[network.valid_data] = count
+    return [
+        f"each test reads test_iter x test_batch = {batches} x {batch} = {batches * batch} images, "
+        f"which is no multiple of the images in {_counted(counts)}; tests score different images"
+        for (batches, batch), counts in uneven.items()
+    ]
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} ({count})" for name, count in counts.items())
+
+
+def _checked_halves(study: Study, source: Source) -> dict[str, Halves]:
+    """The tasks of each split that the study names, checked against the source's classes."""
+    count = len(source.classes)
+    if count != study.images.classes:
+        raise BadInput(
+            f"study {study.name!r} has images.classes = {study.images.classes}, but its source "
+            f"{study.images.source} has {count} classes; correct the study or the images"
+        )
+    halves = {}
+    for key in dict.fromkeys([*study.splits, *study.custom_splits]):
+        try:
+            halves[key] = splits.halves_of(Split(key), source.classes, study.custom_splits.get(key))
+        except BadInput as error:
+            raise BadInput(f"split {key} of study {study.name!r}: {error}") from error
+    if NATMAN in halves:
+        sizes = (len(halves[NATMAN].a), len(halves[NATMAN].b))
+        if sizes != study.images.natman_classes:
+            raise BadInput(
+                f"study {study.name!r} has images.natman_classes = "
+                f"{list(study.images.natman_classes or ())}, but its source has {sizes[0]} natural "
+                f"and {sizes[1]} man-made classes; set natman_classes = {list(sizes)}"
+            )
+    return halves
 
 
 def _limited(source: Source, images: Images) -> dict[str, ImageList]:
@@ -87,32 +137,124 @@ def _limited(source: Source, images: Images) -> dict[str, ImageList]:
 
 
 def _write_lists(
-    study: Study, source: Source, images: dict[str, ImageList], data: DataFolder
+    study: Study,
+    source: Source,
+    halves: Mapping[str, Halves],
+    images: dict[str, ImageList],
+    data: DataFolder,
 ) -> None:
     splits.write_whole(images, data)
     for key in study.splits:
-        split = Split(key)
-        halves = splits.halves_of(split, source.classes, study.custom_splits.get(key))
-        splits.write_split(split, halves, images, source.classes, data)
+        splits.write_split(Split(key), halves[key], images, source.classes, data)
     for network in study.networks:
         if network.per_class is not None:
             splits.write_reduced(network.per_class, images["train"], data)
 
 
+def _part(name: str) -> str:
+    """ "train" or "valid"."""
+    return name.rsplit("_", 1)[1]
+
+
+def _shuffle(name: str) -> int | None:
+    return SHUFFLE_SEED if _part(name) == "train" else None
+
+
+def _is_made(name: str, images: Images, data: DataFolder) -> bool:
+    """Whether the database is there; one that was made of something else is an error."""
+    if not data.lmdb(name).is_dir():
+        return False
+    lmdbs.check_made_of(
+        data.lmdb(name),
+        data.list(name),
+        size=images.size,
+        gray=images.channels == 1,
+        shuffle=_shuffle(name),
+    )
+    return True
+
+
 def _write_database(
     name: str, images: Images, source: Source, data: DataFolder, progress: OnStep
 ) -> list[Path]:
-    if data.lmdb(name).is_dir():
-        return []
-    part = name.rsplit("_", 1)[1]
-    listed = lists.read(data.list(name))
-    root = source.folder.images(part)
+    root = source.folder.images(_part(name))
     written = lmdbs.write_lmdb(
-        listed.shuffled(SHUFFLE_SEED) if part == "train" else listed,
+        lists.read(data.list(name)),
         root,
         data.lmdb(name),
         size=images.size,
         gray=images.channels == 1,
+        shuffle=_shuffle(name),
         progress=lambda _step, done, total: progress(name, done, total),
     )
     return [root / image for image in written.broken]
+
+
+def _mean_is_made(images: Images, data: DataFolder) -> bool:
+    """Whether the mean is there; one that was made of something else is an error."""
+    if not data.mean.is_file():
+        return False
+    record = records.read_record(data.mean, MeanRecord)
+    if record is None:
+        return True
+    if record.sha256 != sha256(data.mean):
+        raise records.made_by_others(data.mean, "mean")
+    remedy = f"remove {data.mean} to make it anew, or name another --out"
+    if found := records.difference(record, {"size": images.size, "channels": images.channels}):
+        raise BadInput(f"{data.mean} was made {found}; {remedy}")
+    for name, digest in record.lists.items():
+        listed = data.list(name)
+        if listed.is_file() and digest not in (None, sha256(listed)):
+            raise BadInput(f"{data.mean} was made of other images than {listed} lists; {remedy}")
+    return True
+
+
+def _write_mean(study: Study, source: Source, data: DataFolder, progress: OnStep) -> None:
+    """One mean for all networks, over the whole training set, as the authors had it.
+
+    So it does not depend on which networks a study has now and gets later.  Where the study's
+    databases do not hold the whole set together (reduced sets alone, one half alone, a custom
+    split that leaves classes out), the images are read without making a database of them.
+    """
+    images = study.images
+    names = _whole_sets(study, data)
+    made_of: dict[str, str | None] = {}
+    if names:
+        means.write_mean([data.lmdb(name) for name in names], data.mean, progress)
+        for name in names:
+            database = records.read_record(data.lmdb(name), records.LmdbRecord)
+            made_of[name] = database.list_sha256 if database else None
+    else:
+        whole = lists.read(data.list(_WHOLE_TRAIN))
+        means.write_mean_of_images(
+            whole,
+            source.folder.images("train"),
+            data.mean,
+            size=images.size,
+            gray=images.channels == 1,
+            progress=progress,
+        )
+        made_of[_WHOLE_TRAIN] = records.list_sha256(whole)
+    records.write_record(
+        data.mean,
+        MeanRecord(
+            lists=made_of,
+            size=images.size,
+            channels=images.channels,
+            sha256=sha256(data.mean),
+            versions=records.versions(),
+        ),
+    )
+
+
+def _whole_sets(study: Study, data: DataFolder) -> list[str]:
+    """Databases of the study that together hold the whole training set; [] if none do."""
+    wanted = data_sets(study)
+    halves = [[f"{Split(key).task(side)}_train" for side in "AB"] for key in study.splits]
+    count = lists.count(data.list(_WHOLE_TRAIN))
+    for names in ([_WHOLE_TRAIN], *halves):
+        if not set(names) <= set(wanted):
+            continue
+        if sum(lists.count(data.list(name)) for name in names) == count:
+            return names
+    return []

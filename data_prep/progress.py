@@ -1,4 +1,4 @@
-"""How long steps tell what they have done: a call with the step, the count and the total."""
+"""Progress callbacks of long steps: called with the step's name, the count done and the total."""
 
 from collections.abc import Callable
 

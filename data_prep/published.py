@@ -1,4 +1,4 @@
-"""Are these the authors' lists?  Their 33 published MD5 sums, list by list.
+"""Compares image lists with the authors', by the 33 MD5 sums that they published.
 
 The sums stand at the end of the authors' ilsvrc12/make_reduced_datasets.sh.
 """
@@ -15,7 +15,7 @@ from caffe_transfer.paths import DataFolder
 
 
 class State(StrEnum):
-    """What the comparison of a list found."""
+    """Result of comparing one list."""
 
     IDENTICAL = "identical"
     DIFFERENT = "different"
@@ -24,7 +24,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """One list's state, and in `detail` why, or the first line that differs."""
+    """State of one list; `detail` gives the reason, or the first line that differs."""
 
     name: str
     state: State
@@ -42,7 +42,7 @@ def verify(data: DataFolder, reference: DataFolder | None = None) -> list[Verdic
     """Compare every published list with the one in `data`.
 
     Args:
-        reference: a folder of the authors' lists, to show the first line that differs.
+        reference: a folder of the authors' lists, for showing the first line that differs.
     """
     return [_verdict(name, md5, data, reference) for name, md5 in published_md5().items()]
 

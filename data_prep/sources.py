@@ -1,6 +1,6 @@
-"""Sources of images.  Each becomes a folder of one form, whole or not at all:
+"""Sources of images.  Each is brought into a folder of the same layout, whole or not at all:
 
-train/  valid/         the images, or links to where the user has them
+train/  valid/         the images, or links to the user's own folders
 train.txt  valid.txt   "path label" lines, paths relative to train/ and valid/
 classes.txt            the classes' names, by label
 """
@@ -30,7 +30,12 @@ SOURCES: dict[str, Filler] = {
 
 @dataclass(frozen=True)
 class Source:
-    """Images that are there: lists over all classes by part, "train" and "valid"."""
+    """A source's images on disk.
+
+    Attributes:
+        lists: the images of all classes, by part: "train" and "valid".
+        classes: names of the classes, by label.
+    """
 
     folder: ImagesFolder
     lists: dict[str, ImageList]
@@ -40,15 +45,15 @@ class Source:
 def fetch(
     name: str, destination: Path, given: Path | None = None, progress: OnStep = silent
 ) -> Source:
-    """Bring the images of a source into `destination`; nothing is done where they are already.
+    """Bring the images of a source into `destination`, unless they are there already.
 
     Args:
         name: one of SOURCES.
-        given: a folder or archive that holds them; needed for a user's own images.
+        given: a folder or archive of the images; required for a user's own.
 
     Raises:
-        BadInput: the source is unknown, or what is given is not what the source needs.
-        Incomplete: nothing is given, or it could not be downloaded; says what to do.
+        BadInput: the source is unknown, or `given` is not what it needs.
+        Incomplete: `given` is missing, or the download failed; says what to do.
     """
     if name not in SOURCES:
         raise BadInput(f"there is no source {name!r}; the sources are {', '.join(SOURCES)}")
@@ -71,7 +76,7 @@ def read_source(destination: Path) -> Source:
     """The images that `fetch` has brought into a folder.
 
     Raises:
-        Incomplete: it has not.
+        Incomplete: there are none.
     """
     folder = ImagesFolder(destination)
     if not folder.classes.is_file():

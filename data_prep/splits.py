@@ -1,4 +1,4 @@
-"""The classes of two tasks A and B, and the lists of their images.
+"""Splits of the classes into two tasks A and B, and the lists of their images.
 
 Paper section 4 and the authors' ilsvrc12/make_reduced_dataset.py: a class's new label is its
 rank within its task, and the images keep their order.
@@ -18,7 +18,7 @@ from caffe_transfer.data_prep.lists import ImageList
 from caffe_transfer.errors import BadInput
 from caffe_transfer.files import atomic_text
 from caffe_transfer.paths import DataFolder
-from caffe_transfer.studies.network import NATMAN, Split
+from caffe_transfer.studies.network import MAX_SPLIT_SEED, NATMAN, Split
 
 # ILSVRC2012 class indices of living things, plants, food and landscapes: the authors'
 # half_nat_idx.txt.
@@ -47,13 +47,15 @@ def ilsvrc12_synsets() -> tuple[str, ...]:
 
 
 def random_halves(seed: int, class_count: int) -> Halves:
-    """Two random halves of the classes, for 1000 classes exactly the authors'.
+    """Two random halves of the classes; for 1000 classes, exactly the authors'.
 
-    numpy seeds differently with [seed] and with seed; the authors' program passed a list.
+    The authors' program seeded numpy with a list: [seed] gives other halves than seed.
 
     Raises:
-        BadInput: fewer than two classes.
+        BadInput: fewer than two classes, or a seed that numpy does not take.
     """
+    if not 0 <= seed <= MAX_SPLIT_SEED:
+        raise BadInput(f"split {seed} is not a seed from 0 to {MAX_SPLIT_SEED}; name another")
     if class_count < 2:
         raise BadInput(f"{class_count} classes cannot be split into two tasks; 2 are needed")
     random = np.random.RandomState([seed])
@@ -63,10 +65,10 @@ def random_halves(seed: int, class_count: int) -> Halves:
 
 
 def natural_man_made(classes: Sequence[str]) -> Halves:
-    """A natural, B man-made, as in the authors' files (their paper's text has them swapped).
+    """A natural, B man-made, as in the authors' files; their paper's text has them swapped.
 
     Raises:
-        BadInput: a class is no ILSVRC2012 synset, or all are of one kind.
+        BadInput: a class is not an ILSVRC2012 synset, or all are of one kind.
     """
     index = {synset: label for label, synset in enumerate(ilsvrc12_synsets())}
     for name in classes:
@@ -129,17 +131,20 @@ def halves_of(
     classes: Sequence[str],
     chosen: tuple[Sequence[str], Sequence[str]] | None = None,
 ) -> Halves:
-    """The tasks of a split over `classes`; `chosen` are the two class lists of a custom one.
+    """The tasks of a split of `classes`.
+
+    Args:
+        chosen: the classes of A and of B, for a custom split.
 
     Raises:
-        BadInput: the split does not go with the classes.
+        BadInput: the classes cannot be split so.
     """
     if split.kind == "random":
         return random_halves(int(split.key), len(classes))
     if split.kind == NATMAN:
         return natural_man_made(classes)
     if not re.fullmatch("[a-z]+", split.key):
-        raise BadInput(f"a custom split's name is of the letters a-z, not {split.key!r}")
+        raise BadInput(f"a custom split is named by letters a-z, not {split.key!r}")
     if chosen is None:
         raise BadInput(
             f"split {split.key!r} is neither a seed nor {NATMAN}; give its two class lists"
@@ -158,7 +163,7 @@ def write_split(
 
     Args:
         images: "train" and "valid" lists over all classes.
-        classes: the classes' names, by old label; they go into the map.
+        classes: the classes' names by old label, for the map.
     """
     rows = ["# task old_label new_label class\n"]
     for side, chosen in halves.sides:
@@ -180,14 +185,15 @@ def write_all(
     """Write the lists of all classes, of each split and of each reduced set.
 
     Args:
-        keys: splits by seed or name; chosen: name, list of A's classes, list of B's.
-        per_class: sizes of reduced sets.
+        keys: splits by seed or name.
+        chosen: a custom split: its name, and the files that list the classes of A and of B.
+        per_class: images of each class in the reduced sets.
 
     Returns:
-        the lists that stand in `data` now.
+        all lists that are in `data` now.
 
     Raises:
-        BadInput: a split does not go with the classes.
+        BadInput: the classes cannot be split so.
     """
     write_whole(images, data)
     custom_lists: dict[str, tuple[Sequence[str], Sequence[str]] | None] = dict.fromkeys(keys)
@@ -220,7 +226,7 @@ def write_reduced(per_class: int, train: ImageList, data: DataFolder) -> None:
         BadInput: k is below 1.
     """
     if per_class < 1:
-        raise BadInput(f"reduced to {per_class} images a class leaves nothing; give 1 or more")
+        raise BadInput(f"a reduced set of {per_class} images a class is empty; give 1 or more")
     name = f"{reduced_name(per_class)}_train"
     _write_if_changed(train.first_of_each_class(per_class), data.list(name))
 

@@ -17,11 +17,14 @@ _NOT_THE_ZIP = "name the publisher's tiny-imagenet-200.zip with --from"
 def fill(
     folder: ImagesFolder, given: Path | None, progress: OnStep
 ) -> tuple[dict[str, ImageList], list[str]]:
-    """Unpack the publisher's zip; labels follow the sorted synsets, as those of ILSVRC do.
+    """Unpack the publisher's zip; labels are in the order of the synsets, as in ILSVRC.
+
+    Returns:
+        the "train" and "valid" lists, and the synsets by label.
 
     Raises:
         Incomplete: it could not be downloaded.
-        BadInput: the file is not the publisher's zip, or is cut off.
+        BadInput: the file is not the publisher's zip, or is truncated.
     """
     archive = given or folder.root / "download.zip"
     if given is None:

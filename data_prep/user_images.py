@@ -1,4 +1,4 @@
-"""The user's own images, which stay where they are: the source's folder only links to them."""
+"""The user's own images.  They stay where they are: the source's folder links to them."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def fill_ilsvrc12(folder: ImagesFolder, given: Path | None, progress: OnStep) ->
     """ILSVRC2012: folders train/ and val/ with Caffe's lists train.txt and val.txt beside them.
 
     Raises:
-        Incomplete: nothing is given, or one of them is missing.
+        Incomplete: `given` is None, or one of them is missing.
     """
     root = _needed(given, "a folder with train/, val/, train.txt and val.txt")
     found = _link_and_read(folder, root, {part: _first(root, _FOLDERS[part]) for part in PARTS})
@@ -29,10 +29,10 @@ def fill_ilsvrc12(folder: ImagesFolder, given: Path | None, progress: OnStep) ->
 def fill_list(folder: ImagesFolder, given: Path | None, progress: OnStep) -> Found:
     """Lists train.txt and valid.txt of "path label" lines, paths relative to their folder.
 
-    The classes' names come from classes.txt, one a line, else they are the labels.
+    classes.txt, if there, names the classes, one a line; otherwise labels are the names.
 
     Raises:
-        Incomplete: nothing is given, or a list is missing.
+        Incomplete: `given` is None, or a list is missing.
     """
     root = _needed(given, "a folder with train.txt and valid.txt")
     found = _link_and_read(folder, root, dict.fromkeys(PARTS, root))
@@ -45,8 +45,8 @@ def fill_folder(folder: ImagesFolder, given: Path | None, progress: OnStep) -> F
     """One folder a class: train/CLASS/* and valid/CLASS/*, classes sorted by name.
 
     Raises:
-        Incomplete: nothing is given, or one of the two is missing.
-        BadInput: there are no images, or a class of valid/ is not in train/.
+        Incomplete: `given` is None, or one of the two is missing.
+        BadInput: there are no images, or valid/ has a class that train/ lacks.
     """
     root = _needed(given, "a folder with train/CLASS/ and valid/CLASS/")
     folders = {part: _first(root, _FOLDERS[part]) for part in PARTS}

@@ -1,5 +1,7 @@
 """`data` as a user calls it."""
 
+import hashlib
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +39,10 @@ def test_from_images_to_mean(folder: Path) -> None:
         done = call(folder, *step)
         assert done.returncode == 0, done.stderr
     assert "db: 6 images, 0 broken" in call_again_is_refused(folder, steps[2])
+    listed = (folder / "data/half0A_train/files.txt").read_bytes()
+    record = json.loads((folder / "db.json").read_text())
+    assert record["list_sha256"] == hashlib.sha256(listed).hexdigest()
+    assert (record["size"], record["channels"], record["shuffle"]) == (8, 1, 1)
     assert (folder / "mean.binaryproto").stat().st_size > 8 * 8 * 4
     assert sorted(each.name for each in (folder / "data").iterdir()) == [
         "half0A_train", "half0A_valid", "half0B_train", "half0B_valid", "half0_labels.txt",
@@ -89,6 +95,7 @@ def test_verify_says_what_is_identical(folder: Path, authors: Path) -> None:
         (("lmdb", "none.txt", "given", "x"), "there is no image list none.txt"),
         (("lmdb", "spaces.txt", "given", "x"), "line 1: the name 'a b.png' holds a space"),
         (("lmdb", "missing.txt", "given", "x"), "1 of 1 images of the list are missing"),
+        (("lmdb", "missing.txt", "given", "x", "--shuffle", "-1"), "-1 is not a seed from 0"),
         (("mean", "given", "x"), "given is not an LMDB"),
     ],
 )

@@ -146,7 +146,7 @@ class TestRun:
         study.write_text(TEXT.replace("batch = 4", "batch = 8", 1))
         done = call(*run_arguments(tmp_path, study))
         assert done.returncode == 2
-        assert "holds a run of another study" in done.stderr
+        assert "holds a run of study 'small' with other settings: batch is 4 there" in done.stderr
 
     def test_a_full_disk(self, tmp_path: Path) -> None:
         done = subprocess.run(

@@ -1,5 +1,6 @@
 """Two files or two trees: the bytes, then the meaning."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -201,10 +202,22 @@ def test_a_file_of_3_gb_that_claims_to_be_a_model_is_refused_at_once(tmp_path: P
 
 def test_what_cannot_be_compared(tmp_path: Path) -> None:
     with pytest.raises(Incomplete, match=r"there is no .*none; check the name"):
-        list(compare(tmp_path, tmp_path / "none"))
+        compare(tmp_path, tmp_path / "none")
     (tmp_path / "file").write_text("x")
     with pytest.raises(BadInput, match="are a folder and a file; compare two of a kind"):
-        list(compare(tmp_path, tmp_path / "file"))
+        compare(tmp_path, str(tmp_path / "file"))
+
+
+def test_comparisons_as_dictionaries_of_plain_values(tmp_path: Path) -> None:
+    write_model(tmp_path / "a.caffemodel")
+    write_model(tmp_path / "b.caffemodel", seed=1)
+    (found,) = compare(str(tmp_path / "a.caffemodel"), tmp_path / "b.caffemodel")
+    plain = found.as_dict()
+    assert (type(plain["verdict"]), type(plain["kind"])) == (str, str)
+    assert (plain["verdict"], plain["kind"]) == ("different", "caffemodel")
+    assert plain["blobs"][0] == found.blobs[0].as_dict()
+    assert plain["blobs"][0]["shapes"] == ((4, 3, 2, 2), (4, 3, 2, 2))
+    assert json.dumps(plain)
 
 
 def test_a_snapshot_of_real_caffe_and_its_numbers_in_hdf5(small_run: SmallRun) -> None:

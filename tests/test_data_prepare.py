@@ -1,11 +1,22 @@
 """prepare: everything that a study's networks read, and nothing twice."""
 
+import hashlib
+import json
+import shutil
+import socket
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import pytest
 
-from caffe_transfer.data_prep.prepare import data_sets, disk_estimate, prepare
+from caffe_transfer.data_prep import splits
+from caffe_transfer.data_prep.prepare import (
+    data_sets,
+    disk_estimate,
+    prepare,
+    validation_warnings,
+)
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.lmdb import check_lmdb, open_lmdb
 from caffe_transfer.paths import RunFolder
@@ -68,7 +79,7 @@ def test_the_second_time_nothing_is_done(given_images: Path, tmp_path: Path) -> 
 
 def test_a_half_written_database_is_made_anew(given_images: Path, tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
-    leftover = run.data.root / "half0A_train" / ".lmdb.99999999.part"
+    leftover = run.data.root / "half0A_train" / f".lmdb.0.99999999@{socket.gethostname()}.part"
     leftover.mkdir(parents=True)
     prepare(study(HALF_A, HALF_B), run, given_images)
     assert entries(run)["half0A_train"] == 8
@@ -99,12 +110,162 @@ def test_broken_images_are_named(given_images: Path, tmp_path: Path) -> None:
     broken = prepare(study(WHOLE), run, given_images)
     assert [path.resolve() for path in broken] == [given_images / "train/5.png"]
     assert entries(run)["whole_train"] == 15
+    record = json.loads((run.data.root / "whole_train/lmdb.json").read_text())
+    assert (record["count"], record["broken"]) == (15, 1)
 
 
 def test_a_split_that_does_not_go_with_the_classes(given_images: Path, tmp_path: Path) -> None:
     natman = Network(mode=Mode.BASE, target="A", split="natman")
     with pytest.raises(BadInput, match="ILSVRC2012 synsets"):
         prepare(study(natman), RunFolder(tmp_path / "run"), given_images)
+
+
+@pytest.mark.parametrize(
+    "networks",
+    [
+        [REDUCED],
+        [HALF_A],
+        [Network(mode=Mode.BASE, target=side, split="mine") for side in "AB"],
+    ],
+    ids=["reduced sets alone", "one half alone", "a split without classes 2 and 3"],
+)
+def test_the_mean_is_of_the_whole_training_set(
+    given_images: Path, tmp_path: Path, networks: list[Network]
+) -> None:
+    custom = {"mine": (("0",), ("1",))}
+    one, two = RunFolder(tmp_path / "one"), RunFolder(tmp_path / "two")
+    prepare(replace(study(*networks), custom_splits=custom), one, given_images)
+    prepare(study(WHOLE), two, given_images)
+    assert set(entries(one)) == {n for e in networks for n in (e.train_data, e.valid_data)}
+    assert one.data.mean.read_bytes() == two.data.mean.read_bytes()
+
+
+def test_a_study_that_grows_keeps_its_mean(given_images: Path, tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    prepare(study(HALF_A, HALF_B), run, given_images)
+    before = run.data.mean.stat().st_ino
+    prepare(study(HALF_A, HALF_B, WHOLE, REDUCED), run)
+    assert run.data.mean.stat().st_ino == before
+    assert "whole_train" in entries(run)
+
+
+class TestDatabasesKnowWhatTheyWereMadeOf:
+    @pytest.fixture
+    def run(self, given_images: Path, tmp_path: Path) -> RunFolder:
+        run = RunFolder(tmp_path / "run")
+        prepare(study(WHOLE), run, given_images)
+        return run
+
+    def test_the_record(self, run: RunFolder) -> None:
+        record = json.loads((run.data.root / "whole_train/lmdb.json").read_text())
+        listed = run.data.list("whole_train").read_bytes()
+        assert record["list_sha256"] == hashlib.sha256(listed).hexdigest()
+        assert record["bytes"] == (run.data.lmdb("whole_train") / "data.mdb").stat().st_size
+        assert record["versions"]["opencv"] == cv2.__version__
+        assert {key: record[key] for key in ("size", "channels", "shuffle", "count", "broken")} == {
+            "size": 8, "channels": 3, "shuffle": 1, "count": 16, "broken": 0,
+        }  # fmt: skip
+        mean = json.loads((run.data.root / "mean.binaryproto.json").read_text())
+        assert mean["lists"] == {"whole_train": record["list_sha256"]}
+
+    def test_other_images(self, run: RunFolder) -> None:
+        with pytest.raises(
+            BadInput, match=r"whole_train/lmdb was made from other images than .*files.txt lists"
+        ):
+            prepare(study(WHOLE, train_per_class=2), run)
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"size": 9}, "with size 8, and 9 is wanted; remove .*whole_train/lmdb"),
+            ({"channels": 1}, "with channels 3, and 1 is wanted"),
+        ],
+    )
+    def test_another_form(self, run: RunFolder, change: dict[str, int], message: str) -> None:
+        plain = study(WHOLE)
+        changed = replace(plain, images=replace(plain.images, **change))  # type: ignore[arg-type]
+        with pytest.raises(BadInput, match=message):
+            prepare(changed, run)
+
+    def test_the_mean_of_other_images(self, run: RunFolder) -> None:
+        shutil.rmtree(run.data.root / "whole_train")
+        shutil.rmtree(run.data.root / "whole_valid")
+        with pytest.raises(BadInput, match=r"mean\.binaryproto was made of other images than"):
+            prepare(study(WHOLE, train_per_class=2), run)
+
+    def test_a_database_that_was_exchanged(self, run: RunFolder) -> None:
+        with (run.data.lmdb("whole_train") / "data.mdb").open("ab") as file:
+            file.write(bytes(4096))
+        with pytest.raises(BadInput, match=r"not the database that .* describes; remove that"):
+            prepare(study(WHOLE), run)
+
+    def test_a_database_that_lost_its_data(self, run: RunFolder) -> None:
+        (run.data.lmdb("whole_train") / "data.mdb").unlink()
+        with pytest.raises(BadInput, match="not the database that"):
+            prepare(study(WHOLE), run)
+
+    def test_a_mean_that_was_exchanged(self, run: RunFolder) -> None:
+        run.data.mean.write_bytes(b"")
+        with pytest.raises(BadInput, match=r"not the mean that .* describes; remove that record"):
+            prepare(study(WHOLE), run)
+
+    @pytest.mark.parametrize("text", ["", "[]", "{}", "\udcff", "[" * 100_000])
+    def test_a_record_that_is_none(self, run: RunFolder, text: str) -> None:
+        record = run.data.root / "whole_valid/lmdb.json"
+        record.write_bytes(text.encode(errors="surrogateescape"))
+        with pytest.raises(BadInput, match="not a record of what lmdb was made of; remove it"):
+            prepare(study(WHOLE), run)
+
+    def test_without_a_record_it_is_trusted(self, run: RunFolder) -> None:
+        for record in run.data.root.rglob("*.json"):
+            record.unlink()
+        assert prepare(study(WHOLE, train_per_class=2), run) == []
+        assert entries(run)["whole_train"] == 16
+
+
+class TestStudyAgainstItsSource:
+    def fails(self, given_images: Path, tmp_path: Path, wrong: Study, message: str) -> None:
+        run = RunFolder(tmp_path / "run")
+        with pytest.raises(BadInput, match=message):
+            prepare(wrong, run, given_images)
+        assert not run.data.root.exists()
+
+    def test_number_of_classes(self, given_images: Path, tmp_path: Path) -> None:
+        wrong = replace(study(WHOLE), images=Images(source="list", classes=5, channels=3, size=8))
+        self.fails(
+            given_images, tmp_path, wrong, "images.classes = 5, but its source list has 4 classes"
+        )
+
+    def test_classes_of_a_custom_split(self, given_images: Path, tmp_path: Path) -> None:
+        wrong = replace(study(WHOLE), custom_splits={"pets": (("0",), ("cat",))})
+        self.fails(given_images, tmp_path, wrong, "split pets of .*: task B names the class 'cat'")
+
+    def test_natural_and_man_made(self, given_images: Path, tmp_path: Path) -> None:
+        synsets = [*splits.ilsvrc12_synsets()[:3], splits.ilsvrc12_synsets()[500]]
+        (given_images / "classes.txt").write_text("\n".join(synsets))
+        natman = Network(mode=Mode.BASE, target="A", split="natman")
+        images = Images(source="list", classes=4, channels=3, size=8, natman_classes=(2, 2))
+        wrong = replace(study(natman), images=images)
+        self.fails(given_images, tmp_path, wrong, r"has 3 natural and 1 man-made .* = \[3, 1\]")
+
+
+def test_validation_images_that_tests_do_not_score_evenly(
+    given_images: Path, tmp_path: Path
+) -> None:
+    run = RunFolder(tmp_path / "run")
+    plain = study(HALF_A, WHOLE)  # 4 and 8 validation images
+    prepare(plain, run, given_images)
+
+    def warnings(test_iter: int, test_batch: int) -> list[str]:
+        solver = replace(plain.solver, test_iter=test_iter)
+        return validation_warnings(replace(plain, solver=solver, test_batch=test_batch), run.data)
+
+    assert warnings(4, 2) == warnings(4, 4) == []
+    (one,) = warnings(2, 2)
+    assert "2 x 2 = 4 images" in one
+    assert "whole_valid (8)" in one
+    assert "half0A_valid" not in one
+    assert "half0A_valid (4), whole_valid (8)" in warnings(3, 1)[0]
 
 
 def test_data_sets_and_estimate() -> None:

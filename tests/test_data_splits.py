@@ -115,6 +115,8 @@ def test_an_unchanged_list_keeps_its_time(tmp_path: Path) -> None:
 def test_impossible_splits() -> None:
     with pytest.raises(BadInput, match="2 are needed"):
         splits.random_halves(0, 1)
+    with pytest.raises(BadInput, match="split 4294967296 is not a seed from 0 to 4294967295"):
+        splits.random_halves(2**32, 10)
     with pytest.raises(BadInput, match="'cat' is not one of the 1000"):
         splits.halves_of(Split("natman"), ["cat", "dog"])
     with pytest.raises(BadInput, match="all natural or all man-made"):

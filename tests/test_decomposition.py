@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caffe_transfer.report import decomposition
+from caffe_transfer.report import decomposition, tables
 from caffe_transfer.report.results import Row
 from caffe_transfer.studies.network import Network
 
@@ -66,12 +66,27 @@ def test_table_1_is_over_networks_not_over_layers() -> None:
     assert boosts == pytest.approx({"1-7": 0.15, "3-7": 0.2, "5-7": 0.3})
 
 
+@pytest.mark.parametrize(
+    ("cuts", "ranges"),
+    [
+        ([1], []),
+        ([1, 2], ["1-2"]),
+        ([1, 3], ["1-3"]),
+        ([2, 5], ["1-5", "3-5"]),
+        ([16], ["1-16", "3-16", "5-16"]),
+    ],
+)
+def test_ranges_end_at_the_highest_cut(cuts: list[int], ranges: list[str]) -> None:
+    level = decomposition.levels(rows(**{f"transfer0A0B_1_{n}": 0.5 for n in cuts}))
+    assert [effect.label for effect in decomposition.averages(level)] == ranges
+
+
 def test_missing_values_stay_missing() -> None:
     level = decomposition.levels(rows(half0B=None, transfer0A0B_1_2=0.5, transfer0A0A_1_3=None))
     (effect,) = decomposition.decompose(level)
     assert (effect.base, effect.co_adaptation, effect.specificity) == (None, None, None)
-    assert decomposition.cells(effect) == ["2", "", "", "", "50.00", "", "", "", "", ""]
-    text = decomposition.as_csv([effect])
+    assert tables.effect_cells(effect) == ["2", "", "", "", "50.00", "", "", "", "", ""]
+    text = tables.effects_csv([effect])
     assert text.splitlines()[1] == "2,,,,0.5,,,,,"
 
 

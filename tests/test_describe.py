@@ -53,7 +53,7 @@ def test_nets_of_2014(tmp_path: Path) -> None:
 
 def test_what_is_nothing_of_caffes(tmp_path: Path) -> None:
     (tmp_path / "noise").write_bytes(b"\xff\xff\xff noise")
-    with pytest.raises(BadInput, match="is no caffemodel, solverstate, binaryproto, LMDB or"):
+    with pytest.raises(BadInput, match="is not a caffemodel, solverstate, binaryproto, LMDB or"):
         list(describe(tmp_path / "noise"))
     (tmp_path / "typo.prototxt").write_text("nam: 1\n")
     with pytest.raises(FormatError, match=r"typo\.prototxt .* line 1"):

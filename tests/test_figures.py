@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from caffe_transfer.report import figures, style
+from caffe_transfer.report import figures, style, supplement
 from caffe_transfer.report.results import Row
 from caffe_transfer.studies.load import paper
 from caffe_transfer.studies.network import Mode, Network
@@ -58,6 +60,72 @@ def _is(row: Row, mode: Mode, n: int) -> bool:
     return (network.mode, network.n, network.fine_tuned, network.split != "natman") == (
         mode, n, False, True,
     )  # fmt: skip
+
+
+def test_axes_end_at_the_highest_n_drawn() -> None:
+    low = some("half0B", "transfer0A0B_1_2", "nolearn_1_3")
+    deep = some("half0B", "transfer0A0B_1_16", "nolearn_1_12")
+    for draw, rows, published, last in (
+        (figures.figure2, low, (), 2),
+        (figures.figure2, deep, low, 16),
+        (figures.figure2, low, deep, 16),
+        (figures.figure2, PAPER, (), 7),
+        (figures.figure3, low, (), 3),
+        (figures.figure3, low, deep, 16),
+        (figures.figure3, PAPER, (), 7),
+    ):
+        figure = draw(rows, published)
+        assert figure is not None
+        for axes in figure.axes:
+            left, right = axes.get_xlim()
+            assert last < right < last + 1
+            shown = [tick for tick in axes.get_xticks() if left <= tick <= right]
+            assert shown == list(range(last + 1))
+
+
+def test_the_boost_names_its_control() -> None:
+    names = ("half0B", "transfer-ft0A0B_1_2", "transfer-ft0A0B_1_3")
+    for more, label in (
+        ((), "boost over the base (no control BnB$^+$)"),
+        (("transfer-ft0B0B_1_2",), "boost over the base (control: BnB$^+$)"),
+    ):
+        figure = figures.figure2(some(*names, *more))
+        assert figure is not None
+        assert label in labels(figure.axes[1])
+
+
+def test_a_drop_that_is_not_there_is_not_in_the_legend() -> None:
+    """Here the selffers are above their base, as in the demo."""
+    rows = some("transfer0A0B_1_1", "half0B", "transfer0B0B_1_1")
+    figure = figures.figure2(rows)
+    assert figure is not None
+    drops = [label for label in labels(figure.axes[1]) if label.startswith("drop")]
+    assert drops == ["drop: representation specificity"]
+
+
+@pytest.mark.parametrize(
+    "draw", [figures.figure2, figures.figure3, supplement.reduced, supplement.preserved]
+)
+def test_every_figure_has_the_style_whatever_the_users_settings(
+    draw: Callable[..., Figure],
+) -> None:
+    rows = [*PAPER, *some("transfer0A0B_1_2-preserve1")]
+    own: Any = {"font.size": 30, "axes.labelsize": 40, "xtick.direction": "out", "xtick.top": False}
+    with mpl.rc_context(own):
+        figure = draw(rows)
+        assert mpl.rcParams["font.size"] == 30
+        for axes in figure.axes:
+            assert axes.yaxis.label.get_fontsize() == 10
+            for tick in axes.xaxis.get_major_ticks():
+                assert (tick.get_tickdir(), tick.label1.get_fontsize()) == ("in", 10)
+                assert tick.tick2line.get_visible()
+
+
+def test_a_custom_split_has_its_own_name_in_figure_3() -> None:
+    figure = figures.figure3(some("halfpetsB", "transferpetsAB_1_1", "transferpetsAB_1_2"))
+    assert figure is not None
+    assert figure.axes[0].get_title() == "Split pets"
+    assert labels(figure.axes[1]) == ["mean AnB, split pets", "reference"]
 
 
 def test_labels_follow_a_study_of_one_direction() -> None:
@@ -114,7 +182,7 @@ def test_figure_3_without_bases_is_not_relative() -> None:
 
 
 def test_reduced_images() -> None:
-    figure = figures.reduced(some("reduced-0001", "reduced-0010"), some("reduced-0005"))
+    figure = supplement.reduced(some("reduced-0001", "reduced-0010"), some("reduced-0005"))
     assert figure is not None
     linear, logarithmic = figure.axes
     assert points(linear, "this study") == [(1, 0.5), (10, pytest.approx(0.51))]
@@ -124,24 +192,37 @@ def test_reduced_images() -> None:
 
 def test_preserved_layers_beside_the_same_splits_without() -> None:
     names = ("transfer0A0B_1_2-preserve1", "transfer0A0B_1_2", "transfer1A1B_1_2")
-    figure = figures.preserved(some(*names))
+    figure = supplement.preserved(some(*names))
     assert figure is not None
     (axes,) = figure.axes
     assert labels(axes) == ["AnB", "AnB, preserve 1"]
     assert points(axes, "AnB") == pytest.approx(np.array([(2, 0.51)]))
 
 
-@pytest.mark.parametrize("draw", [figures.figure2, figures.figure3, figures.reduced])
+@pytest.mark.parametrize(
+    ("draw", "own_color"),
+    [
+        (figures.figure2, style.RED),
+        (figures.figure3, style.ORANGE),
+        (supplement.reduced, style.BLUE),
+    ],
+)
 def test_published_results_are_gray_and_underneath(
-    draw: Callable[..., Figure],
+    draw: Callable[..., Figure], own_color: str
 ) -> None:
     alone, both = draw(PAPER), draw(PAPER, PAPER)
-    more = [line for axes in both.axes for line in axes.lines]
-    assert len(more) > len([line for axes in alone.axes for line in axes.lines])
-    gray = [line for line in more if line.get_color() in (style.GRAY, style.LIGHT_GRAY)]
-    assert gray
-    colored = [line.get_zorder() for line in more if line.get_color() == style.RED]
-    assert all(line.get_zorder() < z for line in gray for z in colored)
+    assert len(alone.axes) == len(both.axes) > 0
+    panels = 0
+    for before, axes in zip(alone.axes, both.axes, strict=True):
+        assert len(axes.lines) > len(before.lines)
+        # matplotlib draws by zorder, and lines of the same one in the order in which they came.
+        drawn = [line.get_color() for line in sorted(axes.lines, key=lambda x: x.get_zorder())]
+        gray = [i for i, color in enumerate(drawn) if color in (style.GRAY, style.LIGHT_GRAY)]
+        own = [i for i, color in enumerate(drawn) if color == own_color]
+        assert gray
+        panels += bool(own)
+        assert not own or max(gray) < min(own)
+    assert panels > 0
 
 
 @pytest.mark.parametrize(
@@ -157,10 +238,14 @@ def test_no_scores_no_figures() -> None:
 
 
 @pytest.mark.parametrize("suffix", style.SUFFIXES)
-def test_files_are_the_same_every_time(tmp_path: Path, suffix: str) -> None:
+def test_files_are_the_same_every_time(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     table = some("half0B", "transfer0A0B_1_2", "transfer0B0B_1_2")
-    for name in ("one", "two"):
-        style.save(figures.draw_all(table)["figure2"], tmp_path / f"{name}.{suffix}")
-    one, two = (tmp_path / f"{name}.{suffix}" for name in ("one", "two"))
+    for day in (1, 2):
+        # The time that matplotlib takes for now.
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", str(day * 24 * 60 * 60))
+        style.save(figures.draw_all(table)["figure2"], tmp_path / f"{day}.{suffix}")
+    one, two = (tmp_path / f"{day}.{suffix}" for day in (1, 2))
     assert one.read_bytes() == two.read_bytes()
     assert len(one.read_bytes()) > 5000

@@ -74,5 +74,5 @@ def test_foreign_and_empty_ones(tmp_path: Path) -> None:
                 transaction.put(key, value)
     with pytest.raises(FormatError, match="holds no records"):
         check_lmdb(tmp_path / "empty")
-    with pytest.raises(FormatError, match=r"record key .* is no Datum"):
+    with pytest.raises(FormatError, match=r"record key .* is not a Datum"):
         check_lmdb(tmp_path / "foreign")

@@ -221,7 +221,8 @@ def test_of_a_broken_gzip_all_is_read_that_zlib_finds_byte_by_byte(
                 member = zlib.decompressobj(31)
             expected += member.decompress(bytes([byte]))
     except zlib.error:
-        assert blocks.problem is not None
+        # ISA-L overlooks reserved bits of a header, on which no text depends: all of it is read.
+        assert blocks.problem is not None or found.startswith(text[: text.rfind(b"\n") + 1])
     # ISA-L may find the error a little later than zlib does.
     assert found.startswith(expected[: expected.rfind(b"\n") + 1])
 

@@ -135,6 +135,10 @@ def test_what_is_left_out_is_as_in_the_paper(arguments: dict[str, object], name:
         ({"mode": Mode.TRANSFER, "n": 3, "split": "whole"}, "needs a split"),
         ({"mode": Mode.REDUCED}, "number of images of each class"),
         ({"mode": Mode.BASE, "seed": 0}, "seed 0"),
+        ({"mode": Mode.BASE, "split": "m1"}, "split 'm1' is neither a seed"),
+        ({"mode": Mode.BASE, "split": "00"}, "split '00' is neither"),
+        ({"mode": Mode.BASE, "split": "²"}, "split '²' is neither"),
+        ({"mode": Mode.BASE, "split": "4294967296"}, "is neither a seed"),
     ],
 )
 def test_what_means_no_network(arguments: dict[str, object], message: str) -> None:

@@ -87,5 +87,13 @@ def test_the_wheel_holds_no_tests(wheel: Path) -> None:
     assert {top for top in tops if not top.endswith(".dist-info")} == {"caffe_transfer"}
 
 
+def test_the_wheel_holds_the_packages_data_files(wheel: Path) -> None:
+    package = ROOT / "caffe_transfer"
+    data = {p for p in package.rglob("*") if p.suffix in (".j2", ".toml", ".proto", ".pyi")}
+    assert package / "report/page.html.j2" in data
+    held = set(zipfile.ZipFile(wheel).namelist())
+    assert {str(path.relative_to(ROOT)) for path in data} - held == set()
+
+
 def test_38_networks_were_written(from_checkout: dict[str, bytes]) -> None:
     assert len({name.split("/")[0] for name in from_checkout}) == 38

@@ -14,7 +14,18 @@ from caffe_transfer.report import results
 from caffe_transfer.report.results import Row
 from caffe_transfer.studies.network import Network
 
-NET_2014 = "layers { layer { name: 'fc8' num_output: 1000 } }\n"
+NET_2014 = """
+layers { layer { name: "fc8" type: "innerproduct" num_output: 1000 } bottom: "x" top: "fc8" }
+layers { layer { name: "loss" type: "softmax_loss" } bottom: "fc8" bottom: "label" }
+"""
+# The hidden layer has as many outputs as ILSVRC has classes, and is no classifier.
+NET_1_0 = """
+layer { name: "fc7" type: "InnerProduct" bottom: "x" top: "fc7"
+  inner_product_param { num_output: 1000 } }
+layer { name: "out" type: "Convolution" bottom: "fc7" top: "out"
+  convolution_param { num_output: 5 } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "out" bottom: "label" }
+"""
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +126,7 @@ def test_stalled_at_the_loss_of_guessing(
 
 
 def test_stalled_with_other_outputs_and_with_none(tmp_path: Path) -> None:
-    five = network(tmp_path, "half0A", log([math.log(5)] * 12, []), "num_output: 5")
+    five = network(tmp_path, "half0A", log([math.log(5)] * 12, []), NET_2014.replace("1000", "5"))
     assert results.collect(tmp_path).rows[0].stalled is True
     (five / "imagenet_train.prototxt").unlink()
     (five / "imagenet_solver.prototxt").unlink()
@@ -128,7 +139,7 @@ def test_files_of_dialect_1_0(tmp_path: Path) -> None:
     (path / "logs").mkdir(parents=True)
     (path / "logs" / "train-20261123-204000.log").write_text(log([1.6, 1.2], [0.5]))
     (path / "solver.prototxt").write_text("# max_iter: 7\nmax_iter: 20\n")
-    (path / "train_val.prototxt").write_text("num_output: 16 num_output: 5")
+    (path / "train_val.prototxt").write_text(NET_1_0)
     (row,) = results.collect(tmp_path).rows
     assert (row.iterations, row.complete, row.top1, row.stalled) == (20, True, 0.5, False)
 
@@ -211,21 +222,67 @@ def test_csv_has_the_columns_and_leaves_missing_values_empty(tmp_path: Path) -> 
     [
         ("a,b\n1,2\n", "lacks 'network'"),
         ("", "lacks 'network'"),
-        (",".join(results.COLUMNS) + "\nhalf0A,base,,A,0,0,false,x,true,,,,,\n", "line 2"),
-        (",".join(results.COLUMNS) + "\nhalf0A,base,,A,0,0,false,1,maybe,,,,,\n", "line 2"),
-        (",".join(results.COLUMNS) + "\nhalf0A\n", "line 2"),
-        (",".join(results.COLUMNS) + "\nnonsense,base,,A,0,0,false,1,true,,,,,\n", "line 2"),
+        (
+            ",".join(results.COLUMNS) + "\nhalf0A,base,,A,0,0,false,x,true,,,,,\n",
+            "line 2 is not a row",
+        ),
+        (
+            ",".join(results.COLUMNS) + "\nhalf0A,base,,A,0,0,false,1,maybe,,,,,\n",
+            "line 2 is not a row",
+        ),
+        (",".join(results.COLUMNS) + "\nhalf0A\n", "line 2 is"),
+        (
+            ",".join(results.COLUMNS) + "\nnonsense,base,,A,0,0,false,1,true,,,,,\n",
+            "line 2 is not a row",
+        ),
     ],
 )
 def test_other_tables_are_refused(tmp_path: Path, text: str, complaint: str) -> None:
     path = tmp_path / "results.csv"
     path.write_text(text)
     with pytest.raises(FormatError, match=complaint):
-        results.load(path)
+        results.read_results(path)
 
 
 def test_binary_file_is_no_table(tmp_path: Path) -> None:
     path = tmp_path / "results.csv"
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(FormatError, match="is no table of results"):
-        results.load(path)
+    with pytest.raises(FormatError, match="is not a table of results"):
+        results.read_results(path)
+
+
+def test_read_results_takes_a_folder_or_its_table(tmp_path: Path) -> None:
+    network(tmp_path / "results", "half0A", log([3, 2], [0.5]))
+    of_folder = results.read_results(str(tmp_path))
+    assert [row.top1 for row in of_folder.rows] == [0.5]
+    results.write_csv(tmp_path / "results.csv", of_folder.rows)
+    assert results.read_results(str(tmp_path / "results.csv")) == of_folder
+    with pytest.raises(BadInput, match="none is not a folder"):
+        results.read_results(tmp_path / "none")
+
+
+def test_later_columns_are_no_obstacle(tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    row = "half0A,base,,A,0,0,false,40,true,0.5,0.5,1,1,false"
+    path.write_text(",".join(results.COLUMNS) + f",seeds\n{row},3\n")
+    assert [row.top1 for row in results.read_results(path).rows] == [0.5]
+
+
+def test_rows_as_dictionaries_of_plain_values() -> None:
+    row = Row(Network.parse("transfer-ft0A0B_1_4"), 40, top1=0.5)
+    assert row.as_dict() == {
+        "network": "transfer-ft0A0B_1_4", "mode": "transfer", "base": "A", "target": "B",
+        "split": "0", "n": 4, "fine_tuned": True, "iterations": 40, "complete": None,
+        "top1": 0.5, "top1_last": None, "valid_loss": None, "train_loss": None, "stalled": None,
+    }  # fmt: skip
+    assert type(row.as_dict()["mode"]) is str
+    assert results.Results((row,), ("x",)).as_dict() == {"rows": [row.as_dict()], "problems": ["x"]}
+
+
+def test_a_broken_net_is_a_problem_and_its_network_keeps_its_results(tmp_path: Path) -> None:
+    network(tmp_path, "half0A", log([3, 2], [0.5]), net="layers {")
+    found = results.collect(tmp_path)
+    (row,) = found.rows
+    assert (row.top1, row.complete, row.stalled) == (0.5, False, None)
+    (problem,) = found.problems
+    assert "imagenet_train.prototxt is not a prototxt" in problem

@@ -81,7 +81,7 @@ def test_as_many_at_once_as_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
         meeting.wait()
 
     results, _ = run(dict.fromkeys("abc", ()), train, monkeypatch, 3)
-    assert {result.end for result in results} == {Outcome.DONE}
+    assert {result.outcome for result in results} == {Outcome.DONE}
 
 
 def test_never_more_at_once_and_each_with_a_device_of_its_own(
@@ -99,7 +99,7 @@ def test_never_more_at_once_and_each_with_a_device_of_its_own(
         busy.remove(settings.gpu)
 
     results, _ = run(dict.fromkeys("abcdef", ()), train, monkeypatch, jobs=2, gpus=("0", "1", "2"))
-    assert {result.end for result in results} == {Outcome.DONE}
+    assert {result.outcome for result in results} == {Outcome.DONE}
     assert most <= 2
 
 
@@ -125,7 +125,11 @@ def test_stop_ends_everything(monkeypatch: pytest.MonkeyPatch) -> None:
         raise Interrupted("a was stopped")
 
     results, _ = run({"a": (), "b": ("a",), "c": ()}, train, monkeypatch, jobs=1, stop=stop)
-    assert [result.end for result in results] == [Outcome.STOPPED, Outcome.SKIPPED, Outcome.STOPPED]
+    assert [result.outcome for result in results] == [
+        Outcome.STOPPED,
+        Outcome.SKIPPED,
+        Outcome.STOPPED,
+    ]
 
 
 def test_an_unforeseen_error_stops_the_other_trainings(monkeypatch: pytest.MonkeyPatch) -> None:

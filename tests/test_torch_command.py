@@ -110,7 +110,7 @@ def test_without_pytorch_the_program_says_how_to_get_it(
 
 
 def test_log_lines_have_glogs_form(capfd: pytest.CaptureFixture[str]) -> None:
-    glog.say("text", "solver")
+    glog.info("text", "solver")
     form = r"I\d{8} \d\d:\d\d:\d\d\.\d{6} +\d+ solver\.py:0\] text"
     assert re.fullmatch(form, last(capfd))
     shown = [glog.number(value) for value in (2.0, 0.000012345678, 1234567.0, 0.1234567)]

@@ -1,4 +1,4 @@
-"""Datum records: what is read by a look is what protobuf reads."""
+"""Datum records: the cached reader agrees with protobuf."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def datums(draw: st.DrawFn) -> bytes:
 
 
 def check(raw: _RawImages, content: bytes) -> None:
-    """What is read is what protobuf reads; of images that are not raw, nothing."""
+    """Raw images are read as protobuf reads them; other kinds give None."""
     try:
         datum = pb.Datum.FromString(content)
     except DecodeError:

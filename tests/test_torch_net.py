@@ -12,7 +12,7 @@ import torch
 
 from caffe_transfer.caffe_torch.layers import known_types
 from caffe_transfer.caffe_torch.layers.inputs import Input
-from caffe_transfer.caffe_torch.net import Net, meets
+from caffe_transfer.caffe_torch.net import Net
 from caffe_transfer.caffe_torch.optimizers import Optimizer
 from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.errors import BadInput, CaffeTransferError
@@ -34,25 +34,6 @@ def fc(name: str, bottom: str, more: str = "", outputs: int = 3) -> str:
 def build(*layers: str, phase: int = pb.TRAIN) -> Net:
     param = text_format.Parse("\n".join((INPUT, *layers)), pb.NetParameter())
     return Net(param, pb.NetState(phase=phase), Rng(0), torch.device("cpu"))  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("rules", "state", "in_net"),
-    [
-        ("", "phase: TEST", True),
-        ("include { phase: TRAIN }", "phase: TEST", False),
-        ("exclude { phase: TEST }", "phase: TEST", False),
-        ("include { min_level: 2 }", "level: 1", False),
-        ("include { max_level: 2 }", "level: 1", True),
-        ('include { stage: "a" stage: "b" }', 'stage: "a"', False),
-        ('include { stage: "a" } include { stage: "b" }', 'stage: "b"', True),
-        ('include { not_stage: "a" }', 'stage: "a"', False),
-        ('exclude { stage: "a" }', 'stage: "b"', True),
-    ],
-)
-def test_rules_of_phase_level_and_stage(rules: str, state: str, in_net: bool) -> None:
-    layer = text_format.Parse(rules, pb.LayerParameter())
-    assert meets(layer, text_format.Parse(state, pb.NetState())) is in_net
 
 
 def test_frozen_parameters_get_no_gradient_and_nothing_below_is_computed() -> None:

@@ -15,40 +15,15 @@ from caffe_transfer.formats.caffemodel import open_model
 from caffe_transfer.nets.write import write_network
 from caffe_transfer.paths import NetworkFolder, RunFolder
 from caffe_transfer.report import logs
-from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.network import Network
-from caffe_transfer.studies.study import Study
+from caffe_transfer.studies.study import Images, SolverSettings, Study
 from caffe_transfer.training.engine import Engine
 
-STUDY = """
-name = "parity"
-net = "{net}"
-batch = 8
-test_batch = 4
-[images]
-source = "list"
-classes = 4
-channels = 3
-size = {size}
-crop = {crop}
-mirror = true
-scale = {scale}
-[solver]
-base_lr = {rate}
-stepsize = 30
-max_iter = {iterations}
-test_iter = 2
-test_interval = 25
-snapshot = 1000
-display = 1
-[[networks]]
-mode = "base"
-splits = ["0"]
-"""
 ITERATIONS = 50
-NETS = {
-    "mini": {"size": 32, "crop": 28, "scale": 0.0078125, "rate": 0.002},
-    "caffenet": {"size": 256, "crop": 227, "scale": 1, "rate": 0.0001},
+BASE_LR = {"mini": 0.002, "caffenet": 0.0001}
+IMAGES = {
+    "mini": Images(source="list", classes=4, channels=3, size=32, crop=28, scale=0.0078125),
+    "caffenet": Images(source="list", classes=4, channels=3, size=256, crop=227),
 }
 
 
@@ -56,16 +31,26 @@ def prepared(folder: Path, net: str, iterations: int) -> tuple[RunFolder, Study]
     """A study of one base, and data for it: noise around a colour that tells the class."""
     random, images = np.random.default_rng(0), folder / "given"
     images.mkdir()
-    size = int(NETS[net]["size"])
+    size = IMAGES[net].size
     for number in range(48):
         colour = 60 * (number % 4) + random.integers(-40, 40, (size, size, 3))
         cv2.imwrite(str(images / f"{number}.png"), np.clip(colour, 0, 255).astype(np.uint8))
     listed = "".join(f"{number}.png {number % 4}\n" for number in range(48))
     for name in ("train.txt", "valid.txt"):
         (images / name).write_text(listed)
-    path = folder / "parity.toml"
-    path.write_text(STUDY.format(net=net, iterations=iterations, **NETS[net]))
-    study, run = load_study(str(path)), RunFolder(folder / "run")
+    study = Study(
+        name="parity",
+        net=net,
+        batch=8,
+        test_batch=4,
+        images=IMAGES[net],
+        solver=SolverSettings(
+            base_lr=BASE_LR[net], stepsize=30, max_iter=iterations, test_iter=2,
+            test_interval=25, snapshot=1000, display=1,
+        ),
+        networks=tuple(map(Network.parse, ("half0A", "half0B"))),
+    )  # fmt: skip
+    run = RunFolder(folder / "run")
     prepare(study, run, images)
     return run, study
 
@@ -108,7 +93,7 @@ def test_fifty_iterations_have_the_same_losses(
     np.testing.assert_array_equal(ours.accuracy.values, theirs.accuracy.values)
 
 
-@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("net", IMAGES)
 def test_initial_weights_are_the_same_bytes(net: str, caffe_bin: Path, tmp_path: Path) -> None:
     run, study = prepared(tmp_path, net, 0)
     models = []

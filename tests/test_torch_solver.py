@@ -1,4 +1,4 @@
-"""Solvers, policies and snapshots, judged by real Caffe."""
+"""Optimizers, schedules and snapshots, judged by real Caffe."""
 
 import subprocess
 from pathlib import Path

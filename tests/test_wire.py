@@ -59,8 +59,8 @@ def test_varints(value: int) -> None:
 def test_what_is_wrong_is_told() -> None:
     for content, message in (
         (b"\x02", "number 0"),
-        (b"\x0b", "starts no field"),
-        (b"\x0a\x05ab", "goes 3 bytes past the end"),
+        (b"\x0b", "does not start a protobuf field"),
+        (b"\x0a\x05ab", "extends 3 bytes past the end"),
         (b"\x08\xff", "cut off"),
         (b"\x08" + b"\xff" * 11, "longer than 64 bits"),
         (b"\x0d\x00", "past the end"),

@@ -73,7 +73,7 @@ class Draw:
         return int(self._random.integers(least, most + 1))
 
     def real(self, least: float, most: float) -> float:
-        """A number that prototxt holds exactly enough."""
+        """A number of three decimals, which prototxt keeps."""
         return round(float(self._random.uniform(least, most)), 3)
 
     def pick(self, *choices: Any) -> Any:
@@ -94,7 +94,7 @@ class Draw:
         return np.asarray(self._random.standard_normal(shape) * scale, np.float32)
 
     def coarse(self, shape: Shape) -> Array:
-        """Values of which many are equal, and some are 0."""
+        """Values with many ties, some of them 0."""
         return (self._random.integers(-3, 4, shape) / 2).astype(np.float32)
 
     def between(self, least: float, most: float, shape: Shape) -> Array:
@@ -108,7 +108,7 @@ class Draw:
 
 @dataclass
 class Case:
-    """A configuration of a layer, and what goes into it.
+    """A configuration of a layer, and its inputs.
 
     Attributes:
         learning: the bottoms whose gradients are compared.
@@ -176,7 +176,7 @@ def check(
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Torch without threads, which on small blobs only wait for each other."""
+    """Run torch on one thread; on small blobs more only wait for each other."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -184,7 +184,7 @@ def one_thread() -> Iterator[None]:
 
 
 def compare(case: Case, found: Results, wanted: Results, tolerance: float) -> None:
-    """Fail where results differ by more than a part of the largest value."""
+    """Fail where results differ by more than a fraction of the largest value."""
     for name, values in found.items():
         expected = wanted[name]
         where = f"{name} of {case.type} {case.settings} {[b.shape for b in case.bottoms]}"
@@ -196,7 +196,7 @@ def compare(case: Case, found: Results, wanted: Results, tolerance: float) -> No
 
 
 def run_caffe(pycaffe: PyCaffe, folder: Path, cases: Sequence[Case]) -> Results:
-    """What Caffe makes of the cases; keys like 3/top0."""
+    """Caffe's results; keys like 3/top0."""
     arrays: Results = {}
     listed = []
     for index, case in enumerate(cases):
@@ -215,7 +215,7 @@ def run_caffe(pycaffe: PyCaffe, folder: Path, cases: Sequence[Case]) -> Results:
 
 
 def run_ours(case: Case, *, fast_order: bool = False) -> Results:
-    """What our layer makes of a case, perhaps with images in channels_last."""
+    """Our layer's results, perhaps with images in channels_last."""
     layer, _ = case.make()
     for blob, value in zip(layer.blobs, case.parameters, strict=True):
         blob.copy_(torch.from_numpy(value)).requires_grad_(not layer.statistics)
@@ -256,7 +256,7 @@ def bfloat16_types(case: Case) -> list[torch.dtype]:
 
 
 def refusal(kind: str, settings: str, shapes: Sequence[Shape], tops: int = 1) -> str:
-    """The message that a layer cannot be as asked; fails unless it is one sentence."""
+    """The message that refuses a layer; fails unless it is one sentence."""
     case = Case(kind, settings, [np.zeros(shape, np.float32) for shape in shapes], tops=tops)
     with pytest.raises(BadInput) as caught:
         case.make()
@@ -264,7 +264,7 @@ def refusal(kind: str, settings: str, shapes: Sequence[Shape], tops: int = 1) ->
 
 
 def one_sentence(error: BadInput) -> str:
-    """What an error says; fails unless that is one sentence that names the layer."""
+    """The message of an error; fails unless it is one sentence that names the layer."""
     message = str(error)
     assert message.startswith("layer 'x'"), message
     assert "\n" not in message, message
@@ -285,5 +285,5 @@ def _array(tensor: Tensor) -> Array:
 
 
 def _gradient(tensor: Tensor) -> Array:
-    """What backward has left; nothing stands for zeros."""
+    """The gradient; None means zeros."""
     return np.zeros(tensor.shape, np.float32) if tensor.grad is None else _array(tensor.grad)

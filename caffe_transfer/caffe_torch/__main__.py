@@ -11,12 +11,12 @@ NO_TORCH = 2
 
 
 def main() -> int:
-    """The command; without PyTorch one sentence that says how to get it."""
+    """Run the command; without PyTorch, say in one sentence how to get it."""
     if importlib.util.find_spec("torch") is None:
         print("caffe-torch needs PyTorch; run pip install 'caffe-transfer[torch]'", file=sys.stderr)
         return NO_TORCH
     if sys.argv[1:] in (["--version"], ["-version"]):
-        # Asked before every training: not worth the seconds that importing PyTorch takes.
+        # Every training asks for it first: not worth the seconds of importing PyTorch.
         print(f"caffe-torch {__version__} (PyTorch {metadata.version('torch')})")
         return 0
     from caffe_transfer.caffe_torch import command
@@ -24,7 +24,7 @@ def main() -> int:
     status = command.main()
     sys.stdout.flush()
     sys.stderr.flush()
-    # All is written and all threads have ended: taking PyTorch down would cost half a second.
+    # Everything is written and no thread runs: a regular exit of PyTorch takes half a second.
     os._exit(status)
 
 

@@ -1,7 +1,7 @@
-"""Memory that stays with the process.
+"""Keep freed memory in the process.
 
-glibc gives blocks of more than 128 KiB back to the system as soon as they are freed, so that each
-training step would fetch them anew, page by page: a tenth of the time of a small net's step.
+glibc returns blocks above 128 KiB to the system as soon as they are freed, so that each training
+step would fault them in again page by page: a tenth of a small net's step.
 """
 
 import ctypes
@@ -12,9 +12,9 @@ _MIB = 1 << 20
 
 
 def keep_memory() -> None:
-    """Let the process keep what it frees; does nothing where the C library is not glibc."""
+    """Stop malloc from returning memory to the system; does nothing without glibc."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(_M_MMAP_MAX, 0)  # blocks of any size come from the heap
+        mallopt(_M_MMAP_MAX, 0)  # serve blocks of any size from the heap
         mallopt(_M_TRIM_THRESHOLD, 2047 * _MIB)
         mallopt(_M_TOP_PAD, 64 * _MIB)

@@ -1,4 +1,4 @@
-"""`caffe-torch`: Caffe's command line, flags with one or two dashes as gflags takes them."""
+"""The command line of caffe-torch: Caffe's, flags with one or two dashes as in gflags."""
 
 import argparse
 import signal
@@ -34,7 +34,7 @@ example:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0, or 1 with one line that says why not."""
+    """Run one command; return 0, or 1 after logging why it failed."""
     flags = _parser().parse_args(arguments)
     keep_memory()
     try:
@@ -55,29 +55,31 @@ def _parser() -> argparse.ArgumentParser:
         "caffe-torch", description="The caffe command on PyTorch.", epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
     )  # fmt: skip
-    parser.add_argument("-version", "--version", action="store_true", help="print it and end")
+    parser.add_argument(
+        "-version", "--version", action="store_true", help="print the version and exit"
+    )
     parser.add_argument("command", choices=sorted(_COMMANDS))
     for name, what in (
         ("solver", "the solver, a prototxt"),
         ("model", "the net, a prototxt"),
-        ("weights", "models to start from, with commas between them"),
-        ("snapshot", "the solver state to go on from"),
-        ("gpu", "number of the GPU to use; without it the CPU, or what the solver says"),
+        ("weights", "models to start from, comma-separated"),
+        ("snapshot", "the solver state to resume from"),
+        ("gpu", "index of the GPU; by default the solver's, or the CPU"),
         ("phase", "TRAIN or TEST; for time"),
-        ("stage", "stages of the net, with commas between them"),
+        ("stage", "stages of the net, comma-separated"),
     ):
         parser.add_argument(f"-{name}", f"--{name}", default="", help=what)
     for name, default, what in (
-        ("iterations", 50, "how many, for test and time"),
+        ("iterations", 50, "number of batches, for test and time"),
         ("level", 0, "level of the net"),
-        ("threads", 0, "processor threads; 0 leaves it to OMP_NUM_THREADS"),
+        ("threads", 0, "CPU threads; 0: OMP_NUM_THREADS decides"),
     ):
         parser.add_argument(f"-{name}", f"--{name}", type=int, default=default, help=what)
     for name, effect in (("sigint_effect", "stop"), ("sighup_effect", "snapshot")):
         parser.add_argument(f"-{name}", f"--{name}", choices=sorted(_EFFECTS), default=effect)
     parser.add_argument(
         "-precision", "--precision", type=Precision, choices=list(Precision),
-        default=Precision.FP32, help="how exactly the device multiplies",
+        default=Precision.FP32, help="precision of multiplications",
     )  # fmt: skip
     return parser
 
@@ -95,16 +97,16 @@ def _train(flags: argparse.Namespace) -> None:
         del param.weights[:]
     device, signals = _device(gpu), _Signals(flags.sigint_effect, flags.sighup_effect)
     flags.precision.set_up()
-    glog.say(f"Precision: {flags.precision}, {torch.get_num_threads()} threads", "caffe")
+    glog.info(f"Precision: {flags.precision}, {torch.get_num_threads()} threads", "caffe")
     solver = Solver(param, device, flags.precision, signals.take, _state(flags))
     try:
         if flags.weights:
             solver.load(flags.weights)
         if flags.snapshot:
-            glog.say(f"Resuming from {flags.snapshot}", "caffe")
-        glog.say("Starting Optimization", "caffe")
+            glog.info(f"Resuming from {flags.snapshot}", "caffe")
+        glog.info("Starting Optimization", "caffe")
         solver.solve(Path(flags.snapshot) if flags.snapshot else None)
-        glog.say("Optimization Done.", "caffe")
+        glog.info("Optimization Done.", "caffe")
     finally:
         solver.close()
 
@@ -139,12 +141,12 @@ def _device_query(flags: argparse.Namespace) -> None:
     for index in wanted:
         _device(str(index))
         found = torch.cuda.get_device_properties(index)
-        glog.say(f"Device id:                     {index}")
-        glog.say(f"Major revision number:         {found.major}")
-        glog.say(f"Minor revision number:         {found.minor}")
-        glog.say(f"Name:                          {found.name}")
-        glog.say(f"Total global memory:           {found.total_memory}")
-        glog.say(f"Number of multiprocessors:     {found.multi_processor_count}")
+        glog.info(f"Device id:                     {index}")
+        glog.info(f"Major revision number:         {found.major}")
+        glog.info(f"Minor revision number:         {found.minor}")
+        glog.info(f"Name:                          {found.name}")
+        glog.info(f"Total global memory:           {found.total_memory}")
+        glog.info(f"Number of multiprocessors:     {found.multi_processor_count}")
 
 
 _COMMANDS = {"train": _train, "test": _test, "time": _time, "device_query": _device_query}
@@ -164,7 +166,7 @@ def _state(flags: argparse.Namespace) -> pb.NetState:
 
 def _device(gpu: str) -> torch.device:
     if not gpu:
-        glog.say("Use CPU.", "caffe")
+        glog.info("Use CPU.", "caffe")
         return torch.device("cpu")
     if not gpu.isdigit():
         raise BadInput(f"--gpu={gpu}: caffe-torch trains on one GPU; give its number")
@@ -175,25 +177,25 @@ def _device(gpu: str) -> torch.device:
             "or --gpu to one that is there"
         )
     device = torch.device("cuda", int(gpu))
-    glog.say(f"Using GPUs {gpu}", "caffe")
-    glog.say(f"GPU {gpu}: {torch.cuda.get_device_name(device)}", "caffe")
+    glog.info(f"Using GPUs {gpu}", "caffe")
+    glog.info(f"GPU {gpu}: {torch.cuda.get_device_name(device)}", "caffe")
     return device
 
 
 class _Signals:
-    """What SIGINT and SIGHUP have asked for, kept until the solver takes it."""
+    """A queue of the actions that SIGINT and SIGHUP request."""
 
     def __init__(self, interrupt: str, hangup: str) -> None:
         self._effects = {signal.SIGINT: _EFFECTS[interrupt], signal.SIGHUP: _EFFECTS[hangup]}
-        self._asked: list[Action] = []
+        self._requests: list[Action] = []
         for number in self._effects:
-            signal.signal(number, self._note)
+            signal.signal(number, self._enqueue)
 
     def take(self) -> Action:
-        """The next action that was asked for."""
-        return self._asked.pop(0) if self._asked else Action.NONE
+        """Remove and return the oldest request."""
+        return self._requests.pop(0) if self._requests else Action.NONE
 
-    def _note(self, number: int, _frame: FrameType | None) -> None:
+    def _enqueue(self, number: int, _frame: FrameType | None) -> None:
         effect = self._effects[signal.Signals(number)]
         if effect is not Action.NONE:
-            self._asked.append(effect)
+            self._requests.append(effect)

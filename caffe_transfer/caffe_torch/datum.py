@@ -1,7 +1,7 @@
-"""The images of an LMDB of Datum records.
+"""Images from an LMDB of Datum records.
 
-Raw images are views of the mapped database.  The bytes around their pixels hardly differ from
-record to record, so that those seen before are known by a look, without parsing them again.
+Raw images are views of the mapped database.  The bytes around their pixels hardly vary from record
+to record, so their parsed form is cached.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,16 +22,16 @@ from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.wire import WireError
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
-Record = Callable[[], tuple[Pixels, int]]  # decodes image (channels, height, width) and label
+Record = Callable[[], tuple[Pixels, int]]  # decodes to image (channels, height, width) and label
 
 
 class _Layout(NamedTuple):
-    """Records of raw images that begin alike.
+    """Parsed headers of raw images whose records begin with the same bytes.
 
     Attributes:
-        head: the bytes before the pixels, which tell how many pixels there are.
-        end: where the pixels end.
-        tails: shape and label for each row of bytes seen after the pixels.
+        head: the bytes before the pixels, which include the number of pixels.
+        end: the offset at which the pixels end.
+        tails: shape and label by the bytes that follow the pixels.
     """
 
     head: bytes
@@ -40,16 +40,16 @@ class _Layout(NamedTuple):
 
 
 class _RawImages:
-    """Reads raw images; may be called by several threads."""
+    """Reads raw images, caching parsed headers; safe to call from several threads."""
 
     def __init__(self) -> None:
         self._layout = _Layout(b"", 0, {})
 
     def read(self, value: memoryview) -> tuple[Pixels, int] | None:
-        """The image as a view of the record, and its label; None if the Datum is of another kind.
+        """The image as a view of the record, and its label; None if it is not a raw image.
 
         Raises:
-            WireError: it is no Datum.
+            WireError: the record is not a Datum.
         """
         layout = self._layout
         start, known = len(layout.head), None
@@ -69,7 +69,7 @@ class _RawImages:
 
 
 def _raw_layout(value: memoryview) -> _Layout | None:
-    """What the record of a raw image looks like; None if the Datum holds another kind."""
+    """Parse the record of a raw image; None if it holds another kind."""
     numbers: dict[int, int] = {}
     start = end = 0
     for field in wire.fields(value):
@@ -93,13 +93,13 @@ def _raw_layout(value: memoryview) -> _Layout | None:
 
 
 def records(path: Path, param: pb.TransformationParameter) -> Iterator[Record]:
-    """The records of an LMDB in the order of the keys, again and again, without end.
+    """The records of an LMDB in key order, over and over.
 
     Raises:
         FormatError: there is no such database.
-        BadInput: it is empty, or (from a record) a record is no image.
+        BadInput: it is empty; from calling a record: it holds no image.
     """
-    # One transaction for all: the views of the mapped file are valid as long as it is open.
+    # One transaction: views of the mapped file are valid while it is open.
     with open_lmdb(path) as environment, environment.begin(buffers=True) as reading:
         if not environment.stat()["entries"]:
             raise BadInput(f"{path} is an empty database; make it with `data lmdb`")
@@ -120,17 +120,17 @@ def _read(
         pixels, label = raw.read(value) or _parsed(value, param)
     except (DecodeError, WireError) as error:
         raise BadInput(
-            f"record {bytes(key)!r} of {path} is no Datum; write the database anew"
+            f"record {bytes(key)!r} of {path} is not a Datum; rebuild the database"
         ) from error
     if pixels is None:
         raise BadInput(
-            f"record {bytes(key)!r} of {path} holds no whole image; write the database anew"
+            f"record {bytes(key)!r} of {path} holds no complete image; rebuild the database"
         )
     return pixels, label
 
 
 def _parsed(value: memoryview, param: pb.TransformationParameter) -> tuple[Pixels | None, int]:
-    """An encoded image or one of floats; None in its place if it is not whole."""
+    """Parse an encoded or float image and its label; None for an incomplete image."""
     datum = pb.Datum()
     datum.ParseFromString(bytes(value))
     if datum.encoded:

@@ -1,4 +1,4 @@
-"""The commands `test` and `time`: a net's scores, and how long its passes take."""
+"""The commands `test` and `time`: scores and timings of a net."""
 
 import time
 from collections.abc import Callable
@@ -14,13 +14,13 @@ from caffe_transfer.errors import BadInput
 
 @torch.inference_mode()
 def test(net: Net, iterations: int, precision: Precision) -> None:
-    """Print the outputs of each batch, and their means.
+    """Log the outputs of each batch, and their means.
 
     Raises:
         BadInput: iterations is below 1.
     """
     _positive(iterations)
-    glog.say(f"Running for {iterations} iterations.", "caffe")
+    glog.info(f"Running for {iterations} iterations.", "caffe")
     loss, sums = 0.0, dict[str, list[float]]()
     for batch in range(iterations):
         with precision.autocast(net.device):
@@ -29,19 +29,19 @@ def test(net: Net, iterations: int, precision: Precision) -> None:
         for name, blob in outputs.blobs.items():
             values = blob.float().flatten().tolist()
             for value in values:
-                glog.say(f"Batch {batch}, {name} = {glog.number(value)}", "caffe")
+                glog.info(f"Batch {batch}, {name} = {glog.number(value)}", "caffe")
             before = sums.get(name, [0.0] * len(values))
             sums[name] = [a + b for a, b in zip(before, values, strict=True)]
-    glog.say(f"Loss: {glog.number(loss / iterations)}", "caffe")
+    glog.info(f"Loss: {glog.number(loss / iterations)}", "caffe")
     for name, totals in sums.items():
         for total in totals:
-            glog.say(glog.score(name, total / iterations, net.loss_weights[name]), "caffe")
+            glog.info(glog.score(name, total / iterations, net.loss_weights[name]), "caffe")
 
 
 def time_passes(net: Net, iterations: int, precision: Precision) -> None:
-    """Print how long forward and backward passes take, on the average and layer by layer.
+    """Log the average times of forward and backward passes, and of each layer's forward pass.
 
-    Autograd goes backward in one sweep, so that layers have forward times only.
+    Autograd runs backward as a whole, so that layers have forward times only.
 
     Raises:
         BadInput: iterations is below 1.
@@ -49,10 +49,10 @@ def time_passes(net: Net, iterations: int, precision: Precision) -> None:
     _positive(iterations)
     per_layer: dict[str, float] = {}
     forward = backward = 0.0
-    for iteration in range(-1, iterations):  # the first is a warm-up
+    for iteration in range(-1, iterations):  # the first one warms up
         if iteration == 0:
-            glog.say("*** Benchmark begins ***", "caffe")
-            glog.say(f"Testing for {iterations} iterations.", "caffe")
+            glog.info("*** Benchmark begins ***", "caffe")
+            glog.info(f"Testing for {iterations} iterations.", "caffe")
             per_layer.clear()
             forward = backward = 0.0
         start = _now(net)
@@ -67,15 +67,15 @@ def time_passes(net: Net, iterations: int, precision: Precision) -> None:
             parameter.value.grad = None
         if iteration >= 0:
             spent = glog.number((end - start) * 1000)
-            glog.say(f"Iteration: {iteration + 1} forward-backward time: {spent} ms.", "caffe")
-    glog.say("Average time per layer: ", "caffe")
+            glog.info(f"Iteration: {iteration + 1} forward-backward time: {spent} ms.", "caffe")
+    glog.info("Average time per layer: ", "caffe")
     for name, seconds in per_layer.items():
-        glog.say(f"{name:>10}\tforward: {_average(seconds, iterations)} ms.", "caffe")
-    glog.say(f"Average Forward pass: {_average(forward, iterations)} ms.", "caffe")
-    glog.say(f"Average Backward pass: {_average(backward, iterations)} ms.", "caffe")
+        glog.info(f"{name:>10}\tforward: {_average(seconds, iterations)} ms.", "caffe")
+    glog.info(f"Average Forward pass: {_average(forward, iterations)} ms.", "caffe")
+    glog.info(f"Average Backward pass: {_average(backward, iterations)} ms.", "caffe")
     both = _average(forward + backward, iterations)
-    glog.say(f"Average Forward-Backward: {both} ms.", "caffe")
-    glog.say("*** Benchmark ends ***", "caffe")
+    glog.info(f"Average Forward-Backward: {both} ms.", "caffe")
+    glog.info("*** Benchmark ends ***", "caffe")
 
 
 def _stopwatch(net: Net, per_layer: dict[str, float]) -> Callable[[Layer], None]:

@@ -1,4 +1,4 @@
-"""Initial parameters, number for number as Caffe's fillers draw them (caffe/filler.hpp)."""
+"""Initial parameters, bit for bit those of Caffe's fillers (caffe/filler.hpp)."""
 
 import math
 from collections.abc import Callable
@@ -13,7 +13,7 @@ Shape = tuple[int, ...]
 
 
 def fill(filler: pb.FillerParameter, shape: Shape, rng: Rng, layer: str) -> Floats:
-    """A blob of this shape, float32.
+    """Draw a blob, float32.
 
     Args:
         layer: named in errors.
@@ -44,13 +44,13 @@ def _gaussian(filler: pb.FillerParameter, shape: Shape, rng: Rng) -> Floats:
     values = rng.gaussian(count, filler.mean, filler.std)
     if filler.sparse < 0:
         return values
-    # On average so many inputs of each output are not zero.
+    # `sparse` is the mean number of non-zero inputs of an output.
     return values * rng.bernoulli(count, float(np.float32(filler.sparse) / np.float32(shape[0])))
 
 
 def _unit_ball(_filler: pb.FillerParameter, shape: Shape, rng: Rng) -> Floats:
     values = rng.uniform(math.prod(shape), 0, 1).reshape(shape[0], -1)
-    # One after the other, as Caffe's loop adds them: numpy's sum adds pairs.
+    # In sequence, as Caffe's loop adds them; numpy's sum adds pairwise.
     return values / np.cumsum(values, axis=1, dtype=np.float32)[:, -1:]
 
 

@@ -1,17 +1,17 @@
-"""Log lines on standard error as Caffe's glog writes them, so that the same readers read both."""
+"""Log lines on standard error in the format of Caffe's glog."""
 
 import sys
 import threading
 from datetime import datetime
 
 
-def say(text: str, place: str = "caffe_torch") -> None:
-    """One line of information; `place` is the source file that it tells of."""
+def info(text: str, place: str = "caffe_torch") -> None:
+    """Write an information line; `place` is the source file of Caffe that writes the same."""
     _write("I", text, place)
 
 
 def fatal(text: str, place: str = "caffe_torch") -> None:
-    """One line that tells why the program ends."""
+    """Write the line that says why the program fails."""
     _write("F", text, place)
 
 
@@ -21,7 +21,7 @@ def number(value: float) -> str:
 
 
 def score(name: str, value: float, weight: float) -> str:
-    """An output of a net; one that counts in the loss, with its weight and what it adds."""
+    """An output of a net; one with a loss weight is followed by its weighted value."""
     text = f"{name} = {number(value)}"
     return f"{text} (* {number(weight)} = {number(weight * value)} loss)" if weight else text
 

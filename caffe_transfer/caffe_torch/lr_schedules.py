@@ -1,4 +1,4 @@
-"""Learning rate policies, with the roundings of Caffe's (SGDSolver::GetLearningRate)."""
+"""Learning rate schedules, rounded as Caffe's are (SGDSolver::GetLearningRate)."""
 
 from collections.abc import Callable
 
@@ -11,12 +11,12 @@ Schedule = Callable[[pb.SolverParameter, int, int], float]
 
 
 def learning_rate(solver: pb.SolverParameter, iteration: int, step: int) -> float:
-    """The rate of one iteration; `step` counts the steps taken (policies step and multistep)."""
+    """The rate of one iteration; `step` counts the steps taken (lr_policy step, multistep)."""
     return float(np.float32(_SCHEDULES[solver.lr_policy](solver, iteration, step)))
 
 
 def step_of(solver: pb.SolverParameter, iteration: int, step: int) -> int:
-    """How many steps the rate has taken, given how many it had before."""
+    """The number of steps the rate has taken, given the number at the last iteration."""
     if solver.lr_policy == "step":
         return iteration // solver.stepsize
     if solver.lr_policy == "multistep" and step < len(solver.stepvalue):
@@ -25,10 +25,10 @@ def step_of(solver: pb.SolverParameter, iteration: int, step: int) -> int:
 
 
 def check_schedule(solver: pb.SolverParameter) -> None:
-    """Refuse a policy that is unknown or lacks a setting.
+    """Check the settings of the schedule.
 
     Raises:
-        BadInput: says which.
+        BadInput: lr_policy is unknown, or lacks a setting.
     """
     if solver.lr_policy not in _SCHEDULES:
         raise BadInput(

@@ -1,6 +1,6 @@
-"""A NetParameter as layers that run in order, as Caffe's Net does (net.cpp)."""
+"""A NetParameter as layers that run in order (net.cpp)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from caffe_transfer.caffe_torch.fusion import Step, execution_order
-from caffe_transfer.caffe_torch.layers import Layer, Shape, make_layer
+from caffe_transfer.caffe_torch.layers import Layer, make_layer
 from caffe_transfer.caffe_torch.layers.base import to_channels_last
 from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.errors import BadInput
@@ -16,15 +16,18 @@ from caffe_transfer.formats import caffemodel
 from caffe_transfer.formats.caffemodel import Model
 from caffe_transfer.formats.layer_records import same_shape
 from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.nets.phases import included_in
+from caffe_transfer.nets.shapes import BlobShapes
 
 Say = Callable[[str], None]
 
+# Their gradients do not read their tops.
 _TOP_UNREAD = ("Convolution", "Deconvolution", "InnerProduct")
 
 
 @dataclass
 class Parameter:
-    """A learnable blob: the layer that owns it, its value and its multipliers."""
+    """A learnable blob, the layer that owns it, and its multipliers."""
 
     layer: str
     value: Tensor
@@ -34,11 +37,11 @@ class Parameter:
 
 @dataclass
 class Outputs:
-    """What a forward pass gave.
+    """Results of a forward pass.
 
     Attributes:
-        loss: the weighted sum of the losses; 0 without any.
-        blobs: the tops that no layer reads, by name, sorted, as Caffe lists them.
+        loss: the weighted sum of the losses, a scalar; 0 without any.
+        blobs: the tops that no layer reads, sorted by name as Caffe lists them.
     """
 
     loss: Tensor
@@ -49,28 +52,28 @@ class Net:
     """A net of one phase.
 
     Attributes:
-        parameters: the learnable blobs in Caffe's order; a shared one stands at its first layer.
-        loss_weights: of the output blobs, by name.
+        parameters: the learnable blobs in Caffe's order; a shared one appears at its first layer.
+        loss_weights: of all tops, by name.
     """
 
     def __init__(
         self, param: pb.NetParameter, state: pb.NetState, rng: Rng, device: torch.device
     ) -> None:
-        """Set up the layers that the state asks for; `param` is in format V2.
+        """Set up the layers that the state includes; `param` is in format V2.
 
         Raises:
-            BadInput: a layer does not fit; names it.
+            BadInput: a layer does not fit its bottoms or settings; names it.
         """
         self.name = param.name
         self.device = device
         self.parameters: list[Parameter] = []
         self.loss_weights: dict[str, float] = {}
         self._steps: list[Step] = []
-        self._shapes: dict[str, Shape] = {}
+        self._shapes = BlobShapes()
         self._named: dict[str, Parameter] = {}
         unread: dict[str, None] = {}
         for layer in param.layer:
-            if meets(layer, state):
+            if included_in(layer, state):
                 self._append(layer, int(state.phase), rng, unread)
         self._outputs = sorted(unread)
         self._order = execution_order(self._steps)
@@ -83,7 +86,7 @@ class Net:
 
     @property
     def batch(self) -> int:
-        """How many items go through the net at once: the first axis of its first blob."""
+        """Batch size: the first axis of the first blob that has one."""
         shapes = [shape for shape in self._shapes.values() if shape]
         return shapes[0][0] if shapes else 0
 
@@ -104,7 +107,7 @@ class Net:
         return Outputs(total, {name: blobs[name].detach() for name in self._outputs})
 
     def load(self, model: Model, say: Say) -> None:
-        """Take the parameters of the layers that a model has by the same names.
+        """Copy the parameters of a model's layers into the layers of the same names.
 
         Raises:
             BadInput: a shape differs; names the layer and both shapes.
@@ -130,7 +133,7 @@ class Net:
                 take(blob, given)
 
     def share(self, other: "Net") -> None:
-        """Use the parameters of another net's layers of the same names."""
+        """Share parameters with the layers of the same names in another net."""
         theirs = {layer.param.name: layer for layer in other.layers}
         for layer in self.layers:
             source = theirs.get(layer.param.name)
@@ -138,7 +141,7 @@ class Net:
                 layer.blobs = source.blobs
 
     def model_layers(self) -> list[caffemodel.Layer]:
-        """The layers with their parameters, on the CPU, as a model file holds them."""
+        """The layers with their parameters, on the CPU, for a model file."""
         return [
             caffemodel.Layer(
                 layer.param.name, layer.param.type, tuple(map(as_blob, layer.blobs))
@@ -147,7 +150,7 @@ class Net:
         ]  # fmt: skip
 
     def close(self) -> None:
-        """End what layers do in the background."""
+        """Stop the background threads of layers."""
         for layer in self.layers:
             layer.close()
 
@@ -155,20 +158,14 @@ class Net:
         self, param: pb.LayerParameter, phase: int, rng: Rng, unread: dict[str, None]
     ) -> None:
         layer = make_layer(param, param.phase if param.HasField("phase") else phase, rng)
+        bottoms = self._shapes.read(param)
         for name in param.bottom:
-            if name not in self._shapes:
-                raise BadInput(
-                    f"layer {param.name!r} reads blob {name!r}, which no layer before it makes"
-                )
             unread.pop(name, None)
         layer.device = self.device
         layer.in_place = self._may_overwrite(param)
-        shapes = layer.set_up([self._shapes[name] for name in param.bottom])
+        shapes = layer.set_up(bottoms)
+        self._shapes.write(param, shapes)
         tops = list(param.top) or [f"{param.name} (automatic)" for _ in shapes]
-        for name, shape in zip(tops, shapes, strict=True):
-            if name in self._shapes and name not in param.bottom:
-                raise BadInput(f"layer {param.name!r} makes blob {name!r}, which is there already")
-            self._shapes[name] = shape
         unread.update(dict.fromkeys(param.top))
         weights = [*param.loss_weight] or [float(layer.is_loss and not n) for n in range(len(tops))]
         weights += [0.0] * (len(tops) - len(weights))
@@ -176,14 +173,14 @@ class Net:
         self._steps.append(Step(layer, list(param.bottom), tops, weights, list(param.param)))
 
     def _may_overwrite(self, param: pb.LayerParameter) -> bool:
-        """Whether a layer is in place right after one whose gradient does not need its top."""
+        """Whether a layer works in place on the top of one whose gradient does not need it."""
         if not self._steps or list(param.bottom) != list(param.top):
             return False
         before = self._steps[-1]
         return before.layer.param.type in _TOP_UNREAD and before.tops == list(param.bottom)
 
     def _own_parameters(self) -> None:
-        """Gather the learnable blobs, put them on the device and let the learning ones learn."""
+        """Collect the learnable blobs, move them to the device, and set requires_grad."""
         owners = [[self._owner(step, index) for index in range(len(step.layer.blobs))]
                   for step in self._steps]  # fmt: skip
         for parameter in self.parameters:
@@ -196,7 +193,7 @@ class Net:
             ]
 
     def _owner(self, step: Step, index: int) -> Parameter:
-        """The parameter of a layer's blob: its own, or one that an earlier layer has named."""
+        """The parameter behind a layer's blob: its own, or an earlier layer's of the same name."""
         layer, blob = step.layer, step.layer.blobs[index]
         spec = step.specs[index] if index < len(step.specs) else pb.ParamSpec()
         if spec.name in self._named:
@@ -204,7 +201,7 @@ class Net:
             _check_shared(layer, blob, owner, spec)
             return owner
         value = blob.to(self.device)
-        if not spec.name:  # shared ones may be seen in other shapes, for which they lie in C order
+        if not spec.name:  # shared ones may be viewed in another shape, which takes C order
             value = to_channels_last(value)
         rates = (0.0, 0.0) if layer.statistics else (spec.lr_mult, spec.decay_mult)
         owner = Parameter(layer.param.name, value, *rates)
@@ -212,24 +209,6 @@ class Net:
         if spec.name:
             self._named[spec.name] = owner
         return owner
-
-
-def meets(layer: pb.LayerParameter, state: pb.NetState) -> bool:
-    """Whether a layer is in the net of this phase, level and stages (Net::FilterNet)."""
-    if layer.include:
-        return any(_rule_met(rule, state) for rule in layer.include)
-    return not any(_rule_met(rule, state) for rule in layer.exclude)
-
-
-def _rule_met(rule: pb.NetStateRule, state: pb.NetState) -> bool:
-    stages: Sequence[str] = state.stage
-    return (
-        (not rule.HasField("phase") or rule.phase == state.phase)
-        and (not rule.HasField("min_level") or state.level >= rule.min_level)
-        and (not rule.HasField("max_level") or state.level <= rule.max_level)
-        and all(stage in stages for stage in rule.stage)
-        and not any(stage in stages for stage in rule.not_stage)
-    )
 
 
 def _check_shared(layer: Layer, blob: Tensor, owner: Parameter, spec: pb.ParamSpec) -> None:
@@ -248,13 +227,13 @@ def _check_shared(layer: Layer, blob: Tensor, owner: Parameter, spec: pb.ParamSp
 
 
 def as_blob(tensor: Tensor) -> caffemodel.Blob:
-    """A tensor as a file holds it: flat, in C order, float32."""
+    """A tensor as a blob of a file: flat, in C order, float32, on the CPU."""
     values = tensor.detach().to("cpu", torch.float32).contiguous().numpy().ravel()
     return caffemodel.Blob(tuple(tensor.shape), values)
 
 
 @torch.no_grad()
 def take(tensor: Tensor, blob: caffemodel.Blob) -> None:
-    """Give a tensor the numbers that a file holds; as many, whatever their legacy shape."""
+    """Copy a blob of a file into a tensor of as many values, whatever its legacy shape."""
     values = np.array(blob.values, np.float32).reshape(tuple(tensor.shape))
     tensor.copy_(torch.from_numpy(values))

@@ -1,7 +1,7 @@
-"""How gradients change parameters: Caffe's six solvers (src/caffe/solvers/).
+"""Caffe's six solver types (src/caffe/solvers/).
 
-The learning rate is inside the history, so that a change of rate acts at once; PyTorch's own
-optimizers keep it outside.  A parameter with lr_mult 0 is never touched.
+The history includes the learning rate, so that a change of rate does not rescale past updates;
+in PyTorch's optimizers it does not.  A parameter with lr_mult 0 is never touched.
 """
 
 import math
@@ -16,19 +16,19 @@ from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 
 
-class _Sweep:
-    """Parameters that Caffe's SGD changes alike, by PyTorch's fused kernel: once through memory."""
+class _FusedSGD:
+    """SGD on parameters of one rate and decay, by PyTorch's fused kernel: one pass over memory."""
 
     def __init__(self) -> None:
         self._tensors: tuple[list[Tensor], ...] = ([], [], [])
 
     def add(self, value: Tensor, grad: Tensor, history: Tensor) -> None:
-        """Let the next call of `apply` change one more."""
+        """Add a parameter for `apply`."""
         for row, tensor in zip(self._tensors, (value, grad, history), strict=True):
             row.append(tensor)
 
     def apply(self, rate: float, momentum: float, decay: float) -> None:
-        """Change them.
+        """Update all parameters.
 
         The kernel has V = momentum * V + (1 - dampening) * (grad + decay * W), W = W - lr * V:
         with lr 1 and dampening 1 - rate the rate is inside the history, as in Caffe.
@@ -43,12 +43,12 @@ class Optimizer:
     """Applies gradients to parameters.
 
     Attributes:
-        history: a blob for each parameter (Adam, AdaDelta: two, the second ones at the end), in
-            the order of the solver state.
+        history: a blob per parameter, in the order of the solver state; Adam and AdaDelta have a
+            second one per parameter, after all first ones.
     """
 
     def __init__(self, solver: pb.SolverParameter, parameters: Sequence[Parameter]) -> None:
-        """Make the history.
+        """Start with a history of zeros.
 
         Raises:
             BadInput: the solver's type or regularization is unknown.
@@ -64,7 +64,7 @@ class Optimizer:
         self._solver = solver
         self._parameters = parameters
         self._rule = _RULES[solver.type]
-        self._in_one_sweep = (
+        self._is_fused = (
             solver.type == "SGD" and solver.momentum > 0 and solver.regularization_type == "L2"
         )
         copies = 2 if solver.type in ("Adam", "AdaDelta") else 1
@@ -76,19 +76,19 @@ class Optimizer:
 
     @torch.no_grad()
     def apply(self, rate: float, iteration: int) -> float | None:
-        """Update the parameters by their gradients and forget these.
+        """Update the parameters by their gradients, and clear these.
 
         Args:
-            rate: the policy's; each parameter multiplies it by its lr_mult.
+            rate: of the schedule; multiplied by each parameter's lr_mult.
 
         Returns:
-            the L2 norm of the gradients where they were clipped, else None.
+            the L2 norm of the gradients if they were clipped, else None.
         """
         learning = [
             (index, p) for index, p in enumerate(self._parameters) if p.value.grad is not None
         ]
         norm = self._clip([p.value.grad for _, p in learning if p.value.grad is not None])
-        alike = defaultdict[tuple[float, float], _Sweep](_Sweep)
+        alike = defaultdict[tuple[float, float], _FusedSGD](_FusedSGD)
         for index, parameter in learning:
             value, grad = parameter.value, parameter.value.grad
             assert grad is not None
@@ -96,14 +96,14 @@ class Optimizer:
                 grad.mul_(1 / self._solver.iter_size)
             histories = self.history[index :: len(self._parameters)]
             local = rate * parameter.lr_mult
-            if self._in_one_sweep and grad.stride() == value.stride():
+            if self._is_fused and grad.stride() == value.stride():
                 alike[local, parameter.decay_mult].add(value, grad, histories[0])
             else:
                 self._regularize(parameter, grad)
                 value.sub_(self._rule(self._solver, grad, histories, local, iteration))
             value.grad = None
-        for (local, decay), sweep in alike.items():
-            sweep.apply(local, self._solver.momentum, self._solver.weight_decay * decay)
+        for (local, decay), fused in alike.items():
+            fused.apply(local, self._solver.momentum, self._solver.weight_decay * decay)
         return norm
 
     def _clip(self, grads: list[Tensor]) -> float | None:
@@ -135,7 +135,7 @@ def _sgd(solver: pb.SolverParameter, grad: Tensor, history: list[Tensor], rate: 
 
 def _nesterov(solver: pb.SolverParameter, grad: Tensor, history: list[Tensor], rate: float,
               _iteration: int) -> Tensor:  # fmt: skip
-    """Step back by the old velocity, then over-step by the new one."""
+    """Take back the old momentum step, then apply the new one and look ahead by it."""
     back = history[0] * -solver.momentum
     new = history[0].mul_(solver.momentum).add_(grad, alpha=rate)
     return back.add_(new, alpha=1 + solver.momentum)
@@ -155,7 +155,7 @@ def _rmsprop(solver: pb.SolverParameter, grad: Tensor, history: list[Tensor], ra
 
 def _adadelta(solver: pb.SolverParameter, grad: Tensor, history: list[Tensor], rate: float,
               _iteration: int) -> Tensor:  # fmt: skip
-    """The history of updates grows without the rate, which only scales the step."""
+    """The rate scales the step alone, not the history of updates."""
     grads, updates = history
     grads.mul_(solver.momentum).addcmul_(grad, grad, value=1 - solver.momentum)
     ratio = updates.add(solver.delta).div_(grads.add(solver.delta)).sqrt_()

@@ -1,7 +1,7 @@
-"""Images as batches, made by threads ahead of the net.
+"""Batches of images, made by background threads ahead of the net.
 
-One thread goes through the records and decides on their crops, in order; others decode them and
-copy them side by side.
+One thread walks the records and draws their crops, in order; a pool decodes them and copies them
+into batches.
 """
 
 import os
@@ -26,7 +26,7 @@ _MOST_THREADS = 8
 
 
 class Batch(NamedTuple):
-    """Images (batch, channels, height, width), labels (batch,), and how each is to be seen."""
+    """Images (batch, channels, height, width), uint8 or float32; labels (batch,), int64; crops."""
 
     images: Tensor
     labels: Tensor
@@ -34,17 +34,17 @@ class Batch(NamedTuple):
 
 
 class Prefetcher:
-    """Makes batches until it is stopped."""
+    """Makes batches in the background until it is stopped."""
 
     def __init__(
         self, source: Iterator[Record], batch: int, shape: tuple[int, int, int],
         transformer: Transformer, for_gpu: bool,
     ) -> None:  # fmt: skip
-        """Start.
+        """Start the threads.
 
         Args:
             shape: (channels, height, width) of the images.
-            for_gpu: batches lie in pinned memory, and more threads than one make them.
+            for_gpu: make batches in pinned memory, with several threads instead of one.
         """
         self._source, self._batch, self._shape = source, batch, shape
         self._transformer, self._for_gpu = transformer, for_gpu
@@ -58,13 +58,13 @@ class Prefetcher:
 
     @contextmanager
     def next(self) -> Iterator[Batch]:
-        """The next batch, to be used within the context.
+        """The next batch, for use within the context.
 
-        The threads are given room for another one only after it, so that they do not take the
-        interpreter away from the short steps that a batch begins with.
+        Only after it may the threads begin another one: they would compete for the interpreter with
+        the short steps at the start of a batch.
 
         Raises:
-            CaffeTransferError: a record could not be read.
+            CaffeTransferError: a record cannot be read.
         """
         try:
             yield self._ready.get().result()
@@ -72,7 +72,7 @@ class Prefetcher:
             self._room.release()
 
     def stop(self) -> None:
-        """End the threads."""
+        """Stop the threads and wait for them."""
         self._stop.set()
         self._room.release()
         self._thread.join()
@@ -102,7 +102,7 @@ class Prefetcher:
             if pixels.shape != self._shape:
                 raise BadInput(
                     f"an image has the shape {pixels.shape} and the first one {self._shape}; "
-                    "write the database anew, with one size"
+                    "rebuild the database with one size"
                 )
             into[index] = pixels
         return Batch(images, labels, crops)

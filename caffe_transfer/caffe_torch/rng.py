@@ -1,7 +1,7 @@
-"""The random numbers that Caffe draws on the CPU: Boost's distributions over one mt19937.
+"""Caffe's random numbers on the CPU: Boost's distributions over one mt19937.
 
-Caffe seeds one generator before it builds the nets; every draw after that is in the order of the
-layers.  Boost's mt19937 and numpy's are the same generator, seeded alike.
+Caffe seeds one generator before it builds the nets, and draws from it in the order of the layers.
+Boost's mt19937 and numpy's are the same generator with the same seeding.
 """
 
 import time
@@ -13,19 +13,19 @@ from caffe_transfer.caffe_torch import ziggurat
 
 Floats = npt.NDArray[np.float32]
 _TWO_32 = np.float32(2**32)
-_BLOCK = 1 << 18  # numbers worked on at once: their arrays stay in the processor's cache
+_BLOCK = 1 << 18  # numbers per chunk, whose arrays fit the processor's cache
 
 
 class Rng:
-    """One boost::mt19937, and the distributions that Caffe takes from it (caffe_rng_*)."""
+    """One boost::mt19937 and Caffe's distributions over it (caffe_rng_*)."""
 
     def __init__(self, seed: int | None = None) -> None:
         self._bits = np.random.MT19937()
-        self._ahead = np.empty(0, np.uint32)  # drawn already, not yet used
+        self._ahead = np.empty(0, np.uint32)  # drawn, not yet used
         self.seed(time.time_ns() if seed is None else seed)
 
     def seed(self, seed: int) -> None:
-        """Start anew; the lowest 32 bits of the seed count."""
+        """Restart from a seed, of which the lowest 32 bits count."""
         self._bits._legacy_seeding(seed % (1 << 32))
         self._ahead = self._ahead[:0]
 
@@ -40,9 +40,9 @@ class Rng:
         return int(self.raw(1)[0])
 
     def below(self, count: int) -> int:
-        """boost::uniform_int: a whole number from 0 to count - 1."""
+        """boost::uniform_int: an integer from 0 to count - 1."""
         bucket = 2**32 // count
-        while True:  # the last, smaller bucket is refused
+        while True:  # draws in the last, smaller bucket are rejected
             value = self.one() // bucket
             if value < count:
                 return value
@@ -51,7 +51,7 @@ class Rng:
         """caffe_rng_uniform: numbers from low to high, both included."""
         least, most = np.float32(low), np.nextafter(np.float32(high), np.float32(np.inf))
         found = np.empty(0, np.float32)
-        while len(found) < count:  # a draw that rounds up to the open end is drawn again
+        while len(found) < count:  # draws that round up to the open end are repeated
             draws = self.raw(count - len(found)).astype(np.float32)
             values = draws / _TWO_32 * (most - least) + least
             found = np.concatenate([found, values[values < most]])
@@ -76,7 +76,7 @@ class Rng:
         return self.raw(count).astype(np.float32) <= np.float32(p) * np.float32(2**32 - 1)
 
     def _peek(self, count: int) -> npt.NDArray[np.uint32]:
-        """The next draws, which the next call will give again."""
+        """The next draws, without consuming them."""
         missing = count - len(self._ahead)
         if missing > 0:
             new = np.asarray(self._bits.random_raw(missing)).astype(np.uint32)

@@ -1,4 +1,4 @@
-"""Snapshots: a net's parameters and a solver's state as Caffe writes and reads them."""
+"""Snapshots: .caffemodel and .solverstate files in Caffe's formats."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,38 +20,38 @@ from caffe_transfer.paths import HDF5_SUFFIX
 def save(
     solver: pb.SolverParameter, net: Net, history: Sequence[Tensor], iteration: int, step: int
 ) -> None:
-    """Write PREFIX_iter_N.caffemodel and then .solverstate, each under its name only when whole.
+    """Write PREFIX_iter_N.caffemodel, then .solverstate; each appears under its name when whole.
 
     Raises:
-        BadInput: there is no way to write there.
+        BadInput: the folder cannot be written.
     """
     hdf5 = solver.snapshot_format == pb.SolverParameter.HDF5
     end = HDF5_SUFFIX if hdf5 else ""
     stem = f"{solver.snapshot_prefix}_iter_{iteration}"
     model, state = Path(f"{stem}.caffemodel{end}"), Path(f"{stem}.solverstate{end}")
     kind = "HDF5 file" if hdf5 else "binary proto file"
-    glog.say(f"Snapshotting to {kind} {model}", "solver")
+    glog.info(f"Snapshotting to {kind} {model}", "solver")
     with atomic_write(model) as file:
         write_model(net.name, net.model_layers(), file, hdf5)
-    glog.say(f"Snapshotting solver state to {kind} {state}", "sgd_solver")
+    glog.info(f"Snapshotting solver state to {kind} {state}", "sgd_solver")
     with atomic_write(state) as file:
         blobs = tuple(map(as_blob, history))
         write_state(SolverState(iteration, step, blobs, str(model)), file, hdf5)
 
 
 def load_weights(net: Net, path: Path) -> None:
-    """Take a model's parameters by the names of the layers.
+    """Load a model's parameters by layer name.
 
     Raises:
-        Incomplete, FormatError: there is no such model.
+        Incomplete, FormatError: the model is missing or broken.
         BadInput: a shape differs.
     """
     with open_model(path) as model:
-        net.load(model, lambda text: glog.say(text, "net"))
+        net.load(model, lambda text: glog.info(text, "net"))
 
 
 def restore(path: Path, net: Net, history: Sequence[Tensor]) -> tuple[int, int]:
-    """Take parameters and history from a solver state; its iteration and step.
+    """Load parameters and history from a solver state; return its iteration and step.
 
     Raises:
         Incomplete, FormatError: the state or its model is missing or broken.
@@ -71,13 +71,13 @@ def restore(path: Path, net: Net, history: Sequence[Tensor]) -> tuple[int, int]:
                 )
         if state.learned_net:
             load_weights(net, _beside(path, state.learned_net))
-        glog.say("SGDSolver: restoring history", "sgd_solver")
+        glog.info("SGDSolver: restoring history", "sgd_solver")
         for own, given in zip(history, state.history, strict=True):
             take(own, given)
         return state.iteration, state.current_step
 
 
 def _beside(state: Path, learned_net: str) -> Path:
-    """The model's path as the state has it, or, where that is gone, beside the state."""
+    """The model that the state names, or if that is gone, its namesake beside the state."""
     named = Path(learned_net)
     return named if named.exists() else state.with_name(named.name)

@@ -1,4 +1,4 @@
-"""The training loop, step by step as Caffe's Solver has it (solver.cpp)."""
+"""The training loop, step by step that of Caffe's Solver (solver.cpp)."""
 
 import math
 import time
@@ -23,7 +23,7 @@ from caffe_transfer.formats.upgrade import upgrade_net
 
 
 class Action(Enum):
-    """What a signal asks for."""
+    """What a signal requests."""
 
     NONE = 0
     STOP = 1
@@ -48,8 +48,8 @@ class Solver:
         """Build the nets, drawing random numbers in Caffe's order.
 
         Args:
-            requested: asked often; the action that a signal has asked for, once.
-            state: level and stages that the command line adds to the training net's.
+            requested: polled once an iteration; returns each action that a signal requests once.
+            state: level and stages of the command line, merged into the training net's.
 
         Raises:
             BadInput: a setting or a net does not fit.
@@ -73,22 +73,22 @@ class Solver:
             self.load(weights)
 
     def load(self, weights: str) -> None:
-        """Take parameters from models, given as paths with commas between them."""
+        """Load parameters from models, given as comma-separated paths."""
         for name in weights.split(","):
-            glog.say(f"Finetuning from {name.strip()}", "caffe")
+            glog.info(f"Finetuning from {name.strip()}", "caffe")
             snapshot.load_weights(self.net, Path(name.strip()))
         self._share()
 
     def solve(self, resume: Path | None = None) -> None:
-        """Train to max_iter, or until asked to stop; a snapshot is written in both cases.
+        """Train to max_iter, or until a stop is requested; either ends with a snapshot.
 
         Raises:
-            EngineError: the loss is no number any more, or the device is out of memory.
+            EngineError: the loss is not finite, or the device is out of memory.
         """
-        glog.say(f"Solving {self.net.name}", "solver")
-        glog.say(f"Learning Rate Policy: {self.param.lr_policy}", "solver")
+        glog.info(f"Solving {self.net.name}", "solver")
+        glog.info(f"Learning Rate Policy: {self.param.lr_policy}", "solver")
         if resume is not None:
-            glog.say(f"Restoring previous solver status from {resume}", "solver")
+            glog.info(f"Restoring previous solver status from {resume}", "solver")
             self.iteration, self._step = snapshot.restore(resume, self.net, self._optimizer.history)
         self._share()
         try:
@@ -101,18 +101,18 @@ class Solver:
         if self.param.snapshot_after_train and not self._due(self.param.snapshot):
             self._snapshot()
         if self._stopped:
-            glog.say("Optimization stopped early.", "solver")
+            glog.info("Optimization stopped early.", "solver")
             return
         if self._due(self.param.display):
             with torch.no_grad():
                 self._losses.append(self._forward(self.net).loss.detach())
-            glog.say(f"Iteration {self.iteration}, loss = {self._smoothed()}", "solver")
+            glog.info(f"Iteration {self.iteration}, loss = {self._smoothed()}", "solver")
         if self._due(self.param.test_interval):
             self._test_all()
-        glog.say("Optimization Done.", "solver")
+        glog.info("Optimization Done.", "solver")
 
     def close(self) -> None:
-        """End the threads that read data."""
+        """Stop the threads that read data."""
         for net in (self.net, *self.test_nets):
             net.close()
 
@@ -159,11 +159,11 @@ class Solver:
         self._step = step_of(self.param, self.iteration, self._step)
         rate = learning_rate(self.param, self.iteration, self._step)
         if self._due(self.param.display):
-            glog.say(f"Iteration {self.iteration}, lr = {glog.number(rate)}", "sgd_solver")
+            glog.info(f"Iteration {self.iteration}, lr = {glog.number(rate)}", "sgd_solver")
         norm = self._optimizer.apply(rate, self.iteration)
         if norm is not None:
             limit = glog.number(self.param.clip_gradients)
-            glog.say(
+            glog.info(
                 f"Gradient clipping: scaling down gradients (L2 norm {glog.number(norm)} > "
                 f"{limit}) by scale factor {glog.number(self.param.clip_gradients / norm)}",
                 "sgd_solver",
@@ -173,7 +173,7 @@ class Solver:
     def _display(self, outputs: Outputs, seconds: float, iterations: int) -> None:
         loss = self._smoothed()
         rate = glog.number(iterations / (seconds or 1))
-        glog.say(
+        glog.info(
             f"Iteration {self.iteration} ({rate} iter/s, {glog.number(seconds)}s/"
             f"{self.param.display} iters), loss = {loss}",
             "solver",
@@ -185,7 +185,7 @@ class Solver:
         """The mean of the last average_loss losses.
 
         Raises:
-            EngineError: it is no number; the last snapshot stays as it is.
+            EngineError: it is not finite.
         """
         loss = float(torch.stack(list(self._losses)).mean())
         if not math.isfinite(loss):
@@ -202,14 +202,14 @@ class Solver:
 
     @torch.inference_mode()
     def _test(self, index: int) -> None:
-        glog.say(f"Iteration {self.iteration}, Testing net (#{index})", "solver")
+        glog.info(f"Iteration {self.iteration}, Testing net (#{index})", "solver")
         net, sums = self.test_nets[index], dict[str, Tensor]()
         for _ in range(self.param.test_iter[index]):
             while (request := self._requested()) is not Action.NONE:
                 if request is Action.SNAPSHOT:
                     self._snapshot()
                 else:
-                    glog.say("Test interrupted.", "solver")
+                    glog.info("Test interrupted.", "solver")
                     self._stopped = True
                     return
             for name, blob in self._forward(net).blobs.items():
@@ -232,7 +232,7 @@ def _say_outputs(net: Net, phase: str, values: dict[str, list[float]]) -> None:
         weight = net.loss_weights.get(name, 0)
         for value in numbers:
             shown = glog.score(name, value, weight)
-            glog.say(f"    {phase} net output #{score}: {shown}", "solver")
+            glog.info(f"    {phase} net output #{score}: {shown}", "solver")
             score += 1
 
 
@@ -240,7 +240,7 @@ def build_net(
     param: pb.NetParameter, phase: int, states: Sequence[pb.NetState | None],
     rng: Rng, device: torch.device,
 ) -> Net:  # fmt: skip
-    """The net of a phase, with what the net itself and then the states add of level and stages.
+    """Build the net of a phase; level and stages come from the net itself, then from the states.
 
     Raises:
         BadInput: a layer does not fit; names it.

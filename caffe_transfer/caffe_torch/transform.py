@@ -1,4 +1,4 @@
-"""Crop, mirror, mean and scale, with the random numbers of Caffe's DataTransformer."""
+"""Crop, mirror, mean and scale, drawing as Caffe's DataTransformer does."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +17,7 @@ Whole = npt.NDArray[np.int64]
 
 
 class Crops(NamedTuple):
-    """Where each image of a batch is cropped, and whether it is mirrored; shape (batch,)."""
+    """Crops of a batch of images, all of shape (batch,): their first rows and columns, mirrored."""
 
     rows: Whole
     columns: Whole
@@ -25,9 +25,9 @@ class Crops(NamedTuple):
 
 
 class Transformer:
-    """The transform_param of one data layer.
+    """Applies the transform_param of one data layer.
 
-    Caffe's order: the mean is subtracted where the pixel came from, then crop, mirror, scale.
+    In Caffe's order: subtract the mean at the source pixel, then crop, mirror and scale.
     """
 
     def __init__(self, param: pb.TransformationParameter, phase: int, rng: Rng) -> None:
@@ -38,12 +38,12 @@ class Transformer:
         self._mean: Tensor | None = None
 
     def init_rand(self) -> None:
-        """DataTransformer::InitRand: a generator of its own, seeded by a draw, where needed."""
+        """DataTransformer::InitRand: seed a generator of its own by a draw, if it needs one."""
         if self._random_crop or self.param.mirror:
             self._own = Rng(self._rng.one())
 
     def prepare(self, shape: tuple[int, int, int], device: torch.device, layer: str) -> None:
-        """Read the mean for images of (channels, height, width).
+        """Load the mean for images of (channels, height, width).
 
         Raises:
             BadInput: the mean or the crop does not fit them; names the layer.
@@ -71,19 +71,19 @@ class Transformer:
             self._mean = torch.tensor(values, device=device).view(-1, 1, 1).expand(shape)
 
     def shape(self, images: tuple[int, int, int]) -> tuple[int, int, int]:
-        """The shape of an image after it."""
+        """The shape of a transformed image, (channels, height, width)."""
         side = self.param.crop_size
         return (images[0], side, side) if side else images
 
     def draw(self, count: int, height: int, width: int) -> Crops:
-        """Decide on mirror and crop for the next images: three draws an image, in turn."""
+        """Draw the crops of the next images: per image mirror, row and column, as needed."""
         size = self.param.crop_size
         mirrored = np.zeros(count, np.bool_)
         rows = np.full(count, (height - size) // 2 if size else 0)
         columns = np.full(count, (width - size) // 2 if size else 0)
-        draws_of = int(self.param.mirror) + 2 * int(self._random_crop)
-        if self._own is not None and draws_of:
-            draws = self._own.raw(count * draws_of).astype(np.int64).reshape(count, draws_of)
+        per_image = int(self.param.mirror) + 2 * int(self._random_crop)
+        if self._own is not None and per_image:
+            draws = self._own.raw(count * per_image).astype(np.int64).reshape(count, per_image)
             if self.param.mirror:
                 mirrored = draws[:, 0] % 2 == 1
             if self._random_crop:
@@ -92,7 +92,7 @@ class Transformer:
         return Crops(rows, columns, mirrored)
 
     def apply(self, images: Tensor, crops: Crops) -> Tensor:
-        """The batch that a net reads.
+        """Transform a batch.
 
         Args:
             images: (batch, channels, height, width), uint8 or float32, on the net's device.

@@ -1,10 +1,10 @@
 """Boost 1.74's normal distribution, draw for draw: Marsaglia and Tsang's ziggurat.
 
-The area under the density is cut into strips of one size.  A draw of 32 bits chooses a strip, a
-sign and a place in it; nearly always the place lies under the curve whatever its height, and the
-draw is the number.  Otherwise a second draw decides, or, beyond the last strip, several do.
+The area under the density is cut into strips of equal area.  A 32-bit draw chooses a strip, a sign
+and a position in it.  Nearly always the position lies under the curve at any height of the strip,
+and is accepted.  Otherwise a second draw decides, or several in the tail.
 
-All is in float32, as Caffe<float> draws, and compared in the precision that Boost compares in.
+Everything is float32, as in Caffe<float>, and compared in Boost's precision.
 """
 
 from collections.abc import Callable
@@ -17,21 +17,21 @@ import numpy.typing as npt
 Draws = npt.NDArray[np.uint32]
 Floats = npt.NDArray[np.float32]
 
-# More draws than any number beyond the last strip needs.
+# More draws than a number in the tail ever needs.
 LOOKAHEAD = 1024
 _TWO_24 = np.float32(2**-24)
 _TWO_32 = np.float32(2**-32)
 
 
 class Table(NamedTuple):
-    """The strips' corners: x falls from the base's width to 0, y rises from 0 to 1."""
+    """Corners of the strips: x falls from the base's width to 0, y rises from 0 to 1."""
 
     x: npt.NDArray[np.float64]
     y: npt.NDArray[np.float64]
 
 
 class Normals(NamedTuple):
-    """Numbers, and how many draws they took."""
+    """Normal numbers, and the number of draws that they consumed."""
 
     values: Floats
     used: int
@@ -44,7 +44,7 @@ def _table(
     density: Callable[[Decimal], Decimal],
     inverse: Callable[[Decimal], Decimal],
 ) -> Table:
-    """Corners of strips of the size base * density(tail); the tail begins at `tail`."""
+    """Corners of strips of the area base * density(tail); the tail begins at `tail`."""
     with localcontext() as context:
         context.prec = 40
         x = [Decimal(base), Decimal(tail)]
@@ -70,10 +70,10 @@ def normals(draws: Draws, count: int) -> Normals:
     """Up to `count` standard normal numbers from a stream of 32-bit draws.
 
     Args:
-        draws: the stream; the last LOOKAHEAD of them begin no number.
+        draws: the stream; no number begins in the last LOOKAHEAD of them.
     """
-    draws_of = len(draws) - LOOKAHEAD
-    strip, sign, place = _split(draws[:draws_of])
+    usable = len(draws) - LOOKAHEAD
+    strip, sign, place = _split(draws[:usable])
     x = place * _NORMAL.x.astype(np.float32)[strip]
     values, kept = x * sign, x < _NORMAL.x[strip + 1]
     undecided = np.flatnonzero(~kept)
@@ -85,22 +85,25 @@ def normals(draws: Draws, count: int) -> Normals:
     if len(found) == count:
         last = int(found[-1])
         return Normals(values[found], after.get(last, last + 1))
-    return Normals(values[found], max(draws_of, *after.values(), 0))
+    return Normals(values[found], max(usable, *after.values(), 0))
 
 
 def _decide(
     draws: Draws, undecided: npt.NDArray[np.int64], rare: npt.NDArray[np.bool_],
     values: Floats, kept: npt.NDArray[np.bool_],
 ) -> dict[int, int]:  # fmt: skip
-    """Take out the draws that only decided on others; where each undecided one's stream goes on.
+    """Decide the undecided draws, and drop those consumed in doing so.
 
-    This part is sequential: whether a draw begins a number depends on those before it.
+    Sequential, as whether a draw begins a number depends on those before it.
+
+    Returns:
+        for each undecided draw, the index at which the stream continues.
     """
     after: dict[int, int] = {}
     free = 0
     for at, is_rare in zip(undecided.tolist(), rare.tolist(), strict=True):
         if at < free:
-            continue  # taken by the one before
+            continue  # consumed by the one before
         if is_rare:
             value, free = _one(draws, at)
             kept[at] = value is not None
@@ -113,7 +116,7 @@ def _decide(
 
 
 def _one(draws: Draws, at: int) -> tuple[np.float32 | None, int]:
-    """The number that begins at a draw, None if it is refused, and where the stream goes on."""
+    """The number that begins at a draw, None if rejected, and where the stream continues."""
     strip, sign, place = (part[0] for part in _split(draws[at : at + 1]))
     at += 1
     if strip == 0:
@@ -126,7 +129,7 @@ def _one(draws: Draws, at: int) -> tuple[np.float32 | None, int]:
 
 
 def _split(draws: Draws) -> tuple[npt.NDArray[np.int64], Floats, Floats]:
-    """A draw's strip 0..127, sign and place in [0, 1)."""
+    """The strip 0..127, the sign and the position in [0, 1) of each draw."""
     low = draws & np.uint32(255)
     sign = (low & 1).astype(np.float32) * 2 - 1
     place = (draws >> np.uint32(8)).astype(np.float32) * _TWO_24
@@ -134,9 +137,9 @@ def _split(draws: Draws) -> tuple[npt.NDArray[np.int64], Floats, Floats]:
 
 
 def _under_curve(strip: npt.NDArray[np.int64], x: Floats, second: Floats) -> npt.NDArray[np.bool_]:
-    """Whether a second draw, as height in the strip, lies under exp(-x^2/2).
+    """Whether a second draw, taken as the height in the strip, lies under exp(-x^2/2).
 
-    The curve lies between the strip's diagonal and its tangent, above or below by its convexity.
+    The curve lies between the strip's diagonal and its tangent; its convexity says which is above.
     """
     left, right = _NORMAL.x[strip], _NORMAL.x[strip + 1]
     low, step = _NORMAL.y[strip], _NORMAL.y[strip + 1] - _NORMAL.y[strip]
@@ -152,12 +155,12 @@ def _under_curve(strip: npt.NDArray[np.int64], x: Floats, second: Floats) -> npt
 
 
 def _exp(x: npt.ArrayLike) -> Floats:
-    """Rounded correctly, as the C library's expf nearly always is and numpy's float32 is not."""
+    """exp, correctly rounded to float32; the C library's expf nearly always is, numpy's is not."""
     return np.exp(np.asarray(x, np.float64)).astype(np.float32)
 
 
 def _tail(draws: Draws, at: int) -> tuple[np.float32, int]:
-    """A number beyond the last strip, from two exponential ones."""
+    """A number in the tail, from exponential ones."""
     start = np.float32(_NORMAL.x[1])
     while True:
         x, at = _exponential(draws, at)
@@ -168,7 +171,7 @@ def _tail(draws: Draws, at: int) -> tuple[np.float32, int]:
 
 
 def _exponential(draws: Draws, at: int) -> tuple[np.float32, int]:
-    """A standard exponential number, by a ziggurat of its own."""
+    """An exponential number, by its own ziggurat."""
     shift = np.float32(0)
     while True:
         strip = int(draws[at]) & 255
@@ -177,7 +180,7 @@ def _exponential(draws: Draws, at: int) -> tuple[np.float32, int]:
         at += 1
         if x < right:
             return shift + x, at
-        if strip == 0:  # the tail looks like the whole
+        if strip == 0:  # the tail of an exponential is an exponential
             shift += np.float32(_EXPONENTIAL.x[1])
             continue
         second, at = _uniform(draws, at)
@@ -191,7 +194,7 @@ def _exponential(draws: Draws, at: int) -> tuple[np.float32, int]:
 
 
 def _uniform(draws: Draws, at: int) -> tuple[np.float32, int]:
-    """uniform_01<float>: the largest draws round to 1 and are drawn again."""
+    """uniform_01<float>: draws that round to 1 are repeated."""
     while True:
         value = np.float32(draws[at]) * _TWO_32
         at += 1

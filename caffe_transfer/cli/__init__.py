@@ -1,7 +1,7 @@
 """The command line: `caffe-transfer COMMAND --help` shows an example for each.
 
-The commands only parse, call and print; what they call raises CaffeTransferError, and this
-module turns that into one sentence and an exit status.
+Commands only parse, call and print.  The library raises CaffeTransferError, which this module
+turns into one sentence and an exit status.
 """
 
 import sys
@@ -15,15 +15,15 @@ from caffe_transfer.version import __version__
 
 INTERRUPTED = 130
 
-# A command's module is imported when the command is called, so that `--help` answers at once.
+# Command -> its module, imported only when the command is called: `--help` answers at once.
 COMMANDS = {
     "generate": "generate",
     "data": "data",
     "cuts": "cuts",
     "copy": "copy",
     "train": "train",
-    "run": "train",
-    "status": "train",
+    "run": "run",
+    "status": "status",
     "report": "report",
     "compare": "models",
     "inspect": "models",
@@ -32,7 +32,7 @@ COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command's module only when the command is asked for."""
+    """A group that imports a command's module on first use."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -55,7 +55,11 @@ def cli() -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run the command line; exit status 0, 1 different, 2 cannot be done, 130 interrupted."""
+    """Run the command line and exit.
+
+    Exit status: 0 done; 1 compared or verified, and different; 2 cannot be done as requested;
+    130 interrupted.
+    """
     sys.exit(_status(argv))
 
 

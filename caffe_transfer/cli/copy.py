@@ -1,4 +1,4 @@
-"""`copy`, whose modules import next to nothing: the copying itself takes a fraction of a second."""
+"""`copy`, which imports neither numpy nor protobuf: their import takes longer than the copy."""
 
 from pathlib import Path
 
@@ -12,12 +12,20 @@ FILE = click.Path(path_type=Path)
 @click.command("copy")
 @click.argument("source", metavar="SOURCE.caffemodel", type=FILE)
 @click.argument("out", metavar="OUT.caffemodel", type=FILE)
-@click.option("--n", type=int, required=True, help="Copy weight layers 1..N.")
-@click.option("--into", metavar="DIR", type=FILE, help="Network's folder whose net must fit.")
+@click.option(
+    "--n", type=int, required=True, help="Number of weight layers to copy, counted from the input."
+)
+@click.option(
+    "--into",
+    metavar="DIR",
+    type=FILE,
+    help="Folder of the network that will load the file; shapes must match.",
+)
 def copy_command(source: Path, out: Path, n: int, into: Path | None) -> None:
     """Copy the blobs of layers 1..n, byte for byte, into a new model.
 
-    The file serves as `caffe train --weights`: layers that it lacks start fresh.
+    The model is for `caffe train --weights`, which draws the layers that it lacks afresh.  OUT
+    ends in .caffemodel, or in .h5 for HDF5.
 
     \b
     Example:

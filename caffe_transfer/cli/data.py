@@ -1,4 +1,4 @@
-"""`data`: image sources, lists, databases, means."""
+"""`data`: fetches images and writes lists, databases and means."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ PATH = click.Path(path_type=Path)
 
 @click.group("data")
 def data_command() -> None:
-    """Image sources, lists, databases, means.
+    """Fetch images; write image lists, databases and means.
 
     \b
     Example:
@@ -28,9 +28,9 @@ def data_command() -> None:
 @data_command.command("fetch")
 @click.argument("source", type=click.Choice(list(sources.SOURCES)))
 @click.option("--out", type=PATH, required=True, help="Folder for the images and their lists.")
-@click.option("--from", "given", type=PATH, help="Where they are: a folder or an archive.")
+@click.option("--from", "given", type=PATH, help="Folder or archive to take them from.")
 def fetch_command(source: str, out: Path, given: Path | None) -> None:
-    """Bring images into a folder with their lists; done already, nothing is done.
+    """Fetch images into a folder with their lists, unless they are there already.
 
     \b
     Example:
@@ -43,15 +43,19 @@ def fetch_command(source: str, out: Path, given: Path | None) -> None:
 
 
 @data_command.command("split")
-@click.option("--images", type=PATH, help="Folder that `data fetch` made.")
+@click.option("--images", type=PATH, help="Folder that `data fetch` wrote.")
 @click.option("--out", type=PATH, required=True, help="Folder for the lists.")
 @click.option("--split", "keys", multiple=True, help="0, 1, ... (random halves) or natman.")
 @click.option(
-    "--custom", nargs=3, metavar="NAME A.txt B.txt", help="A split by two lists of classes."
+    "--custom", nargs=3, metavar="NAME A.txt B.txt", help="A split given by two lists of classes."
 )
-@click.option("--per-class", type=int, multiple=True, help="Reduced: the first K of each class.")
+@click.option(
+    "--per-class", type=int, multiple=True, help="A reduced set: the first K images of each class."
+)
 @click.option("--verify", is_flag=True, help="Compare with the authors' published MD5 sums.")
-@click.option("--published", "authors", type=PATH, help="Their lists, to show what differs.")
+@click.option(
+    "--published", "authors", type=PATH, help="Folder of their lists, to show what differs."
+)
 def split_command(
     images: Path | None,
     out: Path,
@@ -63,7 +67,7 @@ def split_command(
 ) -> int:
     """Write the lists of tasks A and B, and the map from old to new labels.
 
-    With --verify: exit status 1 if a list differs from the authors'.
+    With --verify, the exit status is 1 if a list differs from the authors'.
 
     \b
     Example:
@@ -75,7 +79,7 @@ def split_command(
         for path in splits.write_all(source.lists, source.classes, data, keys, custom, per_class):
             click.echo(path)
     elif not verify:
-        raise click.UsageError("name the images with --images, or ask for --verify.")
+        raise click.UsageError("name the images with --images, or give --verify.")
     if not verify:
         return 0
     verdicts = published.verify(data, DataFolder(authors) if authors else None)
@@ -89,9 +93,11 @@ def split_command(
 @click.argument("root", type=PATH)
 @click.argument("out", type=PATH)
 @click.option("--size", type=click.IntRange(1), help="Resize to SIZE x SIZE pixels.")
-@click.option("--gray", is_flag=True, help="One channel.")
-@click.option("--shuffle", type=int, metavar="SEED", help="Random order; Caffe never shuffles.")
-@click.option("--strict", is_flag=True, help="A broken image is an error.")
+@click.option("--gray", is_flag=True, help="Convert to grayscale, one channel.")
+@click.option(
+    "--shuffle", type=int, metavar="SEED", help="Shuffle the list; Caffe itself never does."
+)
+@click.option("--strict", is_flag=True, help="Fail at a broken image instead of leaving it out.")
 def lmdb_command(
     image_list: Path,
     root: Path,
@@ -101,18 +107,23 @@ def lmdb_command(
     shuffle: int | None,
     strict: bool,
 ) -> None:
-    """Write the images of a list as a database, byte for byte as convert_imageset does.
+    """Write the images of a list to an LMDB, byte for byte as convert_imageset does.
 
     \b
     Example:
       caffe-transfer data lmdb train.txt images/train train_lmdb --size 256 --shuffle 1
     """
     images = lists.read(image_list)
-    if shuffle is not None:
-        images = images.shuffled(shuffle)
     with Screen(total=1) as screen:
         written = lmdbs.write_lmdb(
-            images, root, out, size=size, gray=gray, strict=strict, progress=screen.step
+            images,
+            root,
+            out,
+            size=size,
+            gray=gray,
+            shuffle=shuffle,
+            strict=strict,
+            progress=screen.step,
         )
     click.echo(f"{out}: {written.count} images, {len(written.broken)} broken")
     for name in written.broken:
@@ -123,7 +134,7 @@ def lmdb_command(
 @click.argument("databases", metavar="LMDB...", nargs=-1, required=True, type=PATH)
 @click.argument("out", type=PATH)
 def mean_command(databases: tuple[Path, ...], out: Path) -> None:
-    """Write the mean image, byte for byte as compute_image_mean does.
+    """Write the mean image of databases, byte for byte as compute_image_mean does.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""`doctor`."""
+"""`doctor`: shows what is installed."""
 
 import click
 from rich.console import Console
@@ -10,9 +10,9 @@ from caffe_transfer.doctor import examine
 
 @click.command("doctor")
 def doctor_command() -> int:
-    """What is installed, what is missing, and how to get it.
+    """Show what is installed, what is missing, and how to get it.
 
-    Exit status 2 if something is missing that training with Caffe needs.
+    The exit status is 2 if something is missing that training with Caffe needs.
 
     \b
     Example:

@@ -1,9 +1,11 @@
-"""`generate`: the folders of one or all networks of a study."""
+"""`generate`: writes the folders of one or all networks of a study."""
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
 
+from caffe_transfer.cli.options import grouped
 from caffe_transfer.errors import BadInput
 from caffe_transfer.nets.render import DIALECTS, render
 from caffe_transfer.nets.write import links, write_network
@@ -14,33 +16,69 @@ from caffe_transfer.studies.network import Mode, Network
 TASK = click.Choice(["A", "B"])
 
 
+@dataclass(frozen=True)
+class NetworkOptions:
+    """The options that describe one network; `mode` is None with --all."""
+
+    mode: str | None
+    n: int
+    base: str | None
+    target: str | None
+    split: str
+    fine_tuned: bool
+    preserve: int
+    per_class: int | None
+    seed: int
+
+    def network(self) -> Network:
+        """Return the network described.
+
+        Raises:
+            BadInput: no network has this combination of options.
+        """
+        options = asdict(self)
+        return Network.from_options(Mode(options.pop("mode")), **options)
+
+
 @click.command("generate")
-@click.option("--n", type=int, default=0, help="Copy or freeze layers 1..N (1 to 7).")
+@click.option("--n", type=int, default=0, help="Copy or freeze layers 1..N.")
+@click.option("--mode", type=click.Choice([mode.value for mode in Mode]), help="Kind of network.")
+@click.option("--base", type=TASK, help="Task of the base network.  [default: A]")
 @click.option(
-    "--mode", type=click.Choice([mode.value for mode in Mode]), help="What kind of network."
+    "--target", type=TASK, help="Task to train on.  [default: B for transfer, otherwise A]"
 )
-@click.option("--base", type=TASK, help="Task of the base net.  [A]")
-@click.option("--target", type=TASK, help="Task to train on.  [transfer: B, else A]")
-@click.option("--split", default="0", help="0, 1, ..., natman, or whole.", show_default=True)
-@click.option("--fine-tune", "fine_tuned", is_flag=True, help="Let copied layers learn (+).")
+@click.option(
+    "--split", default="0", help="0, 1, ..., natman, or whole for all classes.", show_default=True
+)
+@click.option(
+    "--fine-tune", "fine_tuned", is_flag=True, help="Fine-tune the copied layers (the paper's +)."
+)
 @click.option("--preserve", type=int, default=0, help="Copy K layers above the cut, fine-tuned.")
-@click.option("--per-class", type=int, help="Images of each class, for mode reduced.")
-@click.option("--seed", type=int, default=1, help="Repeat with other random numbers.")
+@click.option("--per-class", type=int, help="Images per class, for mode reduced.")
+@click.option("--seed", type=int, default=1, help="Random seed.", show_default=True)
 @click.option("--study", default="paper", help="Built-in study or TOML file.", show_default=True)
-@click.option("--quick", is_flag=True, help="The study's quick form.")
-@click.option("--dialect", type=click.Choice(DIALECTS), default="1.0", show_default=True)
-@click.option("--all", "everything", is_flag=True, help="Every network of the study.")
-@click.option("--out", type=click.Path(path_type=Path), default=RESULTS, show_default=True)
-@click.option("--dry-run", is_flag=True, help="Print the files, write nothing.")
+@click.option("--quick", is_flag=True, help="Use the study's quick form.")
+@click.option(
+    "--dialect",
+    type=click.Choice(DIALECTS),
+    default="1.0",
+    help="Caffe 1.0, or the authors' files of 2014.",
+    show_default=True,
+)
+@click.option("--all", "everything", is_flag=True, help="Write every network of the study.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=RESULTS, help="Folder.", show_default=True
+)
+@click.option("--dry-run", is_flag=True, help="Print the files' names and write nothing.")
+@grouped(NetworkOptions, "options")
 def generate_command(
-    mode: str | None,
+    options: NetworkOptions,
     study: str,
     quick: bool,
     dialect: str,
     everything: bool,
     out: Path,
     dry_run: bool,
-    **network: object,
 ) -> None:
     """Write the folder of one network, or of every network of a study.
 
@@ -51,11 +89,10 @@ def generate_command(
       caffe-transfer generate --all --dialect 2014 --out authors
     """
     chosen = load_study(study, quick)
-    if everything == (mode is not None):
-        raise BadInput("say either --mode with what belongs to it, or --all")
-    networks = chosen.networks if mode is None else [Network.from_options(Mode(mode), **network)]  # type: ignore[arg-type]
-    for each in networks:
+    if everything == (options.mode is not None):
+        raise BadInput("give either --mode with its options, or --all")
+    for network in chosen.networks if everything else [options.network()]:
         if not dry_run:
-            write_network(each, chosen, out, dialect)
-        for name in [*render(each, chosen, dialect), *links(each, dialect)]:
-            click.echo(out / each.name / name)
+            write_network(network, chosen, out, dialect)
+        for name in [*render(network, chosen, dialect), *links(network, dialect)]:
+            click.echo(out / network.name / name)

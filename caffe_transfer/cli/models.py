@@ -1,7 +1,6 @@
 """`compare` and `inspect`."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -15,17 +14,18 @@ FILE = click.Path(path_type=Path)
 @click.command("compare")
 @click.argument("left", metavar="X", type=FILE)
 @click.argument("right", metavar="Y", type=FILE)
-@click.option("--meaning", is_flag=True, help="The same meaning is enough for status 0.")
-@click.option("--match-fresh", is_flag=True, help="conv4 of one is conv4-new of the other.")
-@click.option("--common", is_flag=True, help="Leave out files that only one tree has.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a file.")
+@click.option("--meaning", is_flag=True, help="Exit with status 0 if the meaning is the same.")
+@click.option("--match-fresh", is_flag=True, help="Match conv4 of one with conv4-new of the other.")
+@click.option("--common", is_flag=True, help="Skip files that only one tree has.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file.")
 def compare_command(
     left: Path, right: Path, meaning: bool, match_fresh: bool, common: bool, as_json: bool
 ) -> int:
-    """Two models, solver states, means, prototxts or lists, or two trees of them.
+    """Compare two files, or two trees of them.
 
-    First the bytes, then the meaning: models blob by blob, prototxts after Caffe's upgrade to
-    today's format. Exit status 0 if all is identical (with --meaning: means the same), else 1.
+    First by bytes, then models, solver states, means, prototxts and lists by meaning: models blob
+    by blob, prototxts after Caffe's upgrade to today's format. Exit status 0 if all are identical
+    (with --meaning: mean the same), else 1.
 
     \b
     Example:
@@ -37,7 +37,7 @@ def compare_command(
     for found in compare(left, right, match_fresh=match_fresh, common=common):
         counts[found.verdict] += 1
         if as_json:
-            click.echo(json.dumps(asdict(found)))
+            click.echo(json.dumps(found.as_dict()))
         else:
             _print(found)
     if not as_json and sum(counts.values()) != 1:
@@ -56,7 +56,7 @@ def _print(found: Comparison) -> None:
 @click.command("inspect")
 @click.argument("file", type=FILE)
 def inspect_command(file: Path) -> None:
-    """What is in a caffemodel, solverstate, binaryproto, LMDB or prototxt.
+    """Show the contents of a caffemodel, solverstate, binaryproto, LMDB or prototxt.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""`caffe-transfer report`."""
+"""`report`: makes results.csv, figures and a page from logs."""
 
 from pathlib import Path
 
@@ -8,10 +8,11 @@ from rich.progress import Progress
 from rich.table import Table
 
 from caffe_transfer import paths
-from caffe_transfer.report import decomposition
-from caffe_transfer.report.make import Report, make_report
+from caffe_transfer.report import tables
+from caffe_transfer.report.make import make_report
+from caffe_transfer.report.tables import Report
 
-# The columns of decomposition.cells that fit into a terminal's line.
+# Short names of the first of tables.EFFECT_COLUMNS, which fit into 80 characters.
 _SHORT = (
     "n", "base", "selffer", "selffer+", "transfer", "transfer+", "co-adapt.", "specific.", "boost",
 )  # fmt: skip
@@ -28,13 +29,13 @@ _SHORT = (
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Where to write it. [default: DIR/report for a run's folder, else ./report]",
+    help="Where to write the report. [default: DIR/report for a run's folder, else ./report]",
 )
 def report_command(folder: Path, published: Path | None, out: Path | None) -> None:
-    """Make results.csv, the paper's figures and a page from the logs in DIR.
+    """Write results.csv, tables, the paper's figures and a page from the logs in DIR.
 
-    DIR is the folder of a run, or any folder of networks' folders with their logs, such as the
-    authors' results.
+    DIR is a run's folder, or any folder of network folders with logs, such as the authors'
+    results.
 
     \b
     Example:
@@ -44,7 +45,8 @@ def report_command(folder: Path, published: Path | None, out: Path | None) -> No
     if out is None:
         is_run = paths.RunFolder(folder).results.is_dir()
         out = paths.RunFolder(folder if is_run else Path()).report
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    screen = Console(stderr=True)
+    with Progress(console=screen, transient=True, disable=not screen.is_terminal) as bar:
         task = bar.add_task("reading logs")
 
         def progress(done: int, total: int, name: str) -> None:
@@ -58,12 +60,14 @@ def _show(report: Report) -> None:
     console = Console()
     if report.effects:
         console.print(_effects_table(report))
-    complete = sum(row.complete is True for row in report.rows)
+    if report.control:
+        click.echo(tables.control_sentence(report.control))
     unscored = sum(row.top1 is None for row in report.rows)
-    stalled = [row.network.name for row in report.rows if row.stalled]
-    click.echo(f"{len(report.rows)} networks, {complete} complete, {unscored} without scores")
-    if stalled:
-        click.echo(f"stalled at the loss of guessing: {', '.join(stalled)}")
+    click.echo(
+        f"{len(report.rows)} networks, {report.complete} complete, {unscored} without scores"
+    )
+    if report.stalled:
+        click.echo(f"stalled at the loss of guessing: {', '.join(report.stalled)}")
     for problem in report.problems:
         click.echo(f"note: {problem}", err=True)
     click.echo(f"figures: {', '.join(report.figures) or 'none'}")
@@ -74,8 +78,8 @@ def _effects_table(report: Report) -> Table:
     table = Table(title="Top-1 accuracy and differences, percent", box=None, pad_edge=False)
     for name in _SHORT:
         table.add_column(name, justify="right", no_wrap=True)
-    for effects in (report.effects, report.averages):
+    for effects in filter(None, (report.effects, report.averages)):
         for effect in effects:
-            table.add_row(*decomposition.cells(effect)[: len(_SHORT)])
+            table.add_row(*tables.effect_cells(effect)[: len(_SHORT)])
         table.add_row()
     return table

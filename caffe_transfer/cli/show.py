@@ -1,30 +1,21 @@
-"""What long commands show: a live view in a terminal, plain lines elsewhere."""
+"""Output of long commands: progress bars in a terminal, plain lines elsewhere."""
 
 import math
 import threading
-from collections.abc import Iterable, Sequence
-from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
-from rich.table import Table
 
-from caffe_transfer.paths import RunFolder
-from caffe_transfer.pipeline import Estimate
-from caffe_transfer.studies.study import Study
-from caffe_transfer.training.schedule import JobResult, Outcome
-from caffe_transfer.training.status import State, Status
-from caffe_transfer.training.train import TrainingProgress
-
-COLOURS = {
-    State.DONE: "green", State.TRAINING: "cyan", State.STOPPED: "yellow", State.BROKEN: "red",
-}  # fmt: skip
+if TYPE_CHECKING:
+    from caffe_transfer.training.schedule import JobResult
+    from caffe_transfer.training.train import TrainingProgress
 
 
 class Screen:
-    """Shows steps and trainings as they go; a context manager."""
+    """Progress of steps and trainings; a context manager that is safe to call from threads."""
 
     def __init__(self, total: int) -> None:
         self.console = Console(stderr=True, highlight=False)
@@ -60,7 +51,7 @@ class Screen:
         self.console.print(text, markup=False)
 
     def step(self, step: str, done: int, total: int) -> None:
-        """A step of preparing images: one bar in a terminal, one line when it is done."""
+        """Show a step of preparing images: a bar in a terminal, and a line when it is done."""
         with self._lock:
             task = self._task(step, total)
             self._bars.update(task, completed=done, total=total)
@@ -68,8 +59,8 @@ class Screen:
                 self._drop(step)
                 self.say(f"{step}: {total}")
 
-    def network(self, progress: TrainingProgress) -> None:
-        """A network's training."""
+    def network(self, progress: "TrainingProgress") -> None:
+        """Show the progress of a network's training."""
         with self._lock:
             self._bars.update(
                 self._task(progress.name, progress.max_iter),
@@ -77,13 +68,13 @@ class Screen:
                 note=training_note(progress),
             )
 
-    def ended(self, result: JobResult) -> None:
-        """A network's end: a line."""
+    def ended(self, result: "JobResult") -> None:
+        """Print the result of a network's job."""
         with self._lock:
             self._drop(result.name)
             self._ended += 1
             reason = f": {result.reason}" if result.reason else ""
-            self.say(f"[{self._ended}/{self._total}] {result.name} {result.end}{reason}")
+            self.say(f"[{self._ended}/{self._total}] {result.name} {result.outcome}{reason}")
 
     def _task(self, name: str, total: int) -> TaskID:
         if name not in self._tasks:
@@ -95,8 +86,8 @@ class Screen:
             self._bars.remove_task(self._tasks.pop(name))
 
 
-def training_note(progress: TrainingProgress) -> str:
-    """Loss, accuracy and time left of a network in training."""
+def training_note(progress: "TrainingProgress") -> str:
+    """Format loss, accuracy and remaining time, as far as they are known."""
     parts = []
     if not math.isnan(progress.loss):
         parts.append(f"loss {progress.loss:.3f}")
@@ -108,7 +99,7 @@ def training_note(progress: TrainingProgress) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: 42 s, 11 min, 3.5 h, 9.5 days."""
+    """Format a duration for reading: 42 s, 11 min, 3.5 h, 9.5 days."""
     for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 1.5 * length:
             return f"{seconds / length:.{0 if unit == 'min' else 1}f} {unit}"
@@ -116,65 +107,10 @@ def duration(seconds: float) -> str:
 
 
 def size(count: int | None) -> str:
-    """A number of bytes as a person says it."""
+    """Format a number of bytes for reading: 233.0 MB."""
     if count is None:
         return "unknown"
     for unit, length in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
         if count >= length:
             return f"{count / length:.1f} {unit}"
     return f"{count / 1e3:.1f} kB"
-
-
-def ended_table(results: Sequence[JobResult], out: Path) -> None:
-    """How a run ended: the networks that are not done, and where the results are."""
-    console = Console(stderr=True, highlight=False)
-    done = sum(result.end is Outcome.DONE for result in results)
-    console.print(f"{done} of {len(results)} networks are trained")
-    for result in results:
-        if result.end is not Outcome.DONE:
-            console.print(f"  {result.name} {result.end}: {result.reason}", markup=False)
-    report = RunFolder(out).report
-    if report.is_dir():
-        console.print(f"results, tables and figures: {report}", markup=False)
-
-
-def plan_table(study: Study, names: Sequence[str], cost: Estimate, jobs: int) -> None:
-    """What a run would do: networks in order, and the cost."""
-    console = Console(highlight=False)
-    console.print(study.about, markup=False)
-    console.print()
-    networks = {network.name: network for network in study.networks}
-    table = Table("", "network", "base", "trained on", "outputs", "iterations", box=None)
-    for number, name in enumerate(names, 1):
-        network = networks[name]
-        table.add_row(
-            str(number),
-            name,
-            network.base_name or "-",
-            network.train_data,
-            str(study.outputs(network)),
-            str(study.solver_of(network).max_iter),
-        )
-    console.print(table)
-    console.print()
-    console.print(f"disk: databases {size(cost.data_bytes)}, snapshots {size(cost.snapshot_bytes)}")
-    if cost.seconds is None:
-        console.print("time: not known; the study's file gives no seconds_per_iteration")
-    else:
-        console.print(f"time: about {duration(cost.seconds / jobs)} with {jobs} jobs at once")
-
-
-def status_table(rows: Iterable[Status]) -> None:
-    """The state of every network."""
-    table = Table("network", "state", "iteration", "loss", "accuracy", "left", box=None)
-    for row in rows:
-        colour = COLOURS.get(row.state, "default")
-        table.add_row(
-            row.name,
-            f"[{colour}]{row.state}[/]",
-            f"{row.iteration}/{row.max_iter}" if row.max_iter else "-",
-            "-" if row.loss is None else f"{row.loss:.3f}",
-            "-" if row.accuracy is None else f"{row.accuracy:.1%}",
-            row.problem or ("-" if row.seconds_left is None else duration(row.seconds_left)),
-        )
-    Console(highlight=False).print(table)

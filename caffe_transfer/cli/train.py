@@ -1,46 +1,32 @@
-"""`train`, `run` and `status`."""
+"""`train`: one network."""
 
 from pathlib import Path
 
 import click
 
-from caffe_transfer import pipeline
-from caffe_transfer.cli.show import Screen, ended_table, plan_table, status_table
-from caffe_transfer.errors import EngineError, Interrupted
-from caffe_transfer.studies.load import find_study, load_study
-from caffe_transfer.training import schedule
-from caffe_transfer.training.engine import PRECISIONS, find_engine
-from caffe_transfer.training.schedule import Outcome, threads_for
-from caffe_transfer.training.status import status
-from caffe_transfer.training.train import Settings, stop_on_signal, train_network
+from caffe_transfer.cli.engine_options import EngineOptions, engine_option, precision_option
+from caffe_transfer.cli.options import grouped
+from caffe_transfer.cli.show import Screen
+from caffe_transfer.training.train import stop_on_signal, train_network
 
 FOLDER = click.Path(path_type=Path)
-engine_option = click.option(
-    "--engine", metavar="NAME", help="caffe, caffe-torch, or a path.  [caffe where there is one]"
-)
-precision_option = click.option(
-    "--precision",
-    type=click.Choice(PRECISIONS),
-    help="How exactly caffe-torch multiplies.  [fp32, as Caffe]",
-)
 
 
 @click.command("train")
 @click.argument("folder", metavar="DIR", type=FOLDER)
 @engine_option
 @precision_option
-@click.option("--gpu", help="Caffe's device numbers: 0, or 0,1, or all.")
-@click.option("--threads", type=click.IntRange(1), help="BLAS threads.  [all cores]")
-def train_command(
-    folder: Path, engine: str | None, precision: str | None, gpu: str | None, threads: int | None
-) -> None:
-    """Train one network's folder; run it again to go on where it stopped.
+@click.option("--gpu", help="Device numbers as Caffe takes them: 0, or 0,1, or all.")
+@click.option("--threads", type=click.IntRange(1), help="BLAS threads.  [default: all cores]")
+@grouped(EngineOptions, "options")
+def train_command(folder: Path, options: EngineOptions) -> None:
+    """Train the network in a folder; run it again to resume.
 
     \b
     Example:
       caffe-transfer train results/half0A
     """
-    settings = Settings(find_engine(engine, precision), gpu, threads or threads_for(jobs=1))
+    settings = options.settings(jobs=1)
     with stop_on_signal() as stop, Screen(total=1) as screen:
         screen.say(f"training with {settings.engine.name}: {settings.engine.program}")
         manifest = train_network(folder, settings, screen.network, stop)
@@ -48,72 +34,3 @@ def train_command(
     click.echo(f"{folder} is trained: {next(iter(manifest['model']))}")
     if frozen:
         click.echo(f"frozen layers are byte-identical to their source: {frozen}")
-
-
-@click.command("run")
-@click.argument("study", metavar="STUDY")
-@click.option("--out", type=FOLDER, required=True, help="The run's folder.")
-@click.option("--jobs", type=click.IntRange(1), default=1, help="Networks at once.")
-@click.option("--from", "given", type=FOLDER, help="The images: a folder or an archive.")
-@engine_option
-@precision_option
-@click.option("--gpu", help="Devices to share among the jobs: 0,1,2,3.")
-@click.option("--threads", type=click.IntRange(1), help="BLAS threads a job.  [cores / jobs]")
-@click.option("--quick", is_flag=True, help="The study's quick form.")
-@click.option("--dry-run", is_flag=True, help="Print networks, order and cost; do nothing.")
-def run_command(
-    study: str,
-    out: Path,
-    jobs: int,
-    given: Path | None,
-    engine: str | None,
-    precision: str | None,
-    gpu: str | None,
-    threads: int | None,
-    quick: bool,
-    dry_run: bool,
-) -> None:
-    """Everything that a study needs, from images to report; run it again to resume.
-
-    STUDY is a built-in study (fashion-mnist, tiny-imagenet, paper) or a TOML file.
-
-    \b
-    Example:
-      caffe-transfer run fashion-mnist --out demo --jobs 2
-    """
-    chosen = load_study(study, quick)
-    if dry_run:
-        plan_table(chosen, schedule.order(chosen.networks), pipeline.estimate(chosen), jobs)
-        return
-    settings = Settings(find_engine(engine, precision), threads=threads or threads_for(jobs))
-    with stop_on_signal() as stop, Screen(total=len(chosen.networks)) as screen:
-        screen.say(f"training with {settings.engine.name}: {settings.engine.program}")
-        results = pipeline.run(
-            chosen,
-            find_study(study),
-            out,
-            settings,
-            jobs,
-            pipeline.Callbacks(screen.step, screen.say, screen.network, screen.ended),
-            stop,
-            given,
-            gpu.split(",") if gpu else (),
-        )
-    ended_table(results, out)
-    if stop.is_set():
-        raise Interrupted("stopped; run the same command again to go on")
-    failed = [result for result in results if result.end is not Outcome.DONE]
-    if failed:
-        raise EngineError(f"{len(failed)} of {len(results)} networks are not trained, see above")
-
-
-@click.command("status")
-@click.argument("folder", metavar="DIR", type=FOLDER)
-def status_command(folder: Path) -> None:
-    """Every network: state, iteration, loss, accuracy, time left.
-
-    \b
-    Example:
-      caffe-transfer status demo
-    """
-    status_table(status(folder))

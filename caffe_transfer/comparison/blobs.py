@@ -1,8 +1,8 @@
-"""Two blobs, number by number: how many differ, by how much, in value and in last places."""
+"""Two blobs, number by number: how many differ, by how much, and by how many ulps."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,7 +13,7 @@ from caffe_transfer.formats.layer_records import forget, same_shape
 
 Numbers: TypeAlias = npt.NDArray[np.floating[Any]]
 
-# Numbers worked on at once: with all temporaries they stay in the processor's cache.
+# Numbers per step: with all temporaries they stay in the processor's cache.
 CHUNK = 1 << 15
 
 
@@ -23,11 +23,11 @@ class BlobComparison:
 
     Attributes:
         name: layer and index, such as "conv1 0".
-        shapes, sha256: of the left and the right one, None where there is none.
-        different: numbers whose bits differ; None where the shapes differ.
-        largest: largest absolute difference of numbers that are numbers on both sides.
-        ulps: largest distance in units in the last place, likewise.
-        nans: numbers that are NaN on either side.
+        shapes, sha256: of the left and the right blob; None for one that is missing.
+        different: count of numbers whose bits differ; None if shapes or dtypes differ.
+        largest: largest absolute difference between numbers that are NaN on neither side.
+        ulps: largest distance between such numbers in units in the last place.
+        nans: count of numbers that are NaN on either side.
     """
 
     name: str
@@ -40,8 +40,12 @@ class BlobComparison:
 
     @property
     def identical(self) -> bool:
-        """Same shape, same bits."""
+        """Whether shape and bits are the same."""
         return self.different == 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """The attributes by name."""
+        return asdict(self)
 
     @property
     def summary(self) -> str:
@@ -65,7 +69,7 @@ class BlobComparison:
 def compare_blobs(
     left: Mapping[str, Sequence[Blob]], right: Mapping[str, Sequence[Blob]]
 ) -> tuple[BlobComparison, ...]:
-    """Compare the blobs of two sets of layers, in the left one's order."""
+    """Compare the blobs of two sets of layers by layer and index, in the order of the left one."""
     found = []
     for layer in [*left, *(name for name in right if name not in left)]:
         ours, theirs = left.get(layer, ()), right.get(layer, ())
@@ -81,7 +85,7 @@ def compare_blobs(
 
 
 def compare_blob(name: str, left: Blob | None, right: Blob | None) -> BlobComparison:
-    """Compare two blobs, either of which may be missing; each number is read once."""
+    """Compare two blobs, either of which may be None; each number is read once."""
     shapes = (left.shape if left else None, right.shape if right else None)
     comparable = (
         left is not None
@@ -105,13 +109,13 @@ def compare_blob(name: str, left: Blob | None, right: Blob | None) -> BlobCompar
 
 
 class _Difference:
-    """What differs between arrays that are given part by part; see BlobComparison."""
+    """Accumulates the differences between two arrays chunk by chunk; see BlobComparison."""
 
     def __init__(self) -> None:
         self.different, self.largest, self.ulps, self.nans = 0, 0.0, 0, 0
 
     def add(self, a: Numbers, b: Numbers) -> None:
-        """Take two parts into account."""
+        """Add a chunk of either array."""
         different = int(np.count_nonzero(_bits(a) != _bits(b)))
         nan = np.isnan(a)
         if different:
@@ -137,7 +141,7 @@ def _sha256(blob: Blob) -> str:
 
 
 def _chunks(blob: Blob) -> Iterator[Numbers]:
-    """The numbers part by part; of a mapped file, what has been read does not stay in memory."""
+    """The numbers in chunks; pages of a mapped file are released once read."""
     values = np.ascontiguousarray(blob.values)
     for start in range(0, len(values), CHUNK):
         yield values[start : start + CHUNK]
@@ -149,7 +153,7 @@ def _bits(values: Numbers) -> npt.NDArray[np.integer]:
 
 
 def _ordered(values: Numbers) -> npt.NDArray[np.int64]:
-    """Integers in the order of the floats, neighbouring floats being neighbouring integers."""
+    """Integers ordered like the floats, so that adjacent floats are adjacent integers."""
     bits = _bits(values).astype(np.int64)
     sign = np.int64(-(2 ** (8 * values.itemsize - 1)))
     return np.where(bits < 0, sign - bits, bits)

@@ -1,11 +1,12 @@
-"""Two files or two trees of them: the same bytes, else the same meaning, else what differs."""
+"""Compare two files or two trees: by their bytes, then by their meaning, then line by line."""
 
 import difflib
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from caffe_transfer.comparison.blobs import BlobComparison, compare_blobs
 from caffe_transfer.errors import BadInput, CaffeTransferError, Incomplete
@@ -24,7 +25,7 @@ MAX_LINK_BYTES = 4096
 
 
 class Verdict(StrEnum):
-    """What the comparison of two files found."""
+    """Outcome of comparing two files."""
 
     IDENTICAL = "identical"
     SAME_MEANING = "same meaning"
@@ -42,9 +43,9 @@ class Comparison:
     """Two files.
 
     Attributes:
-        name: relative to the trees, or the first file's.
-        lines: what differs in texts, or what is wrong with a broken file.
-        blobs: of models, solver states and means whose bytes differ, every one.
+        name: path relative to the two trees, or the name of the first file.
+        lines: differing lines of texts, or what is wrong with a broken file.
+        blobs: every blob of two models, solver states or means whose bytes differ.
     """
 
     name: str
@@ -53,28 +54,42 @@ class Comparison:
     lines: tuple[str, ...] = ()
     blobs: tuple[BlobComparison, ...] = ()
 
+    def as_dict(self) -> dict[str, Any]:
+        """The attributes by name, with plain strings for the enums."""
+        return asdict(self) | {"verdict": self.verdict.value, "kind": self.kind.value}
+
 
 def compare(
-    left: Path, right: Path, *, match_fresh: bool = False, common: bool = False
+    left: str | os.PathLike[str],
+    right: str | os.PathLike[str],
+    *,
+    match_fresh: bool = False,
+    common: bool = False,
 ) -> Iterator[Comparison]:
-    """Compare two files, or all files of two trees; what is broken is told, the rest goes on.
+    """Compare two files, or all files of two trees, one at a time; broken files get a verdict.
 
     Args:
-        match_fresh: layer conv4 of one model is layer conv4-new of the other.
-        common: leave out the files that only one tree has.
+        match_fresh: match layer conv4 of one model with layer conv4-new of the other.
+        common: skip files that only one tree has.
 
     Raises:
-        Incomplete: one of the two is not there.
-        BadInput: a file is to be compared with a folder.
+        Incomplete: one of the two does not exist.
+        BadInput: one is a file and the other a folder.
     """
+    left, right = Path(left), Path(right)
     for path in (left, right):
         if not os.path.lexists(path):
             raise Incomplete(f"there is no {path}; check the name")
     if left.is_dir() != right.is_dir():
         raise BadInput(f"{left} and {right} are a folder and a file; compare two of a kind")
-    if not left.is_dir():
-        yield compare_files(left.name, left, right, match_fresh)
-        return
+    if left.is_dir():
+        return _compare_trees(left, right, match_fresh, common)
+    return iter([compare_files(left.name, left, right, match_fresh)])
+
+
+def _compare_trees(
+    left: Path, right: Path, match_fresh: bool, common: bool
+) -> Iterator[Comparison]:
     ours, theirs = _files(left), _files(right)
     for name in sorted({*ours, *theirs}):
         if name not in theirs or name not in ours:
@@ -86,7 +101,7 @@ def compare(
 
 
 def _files(root: Path) -> dict[str, Path]:
-    """All files and links below a folder; links are not followed, so that none can loop."""
+    """All files and links below a folder; links are not followed, so that loops do no harm."""
     found = {}
     for folder, folders, files in os.walk(root):
         links = [name for name in folders if Path(folder, name).is_symlink()]
@@ -97,7 +112,7 @@ def _files(root: Path) -> dict[str, Path]:
 
 
 def compare_files(name: str, left: Path, right: Path, match_fresh: bool = False) -> Comparison:
-    """Compare two files or links; a file that cannot be read is a verdict, not an error."""
+    """Compare two files or links; an unreadable file gives the verdict BROKEN, not an error."""
     try:
         if left.is_symlink() or right.is_symlink():
             return _compare_links(name, left, right)
@@ -114,7 +129,7 @@ def compare_files(name: str, left: Path, right: Path, match_fresh: bool = False)
 
 
 def _compare_links(name: str, left: Path, right: Path) -> Comparison:
-    """A link means the same as a file that holds its target, as a checkout without links has it."""
+    """A link means the same as a file that holds its target, as checkouts without links do."""
     targets = [_target(left), _target(right)]
     if None not in targets and targets[0] == targets[1]:
         both = left.is_symlink() and right.is_symlink()
@@ -180,7 +195,7 @@ def _from_blobs(
     left: Mapping[str, tuple[Blob, ...]],
     right: Mapping[str, tuple[Blob, ...]],
 ) -> Comparison:
-    """Other bytes around identical blobs, such as another format or order, mean the same."""
+    """The same blobs in another format or order mean the same."""
     blobs = compare_blobs(left, right)
     same = all(blob.identical for blob in blobs)
     return Comparison(name, Verdict.SAME_MEANING if same else Verdict.DIFFERENT, kind, blobs=blobs)

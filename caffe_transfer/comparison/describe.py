@@ -1,4 +1,4 @@
-"""What is in a file of Caffe's, line by line."""
+"""Contents of a Caffe file, line by line."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,16 +16,16 @@ from caffe_transfer.formats.solverstate import open_state
 
 
 def describe(path: Path) -> Iterator[str]:
-    """The contents of a caffemodel, solverstate, binaryproto, LMDB or prototxt.
+    """Describe a caffemodel, solverstate, binaryproto, LMDB or prototxt in lines of text.
 
     Raises:
-        Incomplete: there is no such file.
-        FormatError: the file is not what its name says.
-        BadInput: it is nothing of Caffe's.
+        Incomplete: the file does not exist.
+        FormatError: the file is broken, or not what its name says.
+        BadInput: the file is not of a kind that Caffe uses.
     """
     reader = _READERS.get(kind_of(path))
     if reader is None:
-        raise BadInput(f"{path} is no caffemodel, solverstate, binaryproto, LMDB or prototxt")
+        raise BadInput(f"{path} is not a caffemodel, solverstate, binaryproto, LMDB or prototxt")
     return reader(path)
 
 

@@ -1,4 +1,4 @@
-"""Blobs in files of their own: means (.binaryproto), and the matrices of InfogainLoss."""
+"""Single blobs in files (.binaryproto): mean images, and the matrices of InfogainLoss."""
 
 from pathlib import Path
 
@@ -9,17 +9,17 @@ from caffe_transfer.errors import BadInput, FormatError, Incomplete
 from caffe_transfer.formats.caffemodel import Blob
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 
-# A mean of 1024x1024 pixels has 12 MB.
+# Far above any mean: 3 x 1024 x 1024 pixels have 12 MB.
 MAX_BYTES = 1 << 28
 
 
 def read_blob(path: Path) -> Blob:
-    """The blob of a binaryproto, float32; a mean's shape is (1, channels, height, width).
+    """Read a binaryproto as float32; a mean has the shape (1, channels, height, width).
 
     Raises:
-        Incomplete: there is no such file.
-        FormatError: the file holds no whole blob.
-        BadInput: it cannot be read.
+        Incomplete: the file does not exist.
+        FormatError: the file does not hold a whole blob.
+        BadInput: the file cannot be read.
     """
     message = pb.BlobProto()
     try:

@@ -1,4 +1,4 @@
-"""SHA-256 of files and of blobs: the proof that frozen layers have stayed as they were."""
+"""SHA-256 of files and of blobs, which proves that frozen layers did not change."""
 
 import hashlib
 from collections.abc import Sequence
@@ -8,13 +8,20 @@ from caffe_transfer.formats.caffemodel import open_model
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal."""
+    """Return the SHA-256 of a file in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def blob_hashes(path: Path, layers: Sequence[str]) -> dict[str, list[str]]:
-    """SHA-256 of the raw numbers of each blob of the layers that the model has."""
+    """Return the SHA-256 of each blob's raw values, by layer.
+
+    Layers that the model lacks, or that have no blobs, are left out.
+
+    Raises:
+        Incomplete: the file does not exist.
+        FormatError: the file is truncated or not a model.
+    """
     with open_model(path) as model:
         found = model.with_blobs
         return {

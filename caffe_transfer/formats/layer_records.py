@@ -1,11 +1,11 @@
-"""Where the layers of a binary model and their blobs lie in the file.
+"""Locates the layers of a binary model, and their blobs, in the file.
 
     V0    layers { layer { name type blobs } }      early 2014
     V1    layers { name type blobs }                2014
     V2    layer { name type blobs }                 since 2015
 
-No number is read here, so that cutting and joining models of any size needs neither numpy nor
-protobuf, whose import takes longer than copying a CaffeNet.
+Parameters are not read here, so that cutting and joining models of any size needs neither numpy
+nor protobuf, whose import takes longer than copying a CaffeNet.
 """
 
 import errno
@@ -31,15 +31,15 @@ _DIM = 1
 _NUMBER_BYTES = {_DATA: 4, _DOUBLE_DATA: 8}
 _KNOWN_NET_FIELDS = {1, 2, 3, 4, 5, 6, 7, 8, 100}
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
-_PIECE = 32 << 20  # bytes copied at once
+_PIECE = 32 << 20  # bytes copied per call
 
 
 class BlobRecord(NamedTuple):
-    """One array of parameters, unread.
+    """One array of parameters in the file.
 
     Attributes:
-        shape: as the file gives it; (1, 1, 1, n) for the biases of V0 and V1.
-        parts: its little-endian numbers; one part, or one each where they are not packed.
+        shape: as stored; (1, 1, 1, n) for the biases of V0 and V1.
+        parts: its little-endian numbers: one part, or one per number if they are not packed.
         number_bytes: 4 for float32, 8 for float64.
     """
 
@@ -49,10 +49,11 @@ class BlobRecord(NamedTuple):
 
 
 class LayerRecord(NamedTuple):
-    """A layer: its message, tag included, is `buffer[start:end]`.
+    """A layer in the file.
 
     Attributes:
-        type: "Convolution", or in V0 and V1 files their names, "conv" and "CONVOLUTION".
+        type: as stored: "Convolution" in V2, "CONVOLUTION" in V1, "conv" in V0.
+        start, end: `buffer[start:end]` is the layer's message, including its tag.
     """
 
     name: str
@@ -63,7 +64,7 @@ class LayerRecord(NamedTuple):
 
 
 class Records(NamedTuple):
-    """A binary model: `format` is V0, V1 or V2; layers in the file's order."""
+    """The layers of a binary model in the order of the file; `format` is V0, V1 or V2."""
 
     path: Path
     format: str
@@ -73,11 +74,11 @@ class Records(NamedTuple):
 
 @contextmanager
 def mapped(path: Path) -> Iterator[memoryview]:
-    """A file's bytes, memory-mapped and read-only.
+    """Map a file into memory, read-only.
 
     Raises:
-        Incomplete: there is no such file.
-        FormatError: it is empty or cannot be read.
+        Incomplete: the file does not exist.
+        FormatError: the file is empty or cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -86,28 +87,36 @@ def mapped(path: Path) -> Iterator[memoryview]:
         raise Incomplete(f"there is no file {path}; train or copy it first") from error
     except (OSError, ValueError) as error:
         raise FormatError(f"cannot read {path} as a model: {error}") from error
-    # Not closed by hand: a blob may still point into it, and closing would raise; the mapping
-    # goes with its last view.
+    # Not closed explicitly: that would raise as long as a blob points into the mapping, which is
+    # freed with its last view.
     yield memoryview(mapping)
 
 
 def forget(view: object) -> None:
-    """Let the system take back the memory of the file that a view is of; reading it goes on."""
+    """Release the memory of a mapped file's pages; they are read again on the next access.
+
+    Args:
+        view: a memoryview of the mapping; anything else is ignored.
+    """
     mapping = view.obj if isinstance(view, memoryview) else None
     if isinstance(mapping, mmap.mmap):
         mapping.madvise(mmap.MADV_DONTNEED)
 
 
 def is_hdf5(buffer: memoryview) -> bool:
-    """Whether a file's bytes are those of an HDF5 file."""
+    """Whether these are the contents of an HDF5 file."""
     return bytes(buffer[:8]) == _HDF5_MAGIC
 
 
 def read_records(path: Path, buffer: memoryview) -> Records:
-    """The layers of a binary model.
+    """Locate the layers of a binary model.
+
+    Args:
+        path: for messages and for the result.
+        buffer: the contents of the file.
 
     Raises:
-        FormatError: the file is cut off or is no model; names the layer where one is to blame.
+        FormatError: the file is truncated or not a model; names the layer if it lies in one.
     """
     name, form = "", ""
     layers = []
@@ -152,10 +161,10 @@ def _read_layer(buffer: memoryview, record: Field) -> tuple[str, LayerRecord]:
 
 
 def blob_record(buffer: memoryview, record: Field, owner: str) -> BlobRecord:
-    """The BlobProto at `record`.
+    """Locate the values of the BlobProto at `record`.
 
     Raises:
-        WireError: its values do not fill its shape; `owner` is named.
+        WireError: the number of values does not match the shape; names `owner`.
     """
     legacy = [0, 0, 0, 0]
     shape: tuple[int, ...] | None = None
@@ -179,7 +188,7 @@ def blob_record(buffer: memoryview, record: Field, owner: str) -> BlobRecord:
 
 
 def _shape(buffer: memoryview, record: Field) -> tuple[int, ...]:
-    """The axes of a BlobShape: whole numbers, packed or one by one."""
+    """Read a BlobShape, whose integers may or may not be packed."""
     axes = []
     for part in wire.fields(buffer, record.value, record.end):
         position = part.value
@@ -190,7 +199,7 @@ def _shape(buffer: memoryview, record: Field) -> tuple[int, ...]:
 
 
 def _v1_type(buffer: memoryview, field: Field) -> str:
-    # Only models of 2014 need the names that Caffe gave to numbers.
+    # Imported lazily: only V1 models store types as numbers, and the import costs more than a copy.
     from caffe_transfer.formats.proto import caffe_pb2 as pb
 
     number = wire.read_varint(buffer, field.value, field.end)[0]
@@ -211,7 +220,7 @@ def _expect(condition: bool, message: str) -> None:
 
 
 def same_shape(found: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
-    """Whether two shapes are one, a legacy shape of four axes being filled up with ones."""
+    """Whether two shapes are equal when both are padded to Caffe's legacy four axes."""
     width = max(len(found), len(wanted))
     if width > 4:
         return found == wanted
@@ -219,7 +228,7 @@ def same_shape(found: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
 
 
 def net_name(name: str) -> bytes:
-    """The field with which a binary model begins."""
+    """Return the field with which a binary model begins."""
     encoded = name.encode()
     return wire.delimited(NET_NAME, len(encoded)) + encoded
 
@@ -227,13 +236,13 @@ def net_name(name: str) -> bytes:
 def copy_records(
     layers: Sequence[LayerRecord], buffer: memoryview, source: BinaryIO, out: BinaryIO
 ) -> None:
-    """Append layers' messages to a file, as they stand.
+    """Append layers' messages to a file, unchanged.
 
     Args:
-        buffer: the bytes of `source`, for where the system cannot copy from file to file.
+        buffer: the contents of `source`, used where the system cannot copy from file to file.
 
     Raises:
-        OSError: `out` cannot be written to; a full disk is told before anything is.
+        OSError: `out` cannot be written; a full disk is detected before anything is written.
     """
     out.flush()
     _reserve(out, sum(layer.end - layer.start for layer in layers))
@@ -244,7 +253,7 @@ def copy_records(
 
 
 def _reserve(out: BinaryIO, length: int) -> None:
-    """Have the disk set room aside, where the system and the disk know how."""
+    """Reserve disk space, where the system and the file system support it."""
     if not length or not hasattr(os, "posix_fallocate"):
         return
     try:
@@ -255,7 +264,7 @@ def _reserve(out: BinaryIO, length: int) -> None:
 
 
 def _copied(source: BinaryIO, start: int, end: int, out: BinaryIO) -> bool:
-    """Let the system copy; False, and nothing written, where it cannot."""
+    """Let the system copy; returns False, with nothing written, where it cannot."""
     if not hasattr(os, "copy_file_range"):
         return False
     before = at = os.lseek(out.fileno(), 0, os.SEEK_CUR)
@@ -265,10 +274,10 @@ def _copied(source: BinaryIO, start: int, end: int, out: BinaryIO) -> bool:
             count = os.copy_file_range(source.fileno(), out.fileno(), length, start)
             if not count:
                 raise OSError("the source has become shorter")
-            # Writing to the disk begins now, beside the copying, and not with the sync at the end.
+            # Starts writing to disk now, alongside the copying, instead of at the final sync.
             os.posix_fadvise(out.fileno(), at, count, os.POSIX_FADV_DONTNEED)
             start, at = start + count, at + count
-    except OSError:  # another file system, or one that does not know how
+    except OSError:  # across file systems, or not supported by this one
         os.lseek(out.fileno(), before, os.SEEK_SET)
         return False
     return True

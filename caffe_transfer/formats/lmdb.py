@@ -1,4 +1,4 @@
-"""LMDBs of Datum records, read: opened once a process, and checked against a net."""
+"""Reads LMDBs of Datum records and checks them against a net."""
 
 import os
 import threading
@@ -15,11 +15,11 @@ from caffe_transfer import paths
 from caffe_transfer.errors import BadInput, FormatError, Incomplete
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 
-# Databases up to this size have every record checked, larger ones their first and last.
+# Of databases larger than this, only the first and last records are checked.
 CHECK_ALL_BELOW = 100_000
 CHECK_ENDS = 1000
 
-_File: TypeAlias = tuple[int, int]  # device and inode, as LMDB itself tells files apart
+_File: TypeAlias = tuple[int, int]  # device and inode, by which LMDB identifies files
 _OPEN: dict[_File, lmdb.Environment] = {}
 _USERS: Counter[_File] = Counter()
 _OPENING = threading.Lock()
@@ -27,13 +27,14 @@ _OPENING = threading.Lock()
 
 @contextmanager
 def open_lmdb(path: Path) -> Iterator[lmdb.Environment]:
-    """A database open for reading, closed after its last user.
+    """Open a database for reading.
 
-    LMDB forbids that a process opens a file twice, so that threads share what is open.
+    LMDB forbids a process to open a file twice, so threads share an environment, which is closed
+    after its last user.
 
     Raises:
-        Incomplete: there is none.
-        FormatError: the folder holds none, or a broken one.
+        Incomplete: the folder does not exist.
+        FormatError: the folder does not hold a valid LMDB.
     """
     with _OPENING:
         file, environment = _opened(path)
@@ -68,16 +69,20 @@ def check_lmdb(
     crop: int = 0,
     classes: int | None = None,
 ) -> int:
-    """Look whether a net can read a database; returns the number of records.
+    """Check that a net can read a database.
 
     Args:
-        shape: of the mean, channels x height x width.
-        crop: the side that the net cuts out, 0 for whole images.
-        classes: outputs of the net.
+        shape: of the net's mean, (channels, height, width).
+        crop: side of the net's crop in pixels; 0 for whole images.
+        classes: number of outputs of the net.
+
+    Returns:
+        The number of records.
 
     Raises:
-        Incomplete: there is none; FormatError: it is empty or no database of Datum records.
-        BadInput: images of another size, or labels beyond the outputs.
+        Incomplete: the database does not exist.
+        FormatError: it is empty, or a record is not a Datum.
+        BadInput: an image has the wrong size, or a label is out of range.
     """
     with open_lmdb(path) as environment, environment.begin(buffers=False) as transaction:
         entries = int(transaction.stat()["entries"])
@@ -113,7 +118,7 @@ def _check_record(
     try:
         record.ParseFromString(value)
     except DecodeError as error:
-        raise FormatError(f"record {name} of {path} is no Datum; make it anew") from error
+        raise FormatError(f"record {name} of {path} is not a Datum; make it anew") from error
     found = (record.channels, record.height, record.width)
     if not record.encoded and shape is not None and found != shape:
         raise BadInput(

@@ -1,7 +1,7 @@
-"""Nets and solvers as files: prototxts of any age and binary nets, the one reader for all.
+"""Reads nets and solvers: prototxts of any format, and binary nets.
 
-`read_net` and `read_solver` return what Caffe 1.0 makes of a file (upgrade.py); `parse` and
-`read_prototxt` return what the file says.
+`read_net` and `read_solver` upgrade what they read to Caffe 1.0, as Caffe does (upgrade.py);
+`parse` and `read_prototxt` return it as written.
 """
 
 from pathlib import Path
@@ -18,10 +18,13 @@ M = TypeVar("M", bound=Message)
 
 
 def parse(text: str, message: M, name: str) -> M:
-    """Parse a prototxt's text into `message` and return it.
+    """Parse the text of a prototxt into `message` and return it.
+
+    Args:
+        name: the file's name, for messages.
 
     Raises:
-        FormatError: names the file, the line and what is wrong there.
+        FormatError: the text is not such a message; names the file, the line and the fault.
     """
     try:
         return text_format.Parse(text, message)
@@ -30,12 +33,12 @@ def parse(text: str, message: M, name: str) -> M:
 
 
 def read_net(path: Path) -> pb.NetParameter:
-    """A net from a prototxt or a binary file of any age, upgraded to format V2.
+    """Read a net from a prototxt or a binary file of any format, and upgrade it to V2.
 
     Raises:
-        Incomplete: there is no such file.
-        FormatError: it is no net; names the line.
-        BadInput: it cannot be read.
+        Incomplete: the file does not exist.
+        FormatError: the file is not a net; names the line.
+        BadInput: the file cannot be read.
     """
     content = _read(path)
     net = pb.NetParameter()
@@ -48,23 +51,23 @@ def read_net(path: Path) -> pb.NetParameter:
 
 
 def read_solver(path: Path) -> pb.SolverParameter:
-    """A solver, upgraded to a type given by name.
+    """Read a solver, and upgrade a numeric type to its name.
 
     Raises:
-        Incomplete: there is no such file.
-        FormatError: it is no solver; names the line.
-        BadInput: it cannot be read.
+        Incomplete: the file does not exist.
+        FormatError: the file is not a solver; names the line.
+        BadInput: the file cannot be read.
     """
     return upgrade_solver(parse(_decoded(_read(path), path), pb.SolverParameter(), str(path)))
 
 
 def read_prototxt(path: Path) -> pb.SolverParameter | pb.NetParameter:
-    """A solver or a net, as the file says it.
+    """Read a solver or a net as written.
 
     Raises:
-        Incomplete: there is no such file.
-        FormatError: the file is neither; names the line that no net has.
-        BadInput: it cannot be read.
+        Incomplete: the file does not exist.
+        FormatError: the file is neither; names the line that is not valid in a net.
+        BadInput: the file cannot be read.
     """
     text = _decoded(_read(path), path)
     try:
@@ -88,7 +91,7 @@ def _decoded(content: bytes, path: Path) -> str:
     try:
         return content.decode()
     except UnicodeDecodeError:
-        # Old files have comments in other encodings; a binary file has zeros as well.
+        # Old files have comments in other encodings; binary files also contain zeros.
         if b"\0" not in content:
             return content.decode(errors="replace")
         raise FormatError(f"{path} is not a prototxt of this kind: it is a binary file") from None

@@ -1,7 +1,7 @@
-"""Nets and solvers of older formats as Caffe 1.0 understands them: V0 -> V1 -> V2.
+"""Upgrades nets and solvers of older formats to that of Caffe 1.0: V0 -> V1 -> V2.
 
-Caffe does the same when it loads a file, and `upgrade_net_proto_text` writes the result.  Each
-step here is a table of which old field became which new one.
+Caffe does the same when it loads a file (upgrade_proto.cpp), and `upgrade_net_proto_text` writes
+the result.  Most of each step is a table from old fields to new ones.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from caffe_transfer.errors import FormatError
 from caffe_transfer.formats.layer_types import V1_OF_V0, modern_type
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 
-# The parameter message that V1 has for a V0 type whose settings stood in the layer itself.
+# V0 type -> the message that holds its settings in V1; in V0 they are fields of the layer itself.
 _V0_PARAMS = {
     "conv": "convolution_param", "innerproduct": "inner_product_param", "pool": "pooling_param",
     "dropout": "dropout_param", "lrn": "lrn_param", "data": "data_param",
@@ -21,7 +21,7 @@ _V0_PARAMS = {
     "window_data": "window_data_param", "infogain_loss": "infogain_loss_param",
     "concat": "concat_param",
 }  # fmt: skip
-# A V0 layer's field -> the types that may have it, and its name in their parameter message.
+# V0 field -> the types that may have it, and its name in their message of V1.
 _V0_FIELDS = {
     "num_output": (("conv", "innerproduct"), "num_output"),
     "biasterm": (("conv", "innerproduct"), "bias_term"),
@@ -54,7 +54,7 @@ _V0_TRANSFORMS = {
     "scale": "scale", "meanfile": "mean_file", "cropsize": "crop_size", "mirror": "mirror",
 }  # fmt: skip
 
-# Fields of a V1 layer that are not simply copied.
+# Fields of a V1 layer that are converted instead of copied.
 _V1_CHANGED = {"type", "param", "blob_share_mode", "blobs_lr", "weight_decay", "layer"}
 _V1_DATA = {"DATA": "data_param", "IMAGE_DATA": "image_data_param",
             "WINDOW_DATA": "window_data_param"}  # fmt: skip
@@ -62,10 +62,13 @@ _TRANSFORMS = ("scale", "mean_file", "crop_size", "mirror")
 
 
 def upgrade_net(net: pb.NetParameter, name: str = "the net") -> pb.NetParameter:
-    """The same net in format V2; one that is in V2 already is returned as a copy.
+    """Return a copy of a net in format V2.
+
+    Args:
+        name: the file's name, for messages.
 
     Raises:
-        FormatError: a layer has a type or a setting that no Caffe knew; `name` is named.
+        FormatError: a layer has a type or a setting that Caffe never had, or the net mixes formats.
     """
     result = pb.NetParameter()
     result.CopyFrom(net)
@@ -84,7 +87,7 @@ def upgrade_net(net: pb.NetParameter, name: str = "the net") -> pb.NetParameter:
 
 
 def upgrade_solver(solver: pb.SolverParameter) -> pb.SolverParameter:
-    """The same solver with its type as a string, as Caffe 1.0 has it."""
+    """Return a copy of a solver with its type as a string, as in Caffe 1.0."""
     result = pb.SolverParameter()
     result.CopyFrom(solver)
     if result.HasField("solver_type"):
@@ -104,7 +107,7 @@ def _upgrade_v0(net: pb.NetParameter, name: str) -> None:
 
 
 def _merge_padding(net: pb.NetParameter, name: str) -> None:
-    """Layers of type padding become the pad of the convolution or pooling that reads them."""
+    """Move the pad of V0's padding layers into the convolution or pooling that reads them."""
     padding: dict[str, pb.V1LayerParameter] = {}
     kept = []
     for layer in net.layers:
@@ -160,7 +163,7 @@ def _v0_layer(connection: pb.V1LayerParameter, name: str) -> pb.V1LayerParameter
 
 
 def _assign(message: Message, key: str, value: object) -> None:
-    """Set a field that may be a number, a message, or repeated in the new format."""
+    """Set a field, which may be a number, a message, or repeated."""
     current = getattr(message, key)
     if isinstance(value, Message):
         current.CopyFrom(value)
@@ -171,7 +174,7 @@ def _assign(message: Message, key: str, value: object) -> None:
 
 
 def _move_transforms(layer: pb.V1LayerParameter) -> None:
-    """Cropping, mirroring, mean and scale once stood among the settings of data layers."""
+    """Move crop, mirror, mean and scale from a data layer's settings to transform_param."""
     param = _V1_DATA.get(pb.V1LayerParameter.LayerType.Name(layer.type))
     if param is None or not layer.HasField(param):
         return
@@ -214,7 +217,10 @@ def _v1_layer(old: pb.V1LayerParameter, name: str) -> pb.LayerParameter:
 
 
 def _input_layer(net: pb.NetParameter) -> None:
-    """The net's input fields become a layer; without shapes they are left over in old models."""
+    """Turn the net's input fields into an Input layer.
+
+    Old models can have them without shapes; those are dropped.
+    """
     if net.input and (net.input_shape or net.input_dim):
         layer = pb.LayerParameter(name="input", type="Input", top=net.input)
         for index in range(len(net.input)):
@@ -233,7 +239,7 @@ def _input_layer(net: pb.NetParameter) -> None:
 
 
 def _fix_batch_norm(net: pb.NetParameter) -> None:
-    """BatchNorm's three blobs are statistics: they never learn."""
+    """Set the multipliers of BatchNorm's three blobs, which are statistics, to 0 as Caffe does."""
     for layer in net.layer:
         if layer.type == "BatchNorm" and len(layer.param) == 3:
             for spec in layer.param:

@@ -1,8 +1,8 @@
-"""A walk over the tags of a protobuf file, without parsing what is not asked for.
+"""Walks over the fields of serialized protobuf messages without parsing their values.
 
-A message is a row of fields, each a tag (number and wire type) and a value; nested messages and
-packed arrays are length-delimited.  Walking a memory-mapped model this way touches only the
-tags, so that a file of any size is read in as little memory as a small one.
+A message is a sequence of fields, each a tag (number and wire type) and a value; nested messages
+and packed arrays are length-delimited.  Walking over a memory-mapped model touches only the tags,
+so that memory use does not depend on the size of the file.
 https://protobuf.dev/programming-guides/encoding
 """
 
@@ -14,11 +14,11 @@ _MAX_VARINT = 10
 
 
 class WireError(ValueError):
-    """The bytes are no protobuf message; says what is wrong and where."""
+    """The bytes are not a protobuf message; says what is wrong and where."""
 
 
 class Field(NamedTuple):
-    """One field: `buffer[start:end]` with its tag, `buffer[value:end]` without tag and length."""
+    """A field: `buffer[start:end]` with its tag, `buffer[value:end]` without tag and length."""
 
     number: int
     wire_type: int
@@ -28,10 +28,10 @@ class Field(NamedTuple):
 
 
 def fields(buffer: memoryview, start: int = 0, end: int | None = None) -> Iterator[Field]:
-    """The fields of the message in `buffer[start:end]`, in the file's order.
+    """Yield the fields of the message in `buffer[start:end]`.
 
     Raises:
-        WireError: a field is cut off, or a tag cannot be.
+        WireError: a field is truncated, or a tag is invalid.
     """
     position = start
     end = len(buffer) if end is None else end
@@ -39,7 +39,9 @@ def fields(buffer: memoryview, start: int = 0, end: int | None = None) -> Iterat
         tag, value = read_varint(buffer, position, end)
         number, wire_type = tag >> 3, tag & 7
         if number == 0:
-            raise WireError(f"no field has the number 0, as byte {position} says")
+            raise WireError(
+                f"byte {position} has the field number 0, which protobuf does not allow"
+            )
         match wire_type:
             case 0:
                 _, after = read_varint(buffer, value, end)
@@ -51,18 +53,20 @@ def fields(buffer: memoryview, start: int = 0, end: int | None = None) -> Iterat
             case 5:
                 after = value + 4
             case _:
-                raise WireError(f"byte {position} starts no field of protobuf")
+                raise WireError(f"byte {position} does not start a protobuf field")
         if after > end:
-            raise WireError(f"the field at byte {position} goes {after - end} bytes past the end")
+            raise WireError(
+                f"the field at byte {position} extends {after - end} bytes past the end"
+            )
         yield Field(number, wire_type, position, value, after)
         position = after
 
 
 def read_varint(buffer: memoryview, position: int, end: int) -> tuple[int, int]:
-    """The variable-length integer at `position`, and the position after it.
+    """Return the variable-length integer at `position`, and the position after it.
 
     Raises:
-        WireError: it is cut off or longer than 64 bits.
+        WireError: it is truncated or longer than 64 bits.
     """
     result = 0
     for count in range(_MAX_VARINT):
@@ -76,7 +80,7 @@ def read_varint(buffer: memoryview, position: int, end: int) -> tuple[int, int]:
 
 
 def varint(value: int) -> bytes:
-    """`value`, 0 or more, as a variable-length integer."""
+    """Encode a non-negative integer as a variable-length integer."""
     out = bytearray()
     while value >= 0x80:
         out.append(value & 0x7F | 0x80)
@@ -86,10 +90,10 @@ def varint(value: int) -> bytes:
 
 
 def tag(number: int, wire_type: int = BYTES) -> bytes:
-    """The tag of a field."""
+    """Encode the tag of a field."""
     return varint(number << 3 | wire_type)
 
 
 def delimited(number: int, length: int) -> bytes:
-    """Tag and length of a length-delimited field whose value follows."""
+    """Encode the tag and the length of a length-delimited field, which its value follows."""
     return tag(number) + varint(length)

@@ -1,6 +1,6 @@
-"""Models and solver states as files, binary or HDF5, that Caffe reads.
+"""Writes models and solver states, binary or HDF5, as Caffe does.
 
-By hand where the numbers are, because protobuf would make a Python object of each.
+Blobs are encoded here because protobuf would make a Python object of every number.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,12 @@ from caffe_transfer.formats.solverstate import SolverState
 
 
 def write_model(name: str, layers: Sequence[Layer], file: BinaryIO, hdf5: bool = False) -> None:
-    """Write a model of these layers; `name` is the net's, which HDF5 files do not keep."""
+    """Write a model in format V2.
+
+    Args:
+        name: the net's name, which HDF5 files do not store.
+        file: open for writing, and for reading too if `hdf5`.
+    """
     if hdf5:
         _write_model_hdf5(layers, file)
         return
@@ -27,7 +32,7 @@ def write_model(name: str, layers: Sequence[Layer], file: BinaryIO, hdf5: bool =
 
 
 def write_state(state: SolverState, file: BinaryIO, hdf5: bool = False) -> None:
-    """Write a solver state."""
+    """Write a solver state; `file` must be open for reading too if `hdf5`."""
     if hdf5:
         _write_state_hdf5(state, file)
         return
@@ -71,7 +76,7 @@ def _write_state_hdf5(state: SolverState, file: BinaryIO) -> None:
     with h5py.File(file, "w") as hdf5:
         for key, value in (("iter", state.iteration), ("current_step", state.current_step)):
             hdf5[key] = np.array([value], np.int32)
-        # A string of fixed length that ends with a zero: Caffe's reader knows no other.
+        # Caffe reads only strings of fixed length that end with a zero.
         name = state.learned_net.encode()
         hdf5["learned_net"] = np.array(name, f"S{len(name) + 1}")
         history = hdf5.create_group("history")

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from caffe_transfer.errors import BadInput
-from caffe_transfer.files import atomic_text, unwritable
+from caffe_transfer.files import atomic_text, temporary_path, unwritable
 from caffe_transfer.nets.render import links_2014, render
 from caffe_transfer.paths import BASENET_LINK, NetworkFolder
 from caffe_transfer.studies.network import Network
@@ -48,7 +48,7 @@ def _link(path: Path, target: str) -> None:
         return
     if path.exists() and not path.is_symlink():
         raise BadInput(f"{path} is in the way of a link to {target}; move it elsewhere")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = temporary_path(path)
     try:
         temporary.symlink_to(target)
         temporary.replace(path)

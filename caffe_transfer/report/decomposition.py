@@ -2,35 +2,39 @@
 
     lost co-adaptation = base - selffer
     specificity        = selffer - transfer
-    boost              = transfer, fine-tuned - base      (paper table 1)
+    boost              = transfer+ - base      (paper table 1; + is fine-tuned)
 
-Everything is the mean over the networks of the random splits, in both directions where a study
-has both; the base level is that of the tasks which the copied networks are trained on.
+All are means over the networks of the random splits, in both directions where a study has both;
+the base level is that of the tasks that the cut networks are trained on.
+
+The layers of a fine-tuned network have trained longer than its base's, so the boost alone does not
+show that transfer helps: see control.py.
 """
 
-import csv
-import io
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Any
 
 from caffe_transfer.report.results import Row
-from caffe_transfer.studies.network import MAX_N, Mode, Network
+from caffe_transfer.studies.network import Mode, Network
 
-RANGES = ((1, MAX_N), (3, MAX_N), (5, MAX_N))  # of table 1
-Values = Mapping[int, Sequence[float]]  # the top-1 accuracies of each n
+Values = Mapping[int, Sequence[float]]  # n -> top-1 accuracies (0..1)
+
+_FIRST_OF_RANGES = (1, 3, 5)  # table 1 of the paper averages over n = 1..7, 3..7 and 5..7
 
 
 @dataclass(frozen=True)
 class Levels:
-    """Top-1 accuracies (0..1) of a study's random splits, by kind of network and by n.
+    """Top-1 accuracies (0..1) of the networks of a study's random splits, by kind and by n.
 
     Attributes:
-        base: the accuracies of the bases.
-        selffer, transfer: of the frozen networks; _plus: of the fine-tuned ones.
-        letter: the task that they are trained on, "A" or "B"; "B", the paper's way to write
-            any target, where both occur.
+        base: of the bases.
+        selffer, transfer: of the networks with frozen layers.
+        selffer_plus, transfer_plus: of the fine-tuned networks.
+        letter: the task that the networks are trained on, "A" or "B"; where both occur "B", which
+            the paper writes for either.
     """
 
     base: tuple[float, ...]
@@ -42,7 +46,7 @@ class Levels:
 
     @property
     def other(self) -> str:
-        """The task that features are transferred from."""
+        """The letter of the task that features are transferred from."""
         return "A" if self.letter == "B" else "B"
 
     @property
@@ -50,16 +54,21 @@ class Levels:
         """The mean of the bases."""
         return fmean(self.base) if self.base else None
 
+    @property
+    def cuts(self) -> list[int]:
+        """Every n at which any network is cut, ascending."""
+        kinds = (self.selffer, self.selffer_plus, self.transfer, self.transfer_plus)
+        return sorted({n for kind in kinds for n in kind})
+
     def __bool__(self) -> bool:
-        return any((self.selffer, self.selffer_plus, self.transfer, self.transfer_plus))
+        return bool(self.cuts)
 
 
 @dataclass(frozen=True)
 class Effects:
-    """Means over the networks with cuts at first..last; differences in accuracy, None if unknown.
+    """Mean top-1 accuracies (0..1) of the networks cut at n = first..last; None if there are none.
 
-    Attributes:
-        boost_over_selffer: fine-tuned transfer - fine-tuned selffer.
+    The properties are differences of these means, None where one of the two is missing.
     """
 
     first: int
@@ -72,25 +81,35 @@ class Effects:
 
     @property
     def label(self) -> str:
+        """The n, or the range of n, such as "4" or "3-7"."""
         return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
 
     @property
     def co_adaptation(self) -> float | None:
+        """Drop from lost co-adaptation: base - selffer."""
         return _difference(self.base, self.selffer)
 
     @property
     def specificity(self) -> float | None:
+        """Drop from the features' specificity: selffer - transfer."""
         return _difference(self.selffer, self.transfer)
 
     @property
     def boost(self) -> float | None:
+        """Boost over the base: transfer+ - base."""
         return _difference(self.transfer_plus, self.base)
 
     @property
     def boost_over_selffer(self) -> float | None:
+        """Boost over the control: transfer+ - selffer+."""
         return _difference(self.transfer_plus, self.selffer_plus)
 
+    def as_dict(self) -> dict[str, Any]:
+        """The values by the column names of decomposition.csv."""
+        return {column: getattr(self, name) for column, name in COLUMNS.items()}
 
+
+# The columns of decomposition.csv and the attribute of Effects that each shows.
 COLUMNS = {
     "n": "label",
     "base": "base",
@@ -106,7 +125,7 @@ COLUMNS = {
 
 
 def levels(rows: Iterable[Row]) -> Levels:
-    """What the random splits' networks came to."""
+    """The accuracies of the networks of the random splits."""
     rows = [row for row in rows if row.top1 is not None and is_random(row.network)]
     cut = [row.network for row in rows if row.network.mode in (Mode.SELFFER, Mode.TRANSFER)]
     targets = {network.target for network in cut}
@@ -125,18 +144,21 @@ def levels(rows: Iterable[Row]) -> Levels:
 
 
 def decompose(level: Levels) -> list[Effects]:
-    """The effects of each n that any network was cut at."""
-    kinds = (level.selffer, level.selffer_plus, level.transfer, level.transfer_plus)
-    return [_effects(level, n, n) for n in sorted({n for kind in kinds for n in kind})]
+    """The effects at each n at which any network is cut."""
+    return [_effects(level, n, n) for n in level.cuts]
 
 
 def averages(level: Levels) -> list[Effects]:
-    """The paper's table 1: over all networks with n = 1..7, 3..7 and 5..7."""
-    return [_effects(level, first, last) for first, last in RANGES] if level else []
+    """The paper's table 1: over all networks with n = 1..N, 3..N and 5..N, N the highest cut.
+
+    A range that holds no more than N itself is left out.
+    """
+    last = max(level.cuts, default=0)
+    return [_effects(level, first, last) for first in _FIRST_OF_RANGES if first < last]
 
 
 def measured(rows: Iterable[Row]) -> Iterator[tuple[Network, float]]:
-    """The networks that have an accuracy, with it."""
+    """The networks with a known accuracy, each with its accuracy."""
     for row in rows:
         if row.top1 is not None:
             yield row.network, row.top1
@@ -145,7 +167,7 @@ def measured(rows: Iterable[Row]) -> Iterator[tuple[Network, float]]:
 def by_n(
     rows: Iterable[Row], mode: Mode, fine_tuned: bool = False, preserve: int = 0
 ) -> dict[int, list[float]]:
-    """The accuracies of one kind of network, by the layer that it is cut at."""
+    """The accuracies of one kind of network by n."""
     found: dict[int, list[float]] = defaultdict(list)
     for network, value in measured(rows):
         if (network.mode, network.fine_tuned, network.preserve) == (mode, fine_tuned, preserve):
@@ -159,7 +181,7 @@ def is_random(network: Network) -> bool:
 
 
 def by_task(rows: Iterable[Row]) -> dict[str, tuple[float | None, Values]]:
-    """For each task of the splits that are not random, by name: its base, and transfer to it."""
+    """For each task of a non-random split, by name: its base's accuracy, and transfers to it."""
     tasks: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         network = row.network
@@ -173,7 +195,7 @@ def by_task(rows: Iterable[Row]) -> dict[str, tuple[float | None, Values]]:
 
 
 def mean_of_tasks(rows: Iterable[Row]) -> dict[int, float]:
-    """For each n the mean loss against the base, over the tasks of `by_task`."""
+    """For each n the mean difference from the base, over the tasks of `by_task`."""
     differences: dict[int, list[float]] = defaultdict(list)
     for base, values in by_task(rows).values():
         for n, difference in less(values, base).items():
@@ -182,7 +204,7 @@ def mean_of_tasks(rows: Iterable[Row]) -> dict[int, float]:
 
 
 def less(values: Values, base: float | None) -> dict[int, float]:
-    """The mean of each n less the base; nothing without a base."""
+    """The mean at each n minus the base; empty without a base."""
     return {} if base is None else {n: fmean(of_n) - base for n, of_n in values.items()}
 
 
@@ -192,29 +214,12 @@ def whole_base(rows: Iterable[Row]) -> float | None:
 
 
 def by_images(rows: Iterable[Row]) -> dict[int, float]:
-    """The mean accuracy by the number of training images of each class."""
+    """The mean accuracy by the number of training images per class."""
     found: dict[int, list[float]] = defaultdict(list)
     for network, value in measured(rows):
         if network.per_class is not None:
             found[network.per_class].append(value)
     return {images: fmean(values) for images, values in sorted(found.items())}
-
-
-def as_csv(effects: Iterable[Effects]) -> str:
-    """The table with full precision; nothing where a value is missing."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for effect in effects:
-        values = [getattr(effect, name) for name in COLUMNS.values()]
-        writer.writerow([f"{v:.10g}" if isinstance(v, float) else v for v in values])
-    return text.getvalue()
-
-
-def cells(effect: Effects) -> list[str]:
-    """One line of the table for people: accuracies and differences in percent."""
-    values = [getattr(effect, name) for name in COLUMNS.values()]
-    return [_percent(value) if not isinstance(value, str) else value for value in values]
 
 
 def _effects(level: Levels, first: int, last: int) -> Effects:
@@ -234,13 +239,9 @@ def _effects(level: Levels, first: int, last: int) -> Effects:
 
 
 def _first(values: Values) -> float | None:
-    """The mean of the bases, which are all cut at 0."""
+    """The mean of the bases, whose n is 0."""
     return fmean(values[0]) if values else None
 
 
 def _difference(minuend: float | None, subtrahend: float | None) -> float | None:
     return None if minuend is None or subtrahend is None else minuend - subtrahend
-
-
-def _percent(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:.2f}"

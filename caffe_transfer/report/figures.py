@@ -1,19 +1,17 @@
-"""The paper's figures, from rows of results.
+"""The paper's figures, drawn from rows of results.
 
-Each function returns a matplotlib figure, or None where no network of the kind has an accuracy.
-Published rows, where given, lie under one's own in gray.
+Each function returns a matplotlib figure, or None if no network of its kind has an accuracy.
+Published rows are drawn in gray, underneath.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from caffe_transfer.report import decomposition, style
+from caffe_transfer.report import decomposition, supplement
 from caffe_transfer.report.decomposition import Levels, Values
-from caffe_transfer.report.results import Row
 from caffe_transfer.report.style import (
     BLUE,
     CHOPPED,
@@ -28,30 +26,38 @@ from caffe_transfer.report.style import (
     RED,
     REFERENCE,
     TOP1,
-    layers_below,
+    Rows,
+    cut_axis,
     legend,
     line,
-    pairs,
+    means_from_base,
+    styled,
 )  # fmt: skip
-from caffe_transfer.studies.network import MAX_N, Mode
-
-Rows = Sequence[Row]
+from caffe_transfer.studies.network import NATMAN, Mode
 
 
 def draw_all(rows: Rows, published: Rows = ()) -> dict[str, Figure]:
-    """All figures for which there are networks, by the names of their files."""
-    with style.style():
-        drawn = {
-            "figure2": figure2(rows, published),
-            "figure3": figure3(rows, published),
-            "reduced": reduced(rows, published),
-            "preserved": preserved(rows, published),
-        }
+    """All figures that there are results for, by the names of their files."""
+    drawn = {
+        "figure2": figure2(rows, published),
+        "figure3": figure3(rows, published),
+        "reduced": supplement.reduced(rows, published),
+        "preserved": supplement.preserved(rows, published),
+    }
     return {name: figure for name, figure in drawn.items() if figure is not None}
 
 
+@styled()
 def figure2(rows: Rows, published: Rows = ()) -> Figure | None:
-    """Figure 2: above every network, below the means, with what the drops are due to."""
+    """Figure 2 of the paper: above every network, below the means and what the drops are due to.
+
+    Args:
+        rows: results, such as `read_results(folder).rows`.
+        published: results to draw in gray, underneath.
+
+    Returns:
+        None without a scored selffer or transfer network of a random split.
+    """
     own, theirs = decomposition.levels(rows), decomposition.levels(published)
     if not own:
         return None
@@ -65,7 +71,7 @@ def figure2(rows: Rows, published: Rows = ()) -> Figure | None:
     _shades(lower, own)
     for axes in (upper, lower):
         axes.set_ylabel(f"{TOP1} (higher is better)")
-        layers_below(axes)
+        cut_axis(axes, max([*own.cuts, *theirs.cuts]))
     lower.set_xlabel(CHOPPED)
     legend(upper)
     legend(lower)
@@ -73,13 +79,15 @@ def figure2(rows: Rows, published: Rows = ()) -> Figure | None:
 
 
 def _kinds(level: Levels) -> Iterator[tuple[str, Values, float, dict[str, Any]]]:
-    """Label, values, place beside n, and style of the four kinds of networks."""
-    self_name = f"selffer {level.letter}n{level.letter}"
-    transfer_name = f"transfer {level.other}n{level.letter}"
-    yield self_name, level.selffer, -0.22, {"marker": "o", "color": BLUE}
-    yield f"{self_name}$^+$", level.selffer_plus, -0.07, {"marker": "o", "color": LIGHT_BLUE}
-    yield transfer_name, level.transfer, 0.08, {"marker": "D", "color": RED}
-    yield f"{transfer_name}$^+$", level.transfer_plus, 0.24, {"marker": "D", "color": LIGHT_RED}
+    """Label, values, offset beside n, and style of the four kinds of networks."""
+    selffer, transfer = (f"{base}n{level.letter}" for base in (level.letter, level.other))
+    for label, values, offset, marker, color in (
+        (f"selffer {selffer}", level.selffer, -0.22, "o", BLUE),
+        (f"selffer {selffer}$^+$", level.selffer_plus, -0.07, "o", LIGHT_BLUE),
+        (f"transfer {transfer}", level.transfer, 0.08, "D", RED),
+        (f"transfer {transfer}$^+$", level.transfer_plus, 0.24, "D", LIGHT_RED),
+    ):
+        yield label, values, offset, {"marker": marker, "color": color}
 
 
 def _points(axes: Axes, level: Levels, published: bool = False) -> None:
@@ -120,74 +128,97 @@ def _means(axes: Axes, level: Levels, published: bool = False) -> None:
 
 
 def _shades(axes: Axes, level: Levels) -> None:
-    """Fill what lies between two means, where it goes the way that the paper names."""
+    """Shade the drops and the boost, where the means lie in the order that the paper names."""
     base = level.base_level
     if base is None:
         return
-    selffer, transfer = dict(pairs(level.selffer, base)), dict(pairs(level.transfer, base))
-    boosted = dict(pairs(level.transfer_plus, base))
-    level_line = dict.fromkeys(range(MAX_N + 1), base)
-    for upper, lower, color, label in (
-        (level_line, selffer, "#ececff", "drop: lost co-adaptation"),
-        (selffer, transfer, "#ffcaca", "drop: representation specificity"),
-        (boosted, level_line, "#ffeded", "boost: transfer + fine-tuning"),
+    selffer = means_from_base(level.selffer, base)
+    transfer = means_from_base(level.transfer, base)
+    boosted = means_from_base(level.transfer_plus, base)
+    # The boost lies lowest: a drop from selffers that are above the base is to be seen through it.
+    for upper, lower, color, zorder, label in (
+        (dict.fromkeys(selffer, base), selffer, "#ececff", 1, "drop: lost co-adaptation"),
+        (selffer, transfer, "#ffcaca", 1, "drop: representation specificity"),
+        (boosted, dict.fromkeys(boosted, base), "#ffeded", 0.9, _boost_label(level)),
     ):
         x = sorted(upper.keys() & lower.keys())
-        if len(x) < 2:
-            continue
         top, bottom = [upper[n] for n in x], [lower[n] for n in x]
+        if not any(t > b for t, b in zip(top, bottom, strict=True)):
+            continue
         where = [t >= b for t, b in zip(top, bottom, strict=True)]
-        axes.fill_between(
-            x, top, bottom, where, interpolate=True, color=color, linewidth=0, label=label, zorder=1
-        )
+        look: dict[str, Any] = {"color": color, "linewidth": 0, "label": label, "zorder": zorder}
+        axes.fill_between(x, top, bottom, where, interpolate=True, **look)
 
 
+def _boost_label(level: Levels) -> str:
+    """Names the control too: over the base alone, the boost may be due to longer training."""
+    control = f"{level.letter}n{level.letter}$^+$"
+    control = f"control: {control}" if level.selffer_plus else f"no control {control}"
+    return f"boost over the base ({control})"
+
+
+@styled()
 def figure3(rows: Rows, published: Rows = ()) -> Figure | None:
-    """Figure 3: dissimilar tasks, random filters, and both relative to their bases."""
-    upper = {
-        "dissimilar": decomposition.by_task(rows),
-        "random": decomposition.by_n(rows, Mode.RANDOM),
-    }
-    drawn = [name for name, values in upper.items() if values]
-    if not drawn:
+    """Figure 3 of the paper: dissimilar tasks, random filters, and both relative to their bases.
+
+    Args:
+        rows: results, such as `read_results(folder).rows`.
+        published: results to draw in gray, underneath.
+
+    Returns:
+        None without a scored transfer of a non-random split or network with random filters.
+    """
+    tasks, random = decomposition.by_task(rows), decomposition.by_n(rows, Mode.RANDOM)
+    draw = {_draw_tasks: tasks, _draw_random: random}
+    draw = {function: values for function, values in draw.items() if values}
+    if not draw:
         return None
     figure = Figure(figsize=(8, 7), layout="constrained")
-    grid = figure.add_gridspec(2, len(drawn), height_ratios=[1, 1.8])
-    panels = {name: figure.add_subplot(grid[0, column]) for column, name in enumerate(drawn)}
-    panels["relative"] = figure.add_subplot(grid[1, :])
+    grid = figure.add_gridspec(2, len(draw), height_ratios=[1, 1.8])
+    upper = [figure.add_subplot(grid[0, column]) for column in range(len(draw))]
+    relative = figure.add_subplot(grid[1, :])
     for data, is_published in ((published, True), (rows, False)):
-        for name in drawn:
-            (_dissimilar if name == "dissimilar" else _random_filters)(
-                panels[name], data, is_published
-            )
-        _relative(panels["relative"], data, is_published)
-    titles = {"dissimilar": "Man-made/natural split", "random": "Random, untrained filters"}
-    for name in drawn:
-        panels[name].set_title(titles[name])
-    panels[drawn[0]].set_ylabel(TOP1)
-    panels["relative"].set_ylabel("Relative top-1 accuracy (higher is better)")
-    panels["relative"].set_xlabel(CHOPPED)
-    for axes in panels.values():
-        layers_below(axes)
-    if panels["relative"].lines:
-        legend(panels["relative"])
+        for axes, function in zip(upper, draw, strict=True):
+            function(axes, data, is_published)
+        _draw_relative(relative, data, is_published)
+    upper[0].set_ylabel(TOP1)
+    relative.set_ylabel("Relative top-1 accuracy (higher is better)")
+    relative.set_xlabel(CHOPPED)
+    last = max(_cuts_of_figure3([*rows, *published]))
+    for axes in figure.axes:
+        cut_axis(axes, last)
+    if relative.lines:
+        legend(relative)
     return figure
 
 
-def _dissimilar(axes: Axes, rows: Rows, published: bool) -> None:
+def _cuts_of_figure3(rows: Rows) -> set[int]:
+    """Every n that figure 3 has a point for."""
+    tasks = (values for _, values in decomposition.by_task(rows).values())
+    random = decomposition.by_n(rows, Mode.RANDOM)
+    return {n for values in (*tasks, random, decomposition.levels(rows).transfer) for n in values}
+
+
+def _draw_tasks(axes: Axes, rows: Rows, published: bool) -> None:
     for base, values in decomposition.by_task(rows).values():
         _curve(axes, base, values, "H", ORANGE, published)
+    if not published:
+        splits = _dissimilar_splits(rows)
+        natman = splits == [NATMAN]
+        axes.set_title("Man-made/natural split" if natman else f"Split {', '.join(splits)}")
 
 
-def _random_filters(axes: Axes, rows: Rows, published: bool) -> None:
-    _curve(
-        axes,
-        decomposition.whole_base(rows),
-        decomposition.by_n(rows, Mode.RANDOM),
-        "v",
-        OLIVE,
-        published,
-    )
+def _draw_random(axes: Axes, rows: Rows, published: bool) -> None:
+    values = decomposition.by_n(rows, Mode.RANDOM)
+    _curve(axes, decomposition.whole_base(rows), values, "v", OLIVE, published)
+    axes.set_title("Random, untrained filters")
+
+
+def _dissimilar_splits(rows: Rows) -> list[str]:
+    """The splits that are not random, by name."""
+    tasks = decomposition.by_task(rows)
+    splits = {row.network.split for row in rows if row.network.task in tasks}
+    return sorted(split for split in splits if split is not None)
 
 
 def _curve(
@@ -202,20 +233,20 @@ def _curve(
         axes.plot([0], [base], **(REFERENCE | ({"markeredgecolor": GRAY} if published else {})))
 
 
-def _relative(axes: Axes, rows: Rows, published: bool) -> None:
-    """Means less their bases' level; random filters may leave the panel below."""
+def _draw_relative(axes: Axes, rows: Rows, published: bool) -> None:
+    """Means minus the level of their bases; random filters may fall below the panel."""
     level = decomposition.levels(rows)
     name = f"mean {level.other}n{level.letter}"
-    random = decomposition.by_n(rows, Mode.RANDOM)
+    splits = _dissimilar_splits(rows)
+    split = "m/n split" if splits == [NATMAN] else f"split {', '.join(splits)}"
+    transfer = decomposition.less(level.transfer, level.base_level)
+    random = decomposition.less(
+        decomposition.by_n(rows, Mode.RANDOM), decomposition.whole_base(rows)
+    )
     curves = [
-        (f"{name}, random splits", decomposition.less(level.transfer, level.base_level), "D", RED),
-        (f"{name}, m/n split", decomposition.mean_of_tasks(rows), "H", ORANGE),
-        (
-            "random features",
-            decomposition.less(random, decomposition.whole_base(rows)),
-            "v",
-            OLIVE,
-        ),
+        (f"{name}, random splits", transfer, "D", RED),
+        (f"{name}, {split}", decomposition.mean_of_tasks(rows), "H", ORANGE),
+        ("random features", random, "v", OLIVE),
     ]
     curves = [curve for curve in curves if curve[1]]
     if not curves:
@@ -228,62 +259,6 @@ def _relative(axes: Axes, rows: Rows, published: bool) -> None:
     if not published:
         axes.plot([0], [0], **REFERENCE, label="reference")
         shown = [v for _, relative, marker, _ in curves if marker != "v" for v in relative.values()]
-        if shown:  # as in the paper, the drop of random features does not flatten the others
+        if shown:  # as in the paper: the drop of random features must not flatten the others
             highest = max(v for _, relative, _, _ in curves for v in relative.values())
             axes.set_ylim(bottom=1.2 * min([*shown, -0.01]), top=max(0.02, 1.2 * highest))
-
-
-def reduced(rows: Rows, published: Rows = ()) -> Figure | None:
-    """The supplement's figure: fewer training images of each class, linear and logarithmic."""
-    own, theirs = decomposition.by_images(rows), decomposition.by_images(published)
-    if not own:
-        return None
-    figure = Figure(figsize=(7, 6), layout="constrained")
-    linear, logarithmic = figure.subplots(2, 1)
-    for axes in (linear, logarithmic):
-        for curve, color, label in ((theirs, GRAY, "published"), (own, BLUE, "this study")):
-            if curve:
-                edges = {"markeredgecolor": "black", "markeredgewidth": 0.7}
-                axes.plot(
-                    list(curve), list(curve.values()), "o-", color=color, label=label, **edges
-                )
-        axes.set_ylabel(TOP1)
-        if theirs:
-            axes.legend()
-    linear.set_ylim(bottom=0)
-    linear.set_xlim(left=0)
-    linear.set_xlabel("Number of examples per class (linear)")
-    logarithmic.set_xscale("log")
-    logarithmic.set_yscale("log")
-    logarithmic.set_xlabel("Number of examples per class (log)")
-    return figure
-
-
-def preserved(rows: Rows, published: Rows = ()) -> Figure | None:
-    """The authors' unpublished figure: K layers above the frozen ones copied and fine-tuned."""
-    networks = [network for network, _ in decomposition.measured(rows) if network.preserve]
-    splits = {network.split for network in networks if decomposition.is_random(network)}
-    kept = sorted({0, *(network.preserve for network in networks)})
-    if not splits:
-        return None
-    figure = Figure(figsize=(7, 5.5), layout="constrained")
-    axes = figure.subplots()
-    letter, other = (level := decomposition.levels(rows)).letter, level.other
-    dashes = ("-", "--", ":", "-.")
-    for data, is_published in ((published, True), (rows, False)):
-        chosen = [row for row in data if row.network.split in splits]
-        for mode, color, first in ((Mode.SELFFER, BLUE, letter), (Mode.TRANSFER, RED, other)):
-            for layers in kept:
-                values = decomposition.by_n(chosen, mode, preserve=layers)
-                x, y = line(values, None)
-                name = f"{first}n{letter}" + (f", preserve {layers}" if layers else "")
-                if x:
-                    shade = GRAY if is_published else color
-                    label = None if is_published else name
-                    axes.plot(x, y, dashes[layers % 4], marker=".", color=shade, label=label)
-    axes.set_xlabel("Layer $n$ up to which features are frozen")
-    axes.set_ylabel(TOP1)
-    axes.set_title("Frozen features, and K layers above them kept and fine-tuned")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    legend(axes)
-    return figure

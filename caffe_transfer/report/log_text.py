@@ -1,6 +1,7 @@
-"""The text of Caffe's logs: blocks of whole lines, and the numbers in many lines at once.
+"""Text of Caffe's logs: blocks of whole lines, and vectorized parsing of numbers and times.
 
-A log has a hundred thousand lines and more; all that is done to each of them is done on arrays.
+A log has a hundred thousand lines and more, so that work per line is done on arrays. Positions are
+byte offsets into a block (int64), and every block is followed by PADDING.
 """
 
 import zlib
@@ -19,44 +20,44 @@ Flags: TypeAlias = NDArray[np.bool_]
 Times: TypeAlias = NDArray[np.float64]
 Number = TypeVar("Number", np.int64, np.float64)
 
-_BLOCK = 1 << 19  # bytes of text worked on at once: they stay in the processor's cache
-_COMPRESSED = 32 << 10  # bytes of a gzip file read at once
+_BLOCK = 1 << 19  # bytes of text per step: they stay in the processor's cache
+_COMPRESSED = 32 << 10  # bytes of a file per read
 _GZIP = b"\x1f\x8b"
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 
 _LONGEST_NUMBER = 24  # characters
-_MOST_PLAIN = 15  # digits of numbers like 4500 and 6.66556: exact in a float64
+_MOST_PLAIN = 15  # digits in numbers like 4500 and 6.66556: exact in a float64
 _MOST_DIGITS = 16
 _POWERS = 10 ** np.arange(_MOST_DIGITS + 1)
-_EACH = 0x0101010101010101  # times a byte, that byte in each of the eight of a word
+_EACH = 0x0101010101010101  # times a byte: that byte in all eight bytes of a word
 _PAIRS = 0x000000FF000000FF
-PADDING = b"\n" * 2 * _LONGEST_NUMBER  # so that no look ahead leaves the text
-_ZERO = np.uint8(ord("0"))  # subtracted, it wraps: what is no digit is more than 9
+PADDING = b"\n" * 2 * _LONGEST_NUMBER  # so that looking ahead stays within the block
+_ZERO = np.uint8(ord("0"))  # subtraction wraps around: other characters give more than 9
 _POINT = np.uint8(ord("."))
 _IN_NUMBER = np.isin(np.arange(256), np.frombuffer(b"0123456789+-.einfa", np.uint8))
 
 DAY = 24 * 60 * 60.0  # seconds
-YEARLESS = 1972  # stands for a year that is not told: a leap year before all others
+YEARLESS = 1972  # stands for an unknown year: a leap year before all real ones
 _YEARLESS_DAYS = 366
-_YEARLESS_SINCE = 2 * 365 * DAY  # where that year begins, seconds since 1970, and ends
+_YEARLESS_SINCE = 2 * 365 * DAY  # the start of that year in seconds since 1970, and its end
 _YEARLESS_BEFORE = _YEARLESS_SINCE + _YEARLESS_DAYS * DAY
 # Columns of the digits in "I0403 06:46:22.716258": month, day, hour, minute, second, microsecond
 _CLOCK_DIGITS = np.array([1, 2, 3, 4, 6, 7, 9, 10, 12, 13, 15, 16, 17, 18, 19, 20])
 _YEAR_DIGITS = np.array([1, 2, 3, 4])
 _CLOCK_WIDTH = 22
-_CLOCK_PLACES = np.array(  # what a digit counts: months, days, microseconds of the day
+_CLOCK_PLACES = np.array(  # value of each digit in months, days, microseconds of the day
     [[10, 0, 0], [1, 0, 0], [0, 10, 0], [0, 1, 0]]
     + [[0, 0, seconds * 10**6] for seconds in (36000, 3600, 600, 60, 10, 1)]
     + [[0, 0, 10**place] for place in range(5, -1, -1)],
-    np.float64,  # for which numpy has a fast product
+    np.float64,  # numpy multiplies matrices of floats fast
 )
 
 
 class LineBlocks:
     """Iterates over a plain or gzip file in blocks of whole lines, each followed by PADDING.
 
-    A last line without its end is left out, since it may be cut.  What keeps the file from
-    being read to its end is told in `problem`, after the blocks before it.
+    A last line without a newline is left out, since it may be cut off.  If the file cannot be read
+    to its end, `problem` says why, once the blocks before that point have been iterated over.
     """
 
     def __init__(self, path: Path) -> None:
@@ -87,8 +88,8 @@ class LineBlocks:
             self.problem = f"{self.path} cannot be read ({error.strerror}); it was left out"
 
     def _unzipped(self, file: BinaryIO) -> Iterator[bytes]:
-        """The text of all members: another may follow, as `cat a.gz b.gz` writes them."""
-        member, start, told = isal_zlib.decompressobj(_GZIP_WINDOW), 0, 0
+        """The text of all gzip members: `cat a.gz b.gz` writes several."""
+        member, start, yielded = isal_zlib.decompressobj(_GZIP_WINDOW), 0, 0
         begun = broken = False
         for piece in _pieces(file):
             while piece := piece if begun else piece.lstrip(b"\0"):
@@ -98,15 +99,15 @@ class LineBlocks:
                     broken = True
                     break
                 yield text
-                told += len(text)
+                yielded += len(text)
                 piece, begun = member.unused_data, not member.eof
                 if member.eof:
-                    start, told = file.tell() - len(piece), 0
+                    start, yielded = file.tell() - len(piece), 0
                     member = isal_zlib.decompressobj(_GZIP_WINDOW)
             if broken:
                 break
         if begun or broken:
-            broken = (yield from _until_broken(file, start, told)) or broken
+            broken = (yield from _until_broken(file, start, yielded)) or broken
             what = ("is broken inside", "comes before") if broken else ("is cut off", "is there")
             self.problem = f"{self.path} {what[0]}; only what {what[1]} was read"
 
@@ -121,13 +122,13 @@ def padded(text: bytes | bytearray, size: int) -> bytes:
         return b"".join((view[:size], PADDING))
 
 
-def _until_broken(file: BinaryIO, start: int, told: int) -> Generator[bytes, None, bool]:
-    """What an unfinished gzip member still holds after the text told already.
+def _until_broken(file: BinaryIO, start: int, yielded: int) -> Generator[bytes, None, bool]:
+    """Yield the rest of an unfinished gzip member, after the first `yielded` bytes of its text.
 
-    By zlib, which can be copied before it breaks, and is then fed byte by byte.
+    By zlib, whose state can be copied before the error and then fed byte by byte.
 
     Returns:
-        whether it is broken, or only cut off.
+        True if the member is broken, False if it is only cut off.
     """
     file.seek(start)
     member = zlib.decompressobj(_GZIP_WINDOW)
@@ -136,10 +137,10 @@ def _until_broken(file: BinaryIO, start: int, told: int) -> Generator[bytes, Non
         try:
             text = member.decompress(piece)
         except zlib.error:
-            yield b"".join(_whole_bytes(before, piece))[max(0, told) :]
+            yield b"".join(_whole_bytes(before, piece))[max(0, yielded) :]
             return True
-        yield text[max(0, told) :]
-        told -= len(text)
+        yield text[max(0, yielded) :]
+        yielded -= len(text)
     return False
 
 
@@ -152,30 +153,30 @@ def _whole_bytes(member: "zlib._Decompress", piece: bytes) -> Iterator[bytes]:
 
 
 def line_starts(text: Text) -> Positions:
-    """Where lines begin; the first one at 0."""
+    """Positions of line starts; the first is 0."""
     return np.append(0, positions(text, b"\n") + 1)
 
 
 def positions(text: Text, byte: bytes) -> Positions:
-    """Where a character stands."""
+    """Positions of a character."""
     return np.flatnonzero(text[: len(text) - len(PADDING)] == ord(byte))
 
 
 def begins(text: Text, at: Positions, word: bytes) -> Flags:
-    """At which of the positions a word of 4 or 8 characters begins."""
+    """Whether a word of 4 or 8 characters begins at each position."""
     kind = {4: np.uint32, 8: np.uint64}[len(word)]
     return np.asarray(_windows(text, kind)[at] == np.frombuffer(word, kind)[0], np.bool_)
 
 
 def after(text: Text, pattern: bytes, start: Positions) -> Positions:
-    """The positions just after a pattern of 8 to 16 characters, of those at which it may start."""
+    """Positions after a pattern of 8 to 16 characters, for those of `start` where it occurs."""
     start = start[start >= 0]
     start = start[begins(text, start, pattern[:8])]
     return start[begins(text, start + len(pattern) - 8, pattern[-8:])] + len(pattern)
 
 
 def numbers(text: Text, at: Positions, kind: type[Number]) -> tuple[NDArray[Number], Flags]:
-    """The numbers that begin at the given positions, and which of them are numbers at all."""
+    """The numbers that begin at the positions, and whether there is a number at each."""
     digits, count = _digits(text, at)
     end, places = at + count, np.zeros(len(at), np.int64)
     if kind is np.float64:
@@ -184,18 +185,18 @@ def numbers(text: Text, at: Positions, kind: type[Number]) -> tuple[NDArray[Numb
         digits[pointed] = digits[pointed] * _POWERS[places[pointed]] + decimals
         end[pointed] += 1 + places[pointed]
     plain = (count > 0) & (count + places <= _MOST_PLAIN) & ~_IN_NUMBER[text[end]]
-    # Both are whole numbers that a float64 holds, so that one division rounds correctly.
+    # Both are integers that a float64 holds exactly, so that the one division rounds correctly.
     values = (digits / _POWERS[places]).astype(kind)
     if kind is np.int64:
         return values, plain
     good = plain.copy()
-    for index in np.flatnonzero(~plain).tolist():  # seldom: 1e-05, nan, very long ones
+    for index in np.flatnonzero(~plain).tolist():  # rare: 1e-05, nan, very long ones
         values[index], good[index] = _number(text, int(at[index]))
     return values, good
 
 
 def _digits(text: Text, at: Positions) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The digits from each position on as a whole number, and how many: at most _MOST_DIGITS."""
+    """The digits from each position on as an integer, and their count, at most _MOST_DIGITS."""
     values, count = _eight_digits(text, at)
     full = np.flatnonzero(count == 8)
     if len(full):
@@ -206,14 +207,14 @@ def _digits(text: Text, at: Positions) -> tuple[NDArray[np.int64], NDArray[np.in
 
 
 def _eight_digits(text: Text, at: Positions) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """At most eight digits, which are eight bytes of one word: calculated with side by side."""
+    """At most eight digits, the eight bytes of a word, computed in parallel."""
     word = _windows(text, "<u8")[at] ^ (_EACH * 0x30)
-    # A byte above 9 sets its highest bit; the lowest such bit ends the digits.
+    # A byte above 9 sets its highest bit; the lowest such bit marks the end of the digits.
     others = ((word + _EACH * 0x76) | word) & (_EACH * 0x80)
     below = (others & (~others + 1)) - 1
     count = np.where(others, ((below & _EACH) * _EACH >> 56) - 1, 8)
-    word <<= 64 - 8 * count  # the first character is the lowest byte: zeros go before it
-    # Pairs of digits, then four pairs into one number.
+    word <<= 64 - 8 * count  # the first character is the lowest byte: put zeros before it
+    # Combine digits to pairs, then the four pairs to one number.
     word = word * 10 + (word >> 8)
     hundreds = (word & _PAIRS) * (100 + (1000000 << 32))
     word = (hundreds + (word >> 16 & _PAIRS) * (1 + (10000 << 32))) >> 32
@@ -221,12 +222,12 @@ def _eight_digits(text: Text, at: Positions) -> tuple[NDArray[np.int64], NDArray
 
 
 def _rows(text: Text, at: Positions, width: int) -> Text:
-    """So many characters from each position on, a row each."""
+    """The `width` characters from each position on, one row per position."""
     return _windows(text, f"V{width}")[at].view(np.uint8).reshape(-1, width)
 
 
 def _windows(text: Text, kind: npt.DTypeLike) -> NDArray[Any]:
-    """What stands from each position on, seen as one value, which is copied as a whole."""
+    """A view of the text as overlapping values of `kind`, one from each position on."""
     size = np.dtype(kind).itemsize
     return np.ndarray((len(text) - size + 1,), kind, text, strides=(1,))
 
@@ -241,7 +242,7 @@ def _number(text: Text, at: int) -> tuple[float, bool]:
 
 
 def times(text: Text, starts: Positions) -> tuple[Times, Flags]:
-    """The times of glog's prefixes in seconds since 1970, and which lines have one.
+    """The times of glog's prefixes in seconds since 1970, and whether each line has one.
 
     Prefixes are "I0403 06:46:22.716258 " or, from glog 0.6 on, "I20261123 06:46:22.716258 ".
     """
@@ -261,10 +262,10 @@ def times(text: Text, starts: Positions) -> tuple[Times, Flags]:
 
 
 def in_order_of_years(seconds: Times) -> Times:
-    """Times without a year, put in order by the longest pause of the year.
+    """Order times without a year by the longest pause of the year.
 
-    The year is a circle on which training leaves an arc free; the longest free arc is taken
-    for the time before the training began.
+    On the circle of the year, the longest arc without training is taken to be the time before
+    training began: what comes after it is moved to the year before.
     """
     yearless = seconds < _YEARLESS_BEFORE
     days = ((seconds[yearless] - _YEARLESS_SINCE) // DAY).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Caffe's training logs, of any age, as series.
+"""Caffe's training logs of any version, as series.
 
     2014        I0403 06:46:22.716258 23304 solver.cpp:74] Iteration 20, loss = 6.66556
                 I0403 07:18:00.000001 23304 solver.cpp:96] Iteration 1000, Testing net
@@ -7,10 +7,9 @@
                 I20261123 06:46:22.716258    7 solver.cpp:347] Iteration 100, Testing net (#0)
                 I20261123 06:46:22.716258    7 solver.cpp:414]   Test net output #0: accuracy = 0.5
 
-A network that was restarted has several logs whose iterations overlap: for one iteration the line
-with the later time holds.  Prefixes without a year (glog before 0.6) are put in order by the
-longest pause: seen as a circle, the months of the year without any training are where the years
-change.
+A network that was restarted has several logs whose iterations overlap: for each iteration the line
+with the latest time counts.  Prefixes without a year (glog before 0.6) are ordered by the longest
+pause: on the circle of the year, the longest time without training is where the year changes.
 """
 
 import re
@@ -35,7 +34,7 @@ _SAVED = re.compile(rb".*_iter_(\d+)")
 
 @dataclass(frozen=True)
 class Series:
-    """One quantity over a training: ascending iterations (int64) and values (float64)."""
+    """One quantity over the training: ascending iterations (int64) and values (float64)."""
 
     iterations: Positions
     values: Times
@@ -46,14 +45,14 @@ class Series:
 
 @dataclass(frozen=True)
 class NetworkLog:
-    """All that the logs of one network say.
+    """The logs of one network, merged.
 
     Attributes:
-        train_loss: loss on training batches, as displayed.
+        train_loss: loss on training batches, where displayed.
         accuracy, valid_loss: top-1 accuracy (0..1) and loss on the first test net.
-        seconds_per_iteration: median between displayed lines, without restarts; None if unknown.
-        last_iteration: the last that any line tells of, displayed, tested or saved; 0 without.
-        problems: one sentence for each file that could not be read to its end, or is no log.
+        seconds_per_iteration: median over displayed lines, without restarts; None if unknown.
+        last_iteration: the highest iteration displayed, tested or saved; 0 if there is none.
+        problems: one sentence for each file that could not be read to its end or is not a log.
     """
 
     train_loss: Series
@@ -91,7 +90,7 @@ class _Points:
         )
 
     def series(self) -> Series:
-        """One value for each iteration: the one with the latest time, else the last line."""
+        """One value per iteration: the one with the latest time, at equal times the last line."""
         order = np.lexsort((log_text.in_order_of_years(self.times), self.iterations))
         iterations = self.iterations[order]
         last = np.append(iterations[1:] != iterations[:-1], True)[: len(order)]
@@ -99,7 +98,7 @@ class _Points:
 
 
 class _Lines:
-    """A block of a log, and where its lines tell of an iteration."""
+    """A block of a log, with the positions of its line starts and iteration numbers."""
 
     def __init__(self, block: bytes) -> None:
         self.text: Text = np.frombuffer(block, np.uint8)
@@ -108,40 +107,39 @@ class _Lines:
         self._marks = log_text.after(self.text, b"] Iteration ", self._brackets)
 
     def losses(self) -> Positions:
-        """Where the numbers of losses stand."""
+        """Positions of the loss values."""
         equals = log_text.positions(self.text, b"=")
         return log_text.after(self.text, b", loss = ", equals - len(b", loss "))
 
     def snapshots(self) -> Positions:
-        """Where lines tell of a snapshot."""
+        """Positions of messages that begin with "Snapshot"."""
         first = self._brackets + len(b"] ")
         return first[log_text.begins(self.text, first, b"Snapshot")]
 
     def tests(self) -> Positions:
-        """Where a word "Test" stands: first, indented, or after the iteration's number."""
+        """Positions of "Test" at a message's start, indented, or after its iteration."""
         at = log_text.positions(self.text, b"T")
         at = at[log_text.begins(self.text, at, b"Test")]
-        brackets = np.append(self._brackets, -len(self.text))  # -1, none before, finds the last
+        brackets = np.append(self._brackets, -len(self.text))  # index -1, none before: the last
         before = brackets[np.searchsorted(self._brackets, at) - 1]
         first = (at - before == len(b"] ")) | (at - before == len(b"]     "))
         tests: Positions = at[first | log_text.begins(self.text, at, b"Testing ")]
         return tests
 
     def about(self, at: Positions) -> tuple[Times, Positions, Flags]:
-        """Time and iteration of the lines that hold the positions, and which lines tell both."""
+        """Times and iterations of the lines at the positions, and which lines have both."""
         starts = self._starts[np.searchsorted(self._starts, at, "right") - 1]
         times, dated = log_text.times(self.text, starts)
         before = np.searchsorted(self._marks, at, "right") - 1
-        marks = np.append(self._marks, 0)[before]  # -1, none before, finds the 0
+        marks = np.append(self._marks, 0)[before]  # index -1, none before: the 0
         iterations, numbers = log_text.numbers(self.text, marks, np.int64)
         return times, iterations, dated & numbers & (marks > starts)
 
 
 class _Scanner:
-    """Reads one log, in blocks of whole lines.
+    """Reads one log in blocks of whole lines.
 
-    The work on the many lines that show a loss is done on arrays; only the few lines about
-    tests are looked at one by one.
+    The many lines with a loss are parsed as arrays, only the few lines about tests one by one.
     """
 
     def __init__(self) -> None:
@@ -151,16 +149,16 @@ class _Scanner:
         self.is_caffe = False
         self.last_iteration = 0
         self._test: tuple[float, int] | None = None  # time, iteration
-        self._seen: set[bool] = set()  # of this test: the accuracy (False), the loss (True)
+        self._seen: set[bool] = set()  # in this test: accuracy (False), loss (True)
 
     def feed(self, block: bytes) -> None:
-        """Read a block that ends with a line's end."""
+        """Read a block of whole lines, followed by PADDING."""
         self.is_caffe = self.is_caffe or _GLOG_PREFIX.search(block) is not None
         lines = _Lines(block)
         losses = lines.losses()
-        times, iterations, told = lines.about(losses)
+        times, iterations, dated = lines.about(losses)
         values, numbers = log_text.numbers(lines.text, losses, np.float64)
-        good = told & numbers
+        good = dated & numbers
         self.losses.append(_Points(times[good], iterations[good], values[good]))
         self._reached(int(iterations[good].max(initial=0)))
         for at in lines.snapshots().tolist():
@@ -187,7 +185,7 @@ class _Scanner:
                 self._reached(iteration)
 
     def _read_score(self, match: re.Match[bytes]) -> None:
-        """The first output that is no loss is the accuracy; 2014's are #0 accuracy, #1 loss."""
+        """The first output that is not a loss is the accuracy; in 2014 #0 is, and #1 the loss."""
         name = match["name"]
         is_loss = match["output"] == b"1" if name is None else _is_loss(name, match["weighted"])
         if self._test is None or is_loss in self._seen:
@@ -201,11 +199,11 @@ class _Scanner:
 
 
 class Follower:
-    """What a log that is still being written has told so far.
+    """Follows a log that is still being written.
 
     Attributes:
-        iteration: the highest one seen, 0 before the first.
-        loss, accuracy: the last ones seen, None before the first.
+        iteration: the highest so far, 0 before the first.
+        loss, accuracy: the latest, None before the first.
     """
 
     def __init__(self) -> None:
@@ -216,7 +214,7 @@ class Follower:
         self._unfinished = b""
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes of the log, cut anywhere."""
+        """Read the next bytes of the log; they may end within a line."""
         lines, newline, self._unfinished = (self._unfinished + data).rpartition(b"\n")
         if not newline:
             return
@@ -235,7 +233,7 @@ class Follower:
 def read_logs(files: Sequence[Path]) -> NetworkLog:
     """Read the logs of one network, plain or gzip, in any order.
 
-    What cannot be read is named in `problems`; the rest is still read.
+    Files that cannot be read to their end are listed in `problems`; the rest is still read.
     """
     scanners: list[_Scanner] = []
     problems: list[str] = []
@@ -263,7 +261,7 @@ def read_logs(files: Sequence[Path]) -> NetworkLog:
 
 
 def log_files(folder: Path) -> list[Path]:
-    """The logs in a network's folder: in its logs/, and beside its prototxts as in 2014."""
+    """The logs of a network's folder: in its logs/ and, as in 2014, beside its prototxts."""
     return _logs_in(paths.NetworkFolder(folder).logs) + _logs_in(folder)
 
 
@@ -278,7 +276,7 @@ def _is_loss(name: bytes, weighted: bytes | None) -> bool:
 
 
 def _seconds_per_iteration(files: Sequence[_Points]) -> float | None:
-    """The median over the files' lines; where iterations go back, a restart lies between."""
+    """The median over the files' lines, except where iterations go back, at a restart."""
     rates = []
     for points in files:
         seconds, iterations = np.diff(points.times), np.diff(points.iterations)

@@ -1,31 +1,13 @@
 """A study's report: its results as a table, the paper's figures, and a page with both."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from caffe_transfer import paths
 from caffe_transfer.files import atomic_text
-from caffe_transfer.report import decomposition, figures, page, results, style
-from caffe_transfer.report.decomposition import Effects
-from caffe_transfer.report.results import OnNetworkRead, Results, Row
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a report says and where its files are.
-
-    Attributes:
-        effects, averages: the decomposition for each n, and over n = 1..7, 3..7, 5..7.
-        figures: names of the figures that there were networks for.
-        problems: one sentence for each thing that was left out.
-    """
-
-    folder: paths.ReportFolder
-    rows: tuple[Row, ...]
-    effects: tuple[Effects, ...]
-    averages: tuple[Effects, ...]
-    figures: tuple[str, ...]
-    problems: tuple[str, ...]
+from caffe_transfer.report import decomposition, figures, page, results, style, tables
+from caffe_transfer.report.control import control
+from caffe_transfer.report.results import OnNetworkRead, Results
+from caffe_transfer.report.tables import Report
 
 
 def make_report(
@@ -37,30 +19,35 @@ def make_report(
     """Read the networks' logs and write results.csv, the tables, the figures and the page.
 
     Args:
-        results_dir: a folder of networks, or a run's folder with results/ in it.
+        results_dir: a folder of networks, or a run's folder.
         out_dir: where the report is written.
-        published: results to draw underneath, as such a folder or a results.csv.
-        progress: called for each network.
+        published: results to draw underneath: a folder of networks or a results.csv.
+        progress: called before each network is read.
 
     Raises:
-        BadInput: there are no such folders, or no networks in them, or no way to write.
+        BadInput: a folder does not exist or holds no network, or the report cannot be written.
+        FormatError: `published` is a file, but not a results.csv.
     """
     own = results.collect(results_dir, progress)
-    theirs = results.load(published, progress) if published else Results(())
-    folder = paths.ReportFolder(out_dir)
+    theirs = results.read_results(published, progress) if published else Results(())
     level = decomposition.levels(own.rows)
-    effects = tuple(decomposition.decompose(level))
-    averages = tuple(decomposition.averages(level))
-
-    results.write_csv(folder.results, own.rows)
-    atomic_text(folder.decomposition, decomposition.as_csv([*effects, *averages]))
     drawn = figures.draw_all(own.rows, theirs.rows)
+    report = Report(
+        folder=paths.ReportFolder(out_dir),
+        rows=own.rows,
+        effects=tuple(decomposition.decompose(level)),
+        averages=tuple(decomposition.averages(level)),
+        control=control(own.rows),
+        figures=tuple(drawn),
+        problems=own.problems + theirs.problems,
+    )
+    results.write_csv(report.folder.results, report.rows)
+    atomic_text(
+        report.folder.decomposition, tables.effects_csv([*report.effects, *report.averages])
+    )
     for name, figure in drawn.items():
         for suffix in style.SUFFIXES:
-            style.save(figure, folder.figure(name, suffix))
-    report = Report(
-        folder, own.rows, effects, averages, tuple(drawn), own.problems + theirs.problems
-    )
-    atomic_text(folder.table, page.markdown(report))
-    atomic_text(folder.page, page.render(report))
+            style.save(figure, report.folder.figure(name, suffix))
+    atomic_text(report.folder.table, tables.markdown(report))
+    atomic_text(report.folder.page, page.render(report))
     return report

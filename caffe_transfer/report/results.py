@@ -1,51 +1,69 @@
-"""The logs of many networks as one table: a row a network, in the paper's metric.
+"""Results of many networks as one table, a row per network, read from logs or from results.csv.
 
-The metric is the mean of the ten highest validation accuracies of a training; losses are the
-means of the ten lowest.  What a log does not tell stays empty.
+Top-1 is the paper's metric: the mean of the ten highest validation accuracies of a training run.
+Losses are the means of the ten lowest.  What a log does not record is None, in results.csv empty.
 """
 
 import csv
 import io
 import math
-import re
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
 from caffe_transfer import paths
-from caffe_transfer.errors import BadInput, FormatError
+from caffe_transfer.errors import BadInput, CaffeTransferError, FormatError
 from caffe_transfer.files import atomic_text
+from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.formats.prototxt import read_net, read_solver
+from caffe_transfer.nets.layers import outputs
 from caffe_transfer.report import logs
 from caffe_transfer.report.log_text import Times
 from caffe_transfer.studies.load import paper
 from caffe_transfer.studies.network import Network
 
-COLUMNS = (
-    "network", "mode", "base", "target", "split", "n", "fine_tuned", "iterations", "complete",
-    "top1", "top1_last", "valid_loss", "train_loss", "stalled",
-)  # fmt: skip
-OnNetworkRead = Callable[[int, int, str], None]  # networks done, of how many, the name of the next
+# The columns of results.csv, a fixed interface (new ones go at the end), and what of a Row each is.
+COLUMNS = {
+    "network": "network.name",
+    "mode": "network.mode.value",
+    "base": "network.base",
+    "target": "network.target",
+    "split": "network.split",
+    "n": "network.n",
+    "fine_tuned": "network.fine_tuned",
+    "iterations": "iterations",
+    "complete": "complete",
+    "top1": "top1",
+    "top1_last": "top1_last",
+    "valid_loss": "valid_loss",
+    "train_loss": "train_loss",
+    "stalled": "stalled",
+}
+Prototxt = TypeVar("Prototxt", pb.NetParameter, pb.SolverParameter)
+OnNetworkRead = Callable[[int, int, str], None]  # networks read, total, name of the next one
 
-_BEST = 10  # values that the metric is the mean of
-_LAST = 10  # displayed losses that tell whether a training has stalled
+_BEST = 10  # values averaged by the metric
+_LAST = 10  # final displayed losses that decide whether training has stalled
 _STALLED_WITHIN = 0.02  # of ln(classes)
 _ILSVRC_CLASSES = 1000
-_MAX_ITER = re.compile(r"^\s*max_iter\s*:\s*(\d+)", re.M)
-_NUM_OUTPUT = re.compile(r"\bnum_output\s*:\s*(\d+)")
 
 
 @dataclass(frozen=True)
 class Row:
-    """What one network came to; None where its files do not tell.
+    """Results of one network; a value is None where its files do not give it.
 
     Attributes:
-        iterations: the last one reached.
+        iterations: last iteration reached.
         complete: whether that is the solver's max_iter.
-        top1, top1_last: validation accuracy (0..1), the paper's metric and the last value.
-        valid_loss, train_loss: means of the ten lowest.
-        stalled: the training loss is still that of guessing, ln(classes), or no number.
+        top1: validation accuracy (0..1), the mean of the ten highest.
+        top1_last: validation accuracy (0..1) of the last test.
+        valid_loss, train_loss: means of the ten lowest losses.
+        stalled: whether the training loss is still that of guessing, ln(classes), or not finite.
     """
 
     network: Network
@@ -57,20 +75,33 @@ class Row:
     train_loss: float | None = None
     stalled: bool | None = None
 
+    def as_dict(self) -> dict[str, Any]:
+        """The values by the column names of results.csv."""
+        return {column: attrgetter(name)(self) for column, name in COLUMNS.items()}
+
 
 @dataclass(frozen=True)
 class Results:
-    """The rows in order of their names, and one sentence for each thing that was left out."""
+    """Results of a set of networks.
+
+    Attributes:
+        rows: one per network, sorted by name.
+        problems: one sentence for each file or folder that was skipped or only partly read.
+    """
 
     rows: tuple[Row, ...]
     problems: tuple[str, ...] = ()
 
+    def as_dict(self) -> dict[str, Any]:
+        """The rows as dictionaries, and the problems."""
+        return {"rows": [row.as_dict() for row in self.rows], "problems": list(self.problems)}
+
 
 def networks_folder(folder: Path) -> Path:
-    """The folder of the networks: `folder` itself, or results/ in a run's or a clone's folder.
+    """The folder that holds the networks: results/ in `folder` if it exists, else `folder` itself.
 
     Raises:
-        BadInput: there is no such folder.
+        BadInput: `folder` is not a folder.
     """
     if not folder.is_dir():
         raise BadInput(f"{folder} is not a folder; name one that holds networks, or a run's")
@@ -78,18 +109,22 @@ def networks_folder(folder: Path) -> Path:
     return inner if inner.is_dir() else folder
 
 
-def load(source: Path, progress: OnNetworkRead | None = None) -> Results:
-    """The results of a folder of networks, or of a results.csv that was written before."""
-    if source.is_file():
-        return Results(tuple(read_csv(source)))
-    return collect(source, progress)
+def read_results(source: str | os.PathLike[str], progress: OnNetworkRead | None = None) -> Results:
+    """Read results from a folder of networks, a run's folder, or a results.csv.
+
+    Raises:
+        BadInput: `source` is neither, or holds no network.
+        FormatError: the file is not a results.csv; names the line.
+    """
+    path = Path(source)
+    return Results(tuple(read_csv(path))) if path.is_file() else collect(path, progress)
 
 
 def collect(results_dir: Path, progress: OnNetworkRead | None = None) -> Results:
-    """Read the logs of all networks in a folder; links to other folders are not walked.
+    """Read the logs of all networks in a folder; links to other folders are not followed.
 
     Raises:
-        BadInput: there is no such folder, or it holds no network.
+        BadInput: `results_dir` is not a folder, or holds no network.
     """
     folder = networks_folder(results_dir)
     rows: list[Row] = []
@@ -104,96 +139,102 @@ def collect(results_dir: Path, progress: OnNetworkRead | None = None) -> Results
             problems.append(f"{child} was left out, since its name is not that of a network")
             continue
         log = logs.read_logs(logs.log_files(child))
-        problems += log.problems
-        rows.append(_row(network, child, log))
+        row, unread = _row(network, child, log)
+        problems += [*log.problems, *unread]
+        rows.append(row)
     if not rows:
         raise BadInput(f"{folder} holds no folder of a network, such as half0A")
     return Results(tuple(rows), tuple(problems))
 
 
 def write_csv(path: Path, rows: Iterable[Row]) -> None:
-    """Write the table; ten significant digits, nothing where a value is missing."""
+    """Write results.csv."""
+    atomic_text(path, csv_text(COLUMNS, (row.as_dict() for row in rows)))
+
+
+def csv_text(columns: Iterable[str], records: Iterable[Mapping[str, object]]) -> str:
+    """A table in CSV: ten significant digits, true or false, empty where a value is None."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in rows:
-        net = row.network
-        writer.writerow(
-            map(
-                _as_text,
-                (
-                    net.name, net.mode, net.base, net.target, net.split, net.n, net.fine_tuned,
-                    row.iterations, row.complete, row.top1, row.top1_last, row.valid_loss,
-                    row.train_loss, row.stalled,
-                ),
-            )
-        )  # fmt: skip
-    atomic_text(path, text.getvalue())
+    writer.writerow(columns)
+    for record in records:
+        writer.writerow(map(_as_text, record.values()))
+    return text.getvalue()
 
 
 def read_csv(path: Path) -> list[Row]:
-    """Read a table that `write_csv` has written.
+    """Read a results.csv.
 
     Raises:
-        FormatError: it is no such table; names the line.
+        BadInput: the file cannot be read.
+        FormatError: it is not a table of results; names the line.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
             missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
             if missing:
-                raise FormatError(f"{path} is no table of results: it lacks {missing[0]!r}")
+                raise FormatError(f"{path} is not a table of results: it lacks {missing[0]!r}")
             return [_row_of_text(path, reader.line_num, cells) for cells in reader]
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror}; check its permissions") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise FormatError(f"{path} is no table of results: {error}") from error
+        raise FormatError(f"{path} is not a table of results: {error}") from error
 
 
 def mean_of_highest(values: Times) -> float | None:
-    """The paper's metric: the mean of the ten highest values, of fewer if there are fewer."""
+    """The paper's metric: the mean of the ten highest values, or of all if there are fewer."""
     return None if len(values) == 0 else float(np.sort(values)[-_BEST:].mean())
 
 
 def mean_of_lowest(values: Times) -> float | None:
-    """The mean of the ten lowest values that are numbers; NaN where none is."""
+    """The mean of the ten lowest finite values; NaN if none is finite."""
     if len(values) == 0:
         return None
     finite = np.sort(values[np.isfinite(values)])[:_BEST]
     return float(finite.mean()) if len(finite) else math.nan
 
 
-def _row(network: Network, folder: Path, log: logs.NetworkLog) -> Row:
-    files = paths.NetworkFolder(folder)
-    max_iter = _numbers_in(_MAX_ITER, files.solver, folder / paths.SOLVER_2014)
-    outputs = _numbers_in(_NUM_OUTPUT, files.net, folder / paths.TRAIN_2014)
-    return Row(
+def _row(network: Network, folder: Path, log: logs.NetworkLog) -> tuple[Row, list[str]]:
+    """A network's row, and one sentence for each prototxt that cannot be read."""
+    files, problems = paths.NetworkFolder(folder), list[str]()
+    solver = _read(read_solver, (files.solver, folder / paths.SOLVER_2014), problems)
+    net = _read(read_net, (files.net, folder / paths.TRAIN_2014), problems)
+    row = Row(
         network=network,
         iterations=log.last_iteration,
-        complete=log.last_iteration >= max_iter[-1] if max_iter else None,
+        complete=None if solver is None else log.last_iteration >= solver.max_iter,
         top1=mean_of_highest(log.accuracy.values),
         top1_last=float(log.accuracy.values[-1]) if len(log.accuracy) else None,
         valid_loss=mean_of_lowest(log.valid_loss.values),
         train_loss=mean_of_lowest(log.train_loss.values),
-        stalled=_stalled(log.train_loss.values, _classes(network, outputs)),
+        stalled=_stalled(log.train_loss.values, None if net is None else _classes(network, net)),
     )
+    return row, problems
 
 
-def _numbers_in(pattern: re.Pattern[str], *candidates: Path) -> list[int]:
-    """All numbers that a pattern finds in the first of the files that is there."""
+def _read(
+    reader: Callable[[Path], Prototxt], candidates: Iterable[Path], problems: list[str]
+) -> Prototxt | None:
+    """The first of the files that exists, read; None without one, or if it cannot be read."""
     for path in candidates:
         if path.is_file():
-            return [int(number) for number in pattern.findall(path.read_text(errors="replace"))]
-    return []
+            try:
+                return reader(path)
+            except CaffeTransferError as error:
+                problems.append(str(error))
+                return None
+    return None
 
 
-def _classes(network: Network, outputs: Sequence[int]) -> int | None:
-    """The classes that a network tells apart, which may be fewer than its outputs.
+def _classes(network: Network, net: pb.NetParameter) -> int | None:
+    """The number of classes of a network's task, which may be fewer than its outputs.
 
-    The authors' halves keep all of ILSVRC's outputs, so guessing costs ln(500), not ln(1000).
+    The authors' halves keep all 1000 outputs, so the loss of guessing is ln(500), not ln(1000).
     """
-    if not outputs:
-        return None
-    if outputs[-1] != _ILSVRC_CLASSES:
-        return outputs[-1]
+    found = outputs(net)
+    if found != _ILSVRC_CLASSES:
+        return found
     try:
         return paper().outputs(network)
     except BadInput:  # a split that is not the paper's
@@ -235,7 +276,7 @@ def _row_of_text(path: Path, line: int, cells: dict[str, str]) -> Row:
             stalled=_flag(cells["stalled"]),
         )
     except (BadInput, TypeError, ValueError, KeyError) as error:
-        raise FormatError(f"{path} line {line} is no row of results: {error}") from error
+        raise FormatError(f"{path} line {line} is not a row of results: {error}") from error
 
 
 def _value(text: str) -> float | None:

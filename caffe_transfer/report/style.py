@@ -1,18 +1,21 @@
-"""What the figures share: their style, their axes, and files that are the same every time."""
+"""Shared by the figures: their style, their axes, and saving them reproducibly."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeAlias
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from caffe_transfer.files import atomic_write
 from caffe_transfer.report.decomposition import Values
-from caffe_transfer.studies.network import MAX_N
+from caffe_transfer.report.results import Row
+
+Rows: TypeAlias = Sequence[Row]
 
 SUFFIXES = ("png", "pdf", "svg")
 _NO_DATE: dict[str, dict[str, Any]] = {
@@ -46,8 +49,8 @@ REFERENCE: dict[str, Any] = {
 
 
 @contextmanager
-def style() -> Iterator[None]:
-    """The figures' look, whatever the user's own settings of matplotlib are."""
+def styled() -> Iterator[None]:
+    """Draw in our style, whatever the user's matplotlib settings; also a decorator."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(STYLE)
@@ -55,32 +58,32 @@ def style() -> Iterator[None]:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as its suffix says; the same figure gives the same bytes."""
+    """Write a figure in the format of the suffix; the same figure gives the same bytes."""
     kind = path.suffix.removeprefix(".")
-    with style(), atomic_write(path) as file:
+    with styled(), atomic_write(path) as file:
         figure.savefig(file, format=kind, dpi=_DPI, metadata=_NO_DATE[kind])
 
 
 def line(values: Values, base: float | None) -> tuple[list[int], list[float]]:
-    """The means over each n as x and y; it begins with the base, where there is one."""
-    points = pairs(values, base)
-    return [n for n, _ in points], [value for _, value in points]
+    """The means at each n as x and y, from the base on if there is one; empty without values."""
+    means = means_from_base(values, base)
+    return list(means), list(means.values())
 
 
-def pairs(values: Values, base: float | None) -> list[tuple[int, float]]:
-    """The mean of each n, after the base as n = 0; nothing where there are no values."""
+def means_from_base(values: Values, base: float | None) -> dict[int, float]:
+    """The mean at each n, and the base as n = 0 if there is one; empty without values."""
     if not values:
-        return []
-    start = [] if base is None else [(0, base)]
-    return start + [(n, fmean(of_n)) for n, of_n in sorted(values.items())]
+        return {}
+    start = {} if base is None else {0: base}
+    return start | {n: fmean(of_n) for n, of_n in sorted(values.items())}
 
 
-def layers_below(axes: Axes) -> None:
-    """The axis of n, from the base at 0 to the last layer that can be cut at."""
-    axes.set_xlim(-0.4, MAX_N + 0.5)
-    axes.set_xticks(range(MAX_N + 1))
+def cut_axis(axes: Axes, last: int) -> None:
+    """The axis of n, from the base at 0 to the highest cut `last`."""
+    axes.set_xlim(-0.4, last + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=20, steps=[1, 2, 5, 10], integer=True))
 
 
 def legend(axes: Axes) -> None:
-    """A legend where it hides the least."""
+    """A legend where it hides least."""
     axes.legend(loc="best")

@@ -1,22 +1,20 @@
-"""Studies as small TOML files: the built-in ones and a user's own.
+"""Reads studies from TOML files: the built-in ones and a user's own.
 
 name = "my-study"
 net = "mini"
 batch = 64
-test_batch = 100
+test_batch = 100    # further keys: study.Study
 
-[images]            # fields of study.Images
-[solver]            # fields of study.SolverSettings
+[images]            # study.Images
+[solver]            # study.SolverSettings
 [reduced_solver]    # what differs from it for mode reduced
-[[networks]]        # groups; each list is multiplied out
+[[networks]]        # groups.GROUPS[mode]; each list is multiplied out
 mode = "transfer"
 splits = ["0", "natman"]
 pairs = ["AB", "BA"]
 n = [1, 2, 3]
 fine_tune = [false, true]
-preserve = [0]
-seeds = [1]
-[splits.mine]       # a split of one's own: the names of the classes
+[splits.mine]       # a custom split: the names of the classes
 A = ["cat", "dog"]
 B = ["car", "boat"]
 [quick]             # what `run --quick` changes, in the same tables
@@ -25,27 +23,28 @@ B = ["car", "boat"]
 import functools
 import itertools
 import tomllib
-from dataclasses import fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any
 
 from caffe_transfer import paths
 from caffe_transfer.errors import BadInput
-from caffe_transfer.studies.network import DEFAULT_SEED, Mode, Network
+from caffe_transfer.studies.groups import GROUPS
+from caffe_transfer.studies.network import NATMAN, Mode, Network, is_split
+from caffe_transfer.studies.schema import ListOf, OneOf, Place, Text, read, read_keys, shown
 from caffe_transfer.studies.study import Images, SolverSettings, Study
 
-T = TypeVar("T", Images, SolverSettings)
-_STUDY_KEYS = (
-    "name", "net", "batch", "test_batch", "images", "solver", "reduced_solver", "networks", "quick",
-    "splits", "seconds_per_iteration", "all_outputs",
-)  # fmt: skip
-_GROUP_KEYS = {
-    Mode.BASE: ("splits", "targets", "whole", "seeds"),
-    Mode.SELFFER: ("splits", "targets", "n", "fine_tune", "preserve", "seeds"),
-    Mode.TRANSFER: ("splits", "pairs", "n", "fine_tune", "preserve", "seeds"),
-    Mode.RANDOM: ("n", "seeds"),
-    Mode.REDUCED: ("per_class", "seeds"),
-}
+TABLES = ("images", "solver", "reduced_solver", "networks", "splits")
+_MODES = OneOf(tuple(str(mode) for mode in Mode))
+
+
+@dataclass(frozen=True)
+class SplitTable:
+    """A [splits.NAME] table."""
+
+    A: Annotated[tuple[str, ...], ListOf(Text()), "classes of task A, by name or label"]
+    B: Annotated[tuple[str, ...], ListOf(Text()), "classes of task B, by name or label"]
 
 
 def built_in_studies() -> list[str]:
@@ -75,27 +74,12 @@ def load_study(name_or_path: str, quick: bool = False) -> Study:
     """Read a study; `quick` applies its [quick] table.
 
     Raises:
-        BadInput: the file is missing, or a key is unknown or wrong; names both.
+        BadInput: the file is missing or is not TOML, or a key is unknown, missing or of a wrong
+            value, in [quick] too; names file and key.
     """
     path = find_study(name_or_path)
-    try:
-        text = path.read_text()
-        table = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} is not a TOML file: {error}") from error
-    _known(path, "", table, _STUDY_KEYS)
-    changes = table.pop("quick", {})
-    _known(path, "quick.", changes, _STUDY_KEYS)
-    if quick:
-        if not changes:
-            raise BadInput(f"{path} has no [quick] table; leave --quick out")
-        table = _merged(table, changes)
-    try:
-        return _study(path, table, about=_heading(text))
-    except KeyError as error:
-        raise BadInput(f"{path} lacks the key {error}") from error
-    except TypeError as error:
-        raise BadInput(f"{path} has a value of the wrong type or lacks one: {error}") from error
+    text, table = _read_toml(path)
+    return parse_study(table, str(path), quick, about=_heading(text))
 
 
 @functools.cache
@@ -104,95 +88,150 @@ def paper() -> Study:
     return load_study("paper")
 
 
-def _study(path: Path, table: dict[str, Any], about: str) -> Study:
-    solver = table["solver"]
-    reduced = table.get("reduced_solver")
-    return Study(
-        name=table["name"],
-        net=table["net"],
-        batch=table["batch"],
-        test_batch=table["test_batch"],
-        images=_settings(path, "images", table["images"], Images),
-        solver=_settings(path, "solver", solver, SolverSettings),
-        reduced_solver=reduced
-        and _settings(path, "reduced_solver", _merged(solver, reduced), SolverSettings),
-        networks=tuple(
-            itertools.chain.from_iterable(_group(path, group) for group in table["networks"])
-        ),
-        custom_splits={
-            name: _custom_split(path, name, classes)
-            for name, classes in table.get("splits", {}).items()
-        },
-        seconds_per_iteration=table.get("seconds_per_iteration"),
-        all_outputs=table.get("all_outputs", False),
+def parse_study(table: Mapping[str, Any], file: str, quick: bool = False, about: str = "") -> Study:
+    """The study that a parsed TOML file describes.
+
+    Args:
+        file: its name, for messages.
+
+    Raises:
+        BadInput: as load_study does.
+    """
+    plain = {key: value for key, value in table.items() if key != "quick"}
+    study = _study(file, plain, about)
+    changes = table.get("quick", {})
+    if not isinstance(changes, Mapping):
+        raise Place(file).wrong("quick", changes, "a table")
+    if changes:
+        quick_study = _study(f"{file} with its [quick] table", _merged(plain, changes), about)
+        return quick_study if quick else study
+    if quick:
+        raise BadInput(f"{file} has no [quick] table; leave --quick out")
+    return study
+
+
+def _read_toml(path: Path) -> tuple[str, dict[str, Any]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        return text, tomllib.loads(text)
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror}; name a file you can read") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path} is not a TOML file: it is not text in UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        raise BadInput(f"{path} is not a TOML file: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise BadInput(
+            f"{path} cannot be read: a number has thousands of digits, or lists stand in lists too "
+            "deep; correct it"
+        ) from error
+
+
+def _study(file: str, table: Mapping[str, Any], about: str) -> Study:
+    top = Place(file)
+    values = read_keys(Study, table, top, *TABLES)
+    for name in ("images", "solver", "networks"):
+        if name not in table:
+            raise top.lacks(name)
+    study = Study(
+        **values,
+        images=read(Images, table["images"], Place(file, "images")),
+        solver=read(SolverSettings, table["solver"], Place(file, "solver")),
+        reduced_solver=_reduced_solver(file, table),
+        networks=_networks(file, table["networks"]),
+        custom_splits=_custom_splits(file, table.get("splits", {})),
         about=about,
+    )
+    _check_together(file, study)
+    return study
+
+
+def _reduced_solver(file: str, table: Mapping[str, Any]) -> SolverSettings | None:
+    if "reduced_solver" not in table:
+        return None
+    changes, place = table["reduced_solver"], Place(file, "reduced_solver")
+    merged = _merged(table["solver"], changes) if isinstance(changes, Mapping) else changes
+    return read(SolverSettings, merged, place)
+
+
+def _networks(file: str, groups: object) -> tuple[Network, ...]:
+    if not isinstance(groups, list) or not groups:
+        raise Place(file).wrong("networks", groups, "one or more [[networks]] tables")
+    return tuple(
+        itertools.chain.from_iterable(
+            _group(Place(file, "networks", f" (group {number})"), group)
+            for number, group in enumerate(groups, 1)
+        )
     )
 
 
-def _custom_split(
-    path: Path, name: str, table: dict[str, Any]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    _known(path, f"splits.{name}.", table, ("A", "B"))
-    return tuple(table["A"]), tuple(table["B"])
-
-
-def _settings(path: Path, name: str, table: dict[str, Any], kind: type[T]) -> T:
-    _known(path, f"{name}.", table, [field.name for field in fields(kind)])
-    values: dict[str, Any] = {
-        key: tuple(v) if isinstance(v, list) else v for key, v in table.items()
-    }
-    return kind(**values)
-
-
-def _group(path: Path, table: dict[str, Any]) -> list[Network]:
-    table = dict(table)
+def _group(place: Place, table: object) -> list[Network]:
+    if not isinstance(table, Mapping):
+        raise Place(place.file).wrong("networks", [table], "one or more [[networks]] tables")
+    if "mode" not in table:
+        raise place.lacks("mode")
+    if not _MODES.accepts(table["mode"]):
+        raise place.wrong("mode", table["mode"], _MODES.expected)
+    others = {key: value for key, value in table.items() if key != "mode"}
+    group = read(GROUPS[Mode(table["mode"])], others, place)
     try:
-        mode = Mode(table.pop("mode"))
-    except ValueError as error:
-        raise BadInput(f"{path}: {error}; modes are {', '.join(Mode)}") from error
-    _known(path, "networks.", table, _GROUP_KEYS[mode])
-    seeds = table.get("seeds", [DEFAULT_SEED])
-    return [network for seed in seeds for network in _networks(mode, table, seed)]
+        networks = list(group.networks())
+    except BadInput as error:
+        raise BadInput(f"{place.file}, networks{place.detail}: {error}") from error
+    if not networks:
+        raise place.lacks("splits")
+    return networks
 
 
-def _networks(mode: Mode, table: dict[str, Any], seed: int) -> list[Network]:
-    match mode:
-        case Mode.BASE:
-            whole = [Network(mode=mode, seed=seed)] if table.get("whole") else []
-            return whole + [
-                Network(mode=mode, target=target, split=split, seed=seed)
-                for split in table.get("splits", [])
-                for target in table.get("targets", ["A", "B"])
-            ]
-        case Mode.RANDOM:
-            return [Network(mode=mode, n=n, seed=seed) for n in table["n"]]
-        case Mode.REDUCED:
-            return [Network(mode=mode, per_class=k, seed=seed) for k in table["per_class"]]
-    pairs = [t + t for t in table["targets"]] if mode is Mode.SELFFER else table["pairs"]
-    return [
-        Network(
-            mode=mode, target=pair[1], base=pair[0], split=split, n=n, fine_tuned=fine_tuned,
-            preserve=preserve, seed=seed,
-        )
-        for split, pair, fine_tuned, preserve, n in itertools.product(
-            table["splits"], pairs, table.get("fine_tune", [False]),
-            table.get("preserve", [0]), table["n"],
-        )
-    ]  # fmt: skip
-
-
-def _known(path: Path, where: str, table: dict[str, Any], known: Any) -> None:
-    for key in table:
-        if key not in known:
+def _custom_splits(file: str, table: object) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+    if not isinstance(table, Mapping):
+        raise Place(file).wrong("splits", table, "tables [splits.NAME]")
+    found = {}
+    for name, classes in table.items():
+        if name.isdigit() or name == NATMAN or not is_split(name):
             raise BadInput(
-                f"{path} has an unknown key {where + key!r}; known here are {', '.join(known)}"
+                f"{file}: [splits.{shown(name)}] cannot be the name of a custom split; it must be "
+                f"of the letters a-z and neither whole nor {NATMAN}"
+            )
+        split = read(SplitTable, classes, Place(file, f"splits.{name}"))
+        if both := sorted(set(split.A) & set(split.B)):
+            raise BadInput(
+                f"{file}: splits.{name} has the class {shown(both[0])} in A and in B; leave it in "
+                "one"
+            )
+        found[name] = (split.A, split.B)
+    return found
+
+
+def _check_together(file: str, study: Study) -> None:
+    """Check keys that depend on each other."""
+    images = study.images
+    place = Place(file, "images")
+    if images.crop > images.size:
+        raise place.wrong("crop", images.crop, f"no more than images.size, {images.size}")
+    if images.natman_classes and sum(images.natman_classes) != images.classes:
+        raise place.wrong(
+            "natman_classes", images.natman_classes, f"two numbers that sum to {images.classes}"
+        )
+    for network in study.networks:
+        try:
+            classes = study.classes_of(network)
+        except BadInput as error:
+            raise BadInput(f"{file}: {error}") from error
+        if not classes:
+            raise place.wrong("classes", images.classes, "2 or more, to be split into halves")
+    for name, (a, b) in study.custom_splits.items():
+        if len(a) + len(b) > images.classes:
+            raise BadInput(
+                f"{file}: splits.{name} has {len(a) + len(b)} classes; it must be no more than "
+                f"images.classes, {images.classes}"
             )
 
 
-def _merged(table: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+def _merged(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     result = dict(table)
     for key, value in changes.items():
-        both_tables = isinstance(value, dict) and isinstance(result.get(key), dict)
+        both_tables = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
         result[key] = _merged(result[key], value) if both_tables else value
     return result
 

@@ -1,6 +1,6 @@
 """Networks, and the names that the authors gave them.
 
-A network's name says all about it:
+A network's name describes it completely:
 
     half0A                 base: half A of random split 0
     transfer0A0B_1_4       transfer A4B: layers 1..4 of half0A, frozen, target half0B
@@ -22,12 +22,13 @@ from typing import Any
 from caffe_transfer.errors import BadInput
 
 NATMAN = "natman"
+WHOLE = "whole"
 DEFAULT_SEED = 1
-MAX_N = 7
+MAX_SPLIT_SEED = 2**32 - 1  # of numpy's RandomState, which draws the halves
 
 
 class Mode(StrEnum):
-    """The kinds of networks (paper section 2; random: 4.3, reduced: supplement)."""
+    """Kinds of networks (paper section 2; random: 4.3, reduced: supplement)."""
 
     BASE = "base"
     SELFFER = "selffer"
@@ -45,7 +46,7 @@ class Split:
     @property
     def kind(self) -> str:
         """ "random", "natman" or "custom"."""
-        if self.key.isdigit():
+        if _SEED_OF_HALVES.fullmatch(self.key):
             return "random"
         return NATMAN if self.key == NATMAN else "custom"
 
@@ -54,18 +55,29 @@ class Split:
         return f"half{self.key}{side}"
 
 
-_SEED = r"(?:-seed(?P<seed>[1-9]\d*))?"
+_SEED_OF_HALVES = re.compile("[0-9]+")
+
+
+def is_split(key: str) -> bool:
+    """Whether `key` can name a split: a random seed, natman, or a custom name of letters a-z."""
+    if _SEED_OF_HALVES.fullmatch(key):
+        short = len(key) <= len(str(MAX_SPLIT_SEED))
+        return short and key == str(int(key)) and int(key) <= MAX_SPLIT_SEED
+    return re.fullmatch("[a-z]+", key) is not None and key != WHOLE
+
+
+_SEED = r"(?:-seed(?P<seed>[1-9][0-9]*))?"
 _NAME_PATTERNS = tuple(
     re.compile(pattern + _SEED)
     for pattern in (
         r"(?P<netbase>netbase)",
-        r"half(?P<split>\d+|[a-z]+)(?P<target>[AB])",
-        r"transfer(?P<ft>-ft)?(?P<split>\d+)(?P<base>[AB])(?P=split)(?P<target>[AB])"
-        r"_1_(?P<n>\d+)(?:-preserve(?P<preserve>\d+))?",
+        r"half(?P<split>[0-9]+|[a-z]+)(?P<target>[AB])",
+        r"transfer(?P<ft>-ft)?(?P<split>[0-9]+)(?P<base>[AB])(?P=split)(?P<target>[AB])"
+        r"_1_(?P<n>[0-9]+)(?:-preserve(?P<preserve>[0-9]+))?",
         r"transfer(?P<ft>-ft)?(?P<split>[a-z]+)(?P<base>[AB])(?P<target>[AB])"
-        r"_1_(?P<n>\d+)(?:-preserve(?P<preserve>\d+))?",
-        r"nolearn_1_(?P<n>\d+)",
-        r"reduced-(?P<per_class>\d{4,})",
+        r"_1_(?P<n>[0-9]+)(?:-preserve(?P<preserve>[0-9]+))?",
+        r"nolearn_1_(?P<n>[0-9]+)",
+        r"reduced-(?P<per_class>[0-9]{4,})",
     )
 )
 
@@ -76,14 +88,14 @@ class Network:
 
     Attributes:
         target, base: "A" or "B"; None where the task is all classes, or nothing is copied.
-        n: layers 1..n are copied (or, in mode random, frozen as they are drawn).
-        fine_tuned: copied layers go on learning (the paper's "+").
+        n: layers 1..n are copied (in mode random: kept frozen at their random initial weights).
+        fine_tuned: copied layers are trained further (the paper's "+").
         preserve: layers n+1..n+preserve are copied too, and fine-tuned.
         per_class: training images of each class, for mode reduced.
-        seed: repeats of one network differ in it.
+        seed: tells repeats of one network apart.
 
     Raises:
-        BadInput: the combination means no network.
+        BadInput: the combination is not a network.
     """
 
     mode: Mode
@@ -99,6 +111,11 @@ class Network:
     def __post_init__(self) -> None:
         if self.seed < 1:
             raise BadInput(f"seed {self.seed} is not a positive number")
+        if self.split is not None and not is_split(self.split):
+            raise BadInput(
+                f"split {self.split!r} is neither a seed, such as 0, nor {NATMAN}, nor a name of "
+                "the letters a-z"
+            )
         for field, why in _UNUSED[self.mode].items():
             value = getattr(self, field)
             if value not in (None, 0, False):
@@ -107,7 +124,7 @@ class Network:
 
     @property
     def name(self) -> str:
-        """The name of the network and of its folder, as the authors named theirs."""
+        """The name of the network and of its folder, in the authors' form."""
         return self._stem() + (f"-seed{self.seed}" if self.seed != DEFAULT_SEED else "")
 
     def _stem(self) -> str:
@@ -129,10 +146,10 @@ class Network:
 
     @classmethod
     def parse(cls, name: str) -> "Network":
-        """The network that a folder's name stands for.
+        """The network that a folder's name describes.
 
         Raises:
-            BadInput: the name is none of this study's.
+            BadInput: it is not the name of a network.
         """
         match = next(filter(None, (p.fullmatch(name) for p in _NAME_PATTERNS)), None)
         if match is None:
@@ -171,14 +188,15 @@ class Network:
         split: str = "0",
         **more: Any,
     ) -> "Network":
-        """The network that a user describes, what is left out being as the paper has it.
+        """The network that a user describes, with the paper's choices as defaults.
 
-        A transfer goes from A to B, a selffer and a base are A's; split "whole" is all classes.
+        A transfer goes from A to B; selffers and bases are trained on A; split "whole" means all
+        classes.
 
         Raises:
-            BadInput: the combination means no network.
+            BadInput: the combination is not a network.
         """
-        if mode in (Mode.RANDOM, Mode.REDUCED) or split == "whole":
+        if mode in (Mode.RANDOM, Mode.REDUCED) or split == WHOLE:
             return cls(mode=mode, target=target, base=base, n=n, **more)
         if mode is Mode.TRANSFER:
             base = base or ("A" if target != "A" else "B")
@@ -190,7 +208,7 @@ class Network:
 
     @property
     def base_name(self) -> str | None:
-        """The name of the network that layers are copied from, if any."""
+        """The name of the network that layers are copied from; None if nothing is copied."""
         if self.base is None:
             return None
         return Network(mode=Mode.BASE, target=self.base, split=self.split, seed=self.seed).name
@@ -207,25 +225,25 @@ class Network:
 
     @property
     def task(self) -> str:
-        """The name of the task it is trained on: whole, half0A, ..."""
-        return "whole" if self.split is None else f"half{self.split}{self.target}"
+        """The task that it is trained on: whole, half0A, ..."""
+        return WHOLE if self.split is None else f"half{self.split}{self.target}"
 
     @property
     def train_data(self) -> str:
-        """The name of its training images."""
+        """The name of its training set."""
         return f"{self._stem()}_train" if self.mode is Mode.REDUCED else f"{self.task}_train"
 
     @property
     def valid_data(self) -> str:
-        """The name of its validation images."""
+        """The name of its validation set."""
         return f"{self.task}_valid"
 
     @property
     def random_seed(self) -> int:
         """Caffe's random_seed, 0..2^31-1.
 
-        Different for every network: with one seed for all, the fresh upper layers of a selffer
-        would be drawn as its base's were, and co-adaptation would not be lost.
+        It differs between networks: with one seed for all, the fresh upper layers of a selffer
+        would start from the same weights as its base's, and co-adaptation would not be lost.
         """
         return zlib.crc32(f"{self.seed}:{self._stem()}".encode()) & 0x7FFFFFFF
 
@@ -241,7 +259,7 @@ def _check_reduced(network: Network) -> None:
 
 
 def _check_copied(network: Network) -> None:
-    """The rules of selffers and transfers."""
+    """Rules of selffers and transfers."""
     _check_n(network)
     base, target = network.base, network.target
     if base is None or target is None or network.split is None:
@@ -273,7 +291,7 @@ _NOTHING_COPIED = {
 }
 _ALL_CLASSES = {"target": "is trained on all classes", "split": "is trained on all classes"}
 _ONE_SIZE = {"per_class": "is trained on every image"}
-# For each mode the fields that mean nothing there, and why.
+# For each mode, the fields that it does not use, and why.
 _UNUSED: dict[Mode, dict[str, str]] = {
     Mode.BASE: _NOTHING_COPIED | _ONE_SIZE,
     Mode.SELFFER: _ONE_SIZE,

@@ -2,51 +2,52 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
 from caffe_transfer.errors import BadInput
 from caffe_transfer.studies.network import NATMAN, Mode, Network
+from caffe_transfer.studies.schema import Flag, ListOf, Number, OneOf, Text, Whole
 
 
 @dataclass(frozen=True)
 class SolverSettings:
-    """Settings of Caffe's SGD with the step policy (paper section 3; times in iterations)."""
+    """Settings of Caffe's SGD with the step policy (paper section 3); times in iterations."""
 
-    base_lr: float
-    stepsize: int
-    max_iter: int
-    test_iter: int
-    test_interval: int
-    snapshot: int
-    gamma: float = 0.1
-    momentum: float = 0.9
-    weight_decay: float = 0.0005
-    display: int = 20
-    gpu: bool = False
+    base_lr: Annotated[float, Number(), "learning rate at the start"]
+    stepsize: Annotated[int, Whole(1), "iterations after which the rate is multiplied by gamma"]
+    max_iter: Annotated[int, Whole(1), "iterations of the training"]
+    test_iter: Annotated[int, Whole(1), "batches in a test"]
+    test_interval: Annotated[int, Whole(1), "iterations between tests"]
+    snapshot: Annotated[int, Whole(1), "iterations between snapshots"]
+    gamma: Annotated[float, Number(), "factor of the rate after each stepsize"] = 0.1
+    momentum: Annotated[float, Number(0, 1), "share of the last update in the next"] = 0.9
+    weight_decay: Annotated[float, Number(), "factor of the L2 penalty"] = 0.0005
+    display: Annotated[int, Whole(), "iterations between losses in the log, 0 for none"] = 20
+    gpu: Annotated[bool, Flag(), "train on a GPU"] = False
 
 
 @dataclass(frozen=True)
 class Images:
-    """Where a study's images come from and how a net sees them (sizes in pixels).
+    """Where a study's images come from and how a net sees them; sizes in pixels."""
 
-    Attributes:
-        source: a name that `caffe-transfer data fetch` knows.
-        classes: number of classes of the whole source.
-        channels: 3 (BGR) or 1 (gray).
-        size: side to which images are resized; crop: side that the net sees, 0 for all of it.
-        natman_classes: classes of natman A and B, where the source has that split.
-        train_per_class, valid_per_class: at most so many images of each class, None for all.
-    """
-
-    source: str
-    classes: int
-    channels: int
-    size: int
-    crop: int = 0
-    mirror: bool = True
-    scale: float = 1
-    natman_classes: tuple[int, int] | None = None
-    train_per_class: int | None = None
-    valid_per_class: int | None = None
+    source: Annotated[str, Text(), "a source that caffe-transfer data fetch knows"]
+    classes: Annotated[int, Whole(1), "number of classes of the whole source"]
+    channels: Annotated[int, OneOf((1, 3)), "3 (BGR) or 1 (gray)"]
+    size: Annotated[int, Whole(1), "side to which images are resized"]
+    crop: Annotated[int, Whole(), "side that the net sees, 0 for all of it"] = 0
+    mirror: Annotated[bool, Flag(), "mirror training images at random"] = True
+    scale: Annotated[float, Number(positive=True), "factor of pixels after the mean"] = 1
+    natman_classes: Annotated[
+        tuple[int, int] | None,
+        ListOf(Whole(1), length=2),
+        "number of natural and of man-made classes, for the split natman",
+    ] = None
+    train_per_class: Annotated[
+        int | None, Whole(1), "at most so many training images of each class"
+    ] = None
+    valid_per_class: Annotated[
+        int | None, Whole(1), "at most so many validation images of each class"
+    ] = None
 
     @property
     def side(self) -> int:
@@ -59,27 +60,32 @@ class Study:
     """A question: images, a net, solvers, and the networks to train.
 
     Attributes:
+        reduced_solver: settings for mode reduced; None for those of all.
         custom_splits: the class names of A and B, by the name of the split.
-        seconds_per_iteration: measured for this study, tests included, on the machine that its
-            file names; an estimate's only source.
-        all_outputs: fc8 has an output for every class of the source, for halves too, as the
-            authors had it; otherwise one for each class of the task.
+        all_outputs: as the authors had it; otherwise the classifier has an output for each class
+            of its task.
         about: the comment that the study's file opens with.
     """
 
-    name: str
+    name: Annotated[str, Text(), "the study's name, for messages"]
     images: Images
-    net: str
-    batch: int
-    test_batch: int
+    net: Annotated[str, Text(), "the net's template"]
+    batch: Annotated[int, Whole(1), "training images in an iteration"]
+    test_batch: Annotated[int, Whole(1), "validation images in a batch of a test"]
     solver: SolverSettings
     networks: tuple[Network, ...]
     reduced_solver: SolverSettings | None = None
     custom_splits: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = field(
         default_factory=dict
     )
-    seconds_per_iteration: float | None = None
-    all_outputs: bool = False
+    seconds_per_iteration: Annotated[
+        float | None,
+        Number(positive=True),
+        "measured, tests included, on the machine that the file's heading names",
+    ] = None
+    all_outputs: Annotated[
+        bool, Flag(), "halves too have an output for every class of the source"
+    ] = False
     about: str = ""
 
     def solver_of(self, network: Network) -> SolverSettings:
@@ -89,12 +95,20 @@ class Study:
         return self.solver
 
     def outputs(self, network: Network) -> int:
-        """The number of outputs of a network's fc8.
+        """The number of outputs of a network's classifier.
 
         Raises:
             BadInput: the source does not say how large the split's halves are.
         """
-        if network.split is None or self.all_outputs:
+        return self.images.classes if self.all_outputs else self.classes_of(network)
+
+    def classes_of(self, network: Network) -> int:
+        """The number of classes of a network's task.
+
+        Raises:
+            BadInput: the study does not say how large the split's halves are.
+        """
+        if network.split is None:
             return self.images.classes
         if network.split.isdigit():
             half = self.images.classes // 2

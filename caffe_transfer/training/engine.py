@@ -1,4 +1,4 @@
-"""The one boundary to training: the argv of a program that behaves like `caffe`."""
+"""Engines: programs with the command line, log lines, snapshots and signals of `caffe`."""
 
 import importlib.util
 import os
@@ -22,12 +22,12 @@ _THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS
 
 @dataclass(frozen=True)
 class Engine:
-    """A program with the commands, the log lines, the snapshots and the signals of `caffe`.
+    """A training program that behaves like `caffe`.
 
     Attributes:
-        name: "caffe", "caffe-torch", or the path that the user gave.
+        name: "caffe", "caffe-torch", or the program's name as given by the user.
         program: its absolute path.
-        precision: caffe-torch's --precision; None for its default, float32.
+        precision: caffe-torch's --precision; None for the default, float32.
     """
 
     name: str
@@ -41,11 +41,11 @@ class Engine:
         snapshot: Path | str | None = None,
         gpu: str | None = None,
     ) -> list[str]:
-        """The argv that trains; paths are relative to the folder it is started in."""
+        """Return the argv of a training; relative paths are relative to its working directory."""
         argv = [str(self.program), "train", f"--solver={solver}"]
         if snapshot is not None:
             argv.append(f"--snapshot={snapshot}")
-        elif weights is not None:  # caffe takes one of the two
+        elif weights is not None:  # caffe accepts only one of them
             argv.append(f"--weights={weights}")
         if gpu is not None:
             argv.append(f"--gpu={gpu}")
@@ -54,10 +54,10 @@ class Engine:
         return argv
 
     def version(self) -> str:
-        """What the program says of its version, in one line.
+        """Return the first line that `--version` prints.
 
         Raises:
-            EngineError: it does not start.
+            EngineError: the program does not start, or fails.
         """
         try:
             done = subprocess.run(
@@ -74,16 +74,20 @@ class Engine:
         return lines[0]
 
 
-def find_engine(asked: str | None = None, precision: str | None = None) -> Engine:
-    """The engine to train with.
+def find_engine(requested: str | None = None, precision: str | None = None) -> Engine:
+    """Find the engine to train with.
 
-    "caffe" is looked for as $CAFFE_BIN, on PATH, and where `make caffe` installs; without a
-    name, caffe-torch takes its place where there is none.
+    "caffe" is $CAFFE_BIN, or else on PATH, or else where `make caffe` installs it.
+
+    Args:
+        requested: "caffe", "caffe-torch", or a program; None for caffe if it is installed,
+            otherwise caffe-torch.
+        precision: see `Engine`.
 
     Raises:
-        EngineError: there is none, or it cannot compute in this precision; says what to do.
+        EngineError: there is no such engine, or it lacks this precision; says what to do.
     """
-    engine = _find(asked)
+    engine = _find(requested)
     if precision is not None and engine.name == CAFFE:
         raise EngineError(
             f"caffe computes in float32 only; add --engine {CAFFE_TORCH} to --precision {precision}"
@@ -91,18 +95,20 @@ def find_engine(asked: str | None = None, precision: str | None = None) -> Engin
     return replace(engine, precision=precision)
 
 
-def _find(asked: str | None) -> Engine:
-    if asked not in (None, *ENGINES):
-        program = shutil.which(str(asked))
+def _find(requested: str | None) -> Engine:
+    if requested not in (None, *ENGINES):
+        program = shutil.which(str(requested))
         if program is None:
-            raise EngineError(f"there is no program {asked}; --engine takes {', '.join(ENGINES)}")
-        return Engine(str(asked), Path(program).absolute())
-    for name in ENGINES if asked is None else (asked,):
+            raise EngineError(
+                f"there is no program {requested}; --engine takes {', '.join(ENGINES)}"
+            )
+        return Engine(str(requested), Path(program).absolute())
+    for name in ENGINES if requested is None else (requested,):
         if program := _find_caffe() if name == CAFFE else _find_caffe_torch():
             return Engine(name, Path(program).absolute())
     raise EngineError(
         "there is no caffe program here; run `make caffe`, or name one with CAFFE_BIN"
-        if asked != CAFFE_TORCH
+        if requested != CAFFE_TORCH
         else "caffe-torch is not installed; run pip install 'caffe-transfer[torch]'"
     )
 
@@ -126,10 +132,16 @@ def _find_caffe_torch() -> str | None:
 def start(
     argv: Sequence[str], folder: Path, log: BinaryIO, threads: int, inherit: int
 ) -> subprocess.Popen[bytes]:
-    """Start an engine in `folder`, its standard error going to `log`.
+    """Start an engine.
 
-    It gets a session of its own: a Ctrl-C in the terminal reaches only us, and we pass it on
-    as Caffe's "snapshot and stop".
+    It runs in a session of its own, so that Ctrl-C in the terminal reaches only this process,
+    which forwards it as Caffe's "snapshot and stop".
+
+    Args:
+        folder: the working directory.
+        log: receives standard output and standard error.
+        threads: of the BLAS library.
+        inherit: file descriptor of the lock, which the engine holds as long as it runs.
 
     Raises:
         EngineError: the program does not start.
@@ -152,13 +164,13 @@ def start(
 
 
 def snapshot_and_stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask a running engine to write a snapshot and end."""
+    """Ask an engine to write a snapshot and exit, if it is still running."""
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
 
 
 def last_words(log: str) -> str:
-    """The line of an engine's log that says why it failed."""
+    """Return the line of an engine's log that says why it failed."""
     lines = [line for line in log.splitlines() if line.strip()]
     fatal = [line for line in lines if line.startswith(("F", "E"))]
     line = (fatal or lines or ["it said nothing"])[0 if fatal else -1]

@@ -1,4 +1,4 @@
-"""What a network was trained from and with: manifest.json in its folder."""
+"""manifest.json in a network's folder: from what and with what the network was trained."""
 
 import json
 import platform
@@ -14,10 +14,10 @@ from caffe_transfer.version import __version__
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The manifest, empty where there is none yet.
+    """Read the manifest; an empty one if the file does not exist.
 
     Raises:
-        FormatError: the file is not one.
+        FormatError: the file is not a manifest.
     """
     try:
         manifest = json.loads(path.read_text())
@@ -31,7 +31,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def write(path: Path, manifest: dict[str, Any]) -> None:
-    """Write the manifest, whole or not at all."""
+    """Write the manifest atomically."""
     atomic_text(path, json.dumps(manifest, indent=2) + "\n")
 
 
@@ -41,7 +41,7 @@ def is_finished(path: Path) -> bool:
 
 
 def surroundings() -> dict[str, str]:
-    """Versions that matter for a repeat."""
+    """Return the versions that matter for reproducing a training."""
     return {
         "caffe_transfer": __version__,
         "python": platform.python_version(),
@@ -50,7 +50,10 @@ def surroundings() -> dict[str, str]:
 
 
 def input_hashes(folder: Path, files: list[str]) -> dict[str, Any]:
-    """SHA-256 of the files that training reads; of databases, which can be large, their size."""
+    """Return the SHA-256 of the files that training reads, and the size in bytes of databases.
+
+    Databases can be too large to hash; files that do not exist are left out.
+    """
     hashes: dict[str, Any] = {}
     for name in files:
         path = folder / name
@@ -62,5 +65,5 @@ def input_hashes(folder: Path, files: list[str]) -> dict[str, Any]:
 
 
 def now() -> str:
-    """The time in UTC, to the second."""
+    """Return the current time in UTC, in ISO 8601 to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -31,8 +31,12 @@ class JobResult:
     """Result of one network's job; `reason` says why the network is not trained."""
 
     name: str
-    end: Outcome
+    outcome: Outcome
     reason: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """The attributes by name."""
+        return {"name": self.name, "outcome": self.outcome.value, "reason": self.reason}
 
 
 def graph(networks: Sequence[Network]) -> dict[str, tuple[str, ...]]:
@@ -145,7 +149,7 @@ def _blocked(
     name: str, needs: Mapping[str, Sequence[str]], results: Mapping[str, JobResult]
 ) -> JobResult | None:
     for base in needs[name]:
-        if results[base].end is not Outcome.DONE:
+        if results[base].outcome is not Outcome.DONE:
             return JobResult(name, Outcome.SKIPPED, f"its base {base} is not trained")
     return None
 

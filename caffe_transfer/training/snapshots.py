@@ -1,7 +1,7 @@
-"""Snapshots: pairs of PREFIX_iter_N.caffemodel and .solverstate, and which of them are whole.
+"""Snapshots: pairs of PREFIX_iter_N.caffemodel and PREFIX_iter_N.solverstate.
 
-Caffe writes the two one after the other under their final names, so that a killed run can leave
-the newest pair cut off.
+Caffe writes the two in turn under their final names, so that the newest pair of a run that was
+killed may be incomplete.
 """
 
 import re
@@ -17,7 +17,7 @@ _MODEL = re.compile(r"(?P<stem>.+_iter_(?P<iteration>\d+))\.caffemodel(?P<hdf5>\
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The two files of one iteration."""
+    """The model and the solver state of one iteration."""
 
     iteration: int
     model: Path
@@ -25,7 +25,7 @@ class Snapshot:
 
 
 def snapshots(folder: Path) -> list[Snapshot]:
-    """All pairs in `folder`, newest first, whole or not."""
+    """Return all pairs in `folder`, newest first, complete or not."""
     found = []
     for path in folder.glob("*_iter_*.caffemodel*"):
         if match := _MODEL.fullmatch(path.name):
@@ -36,14 +36,14 @@ def snapshots(folder: Path) -> list[Snapshot]:
 
 
 def newest_complete(folder: Path) -> Snapshot | None:
-    """The newest pair of which both files are whole and belong together."""
+    """Return the newest complete pair in `folder`, or None."""
     return next((pair for pair in snapshots(folder) if is_complete(pair)), None)
 
 
 def is_complete(pair: Snapshot) -> bool:
-    """Whether both files are whole.
+    """Whether both files are complete and belong together.
 
-    A file that was cut between two records still reads well; then the history does not fit the
+    A file that was cut between two records is still readable; then the history does not match the
     model's parameters, or the state lacks its last field.
     """
     try:

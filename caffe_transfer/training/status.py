@@ -1,4 +1,4 @@
-"""Where every network of a run stands, read from its files."""
+"""The state of each network of a run, read from its files."""
 
 import re
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from caffe_transfer.training.preflight import load_network
 
 
 class State(StrEnum):
-    """What is going on in a network's folder."""
+    """State of a network's training."""
 
     WAITING = "waiting"
     TRAINING = "training"
@@ -26,12 +26,13 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Status:
-    """One network: how far it is; None where nothing is known.
+    """Status of one network; None where something is unknown.
 
     Attributes:
+        loss: the last training loss.
         accuracy: the last validation accuracy, 0 to 1.
-        seconds_left: for networks in training, at the pace of their log.
-        problem: for broken ones, why.
+        seconds_left: estimated from the log, for networks in training.
+        problem: why a broken network is broken.
     """
 
     name: str
@@ -45,10 +46,13 @@ class Status:
 
 
 def networks_in(folder: Path) -> list[Path]:
-    """The networks' folders in a run's folder or in a folder of networks, in natural order.
+    """Return the networks' folders in natural order.
+
+    Args:
+        folder: a run's folder, a folder of networks, or one network's folder.
 
     Raises:
-        Incomplete: there are none.
+        Incomplete: there are no networks.
     """
     results = RunFolder(folder).results
     root = results if results.is_dir() else folder
@@ -62,12 +66,12 @@ def networks_in(folder: Path) -> list[Path]:
 
 
 def status(folder: Path) -> Iterable[Status]:
-    """The state of every network in `folder`."""
+    """Return the status of each network in `folder`, see `networks_in`."""
     return map(network_status, networks_in(folder))
 
 
 def network_status(root: Path) -> Status:
-    """The state of one network."""
+    """Return the status of the network in folder `root`."""
     try:
         loaded = load_network(root)
         done = manifest.is_finished(loaded.folder.manifest)

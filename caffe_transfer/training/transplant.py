@@ -54,6 +54,10 @@ class Transplant:
     fresh: tuple[str, ...] | None
     ignored: tuple[str, ...]
 
+    def as_dict(self) -> dict[str, tuple[str, ...] | None]:
+        """The attributes by name."""
+        return {"copied": self.copied, "fresh": self.fresh, "ignored": self.ignored}
+
 
 def transplant(source: Path, out: Path, n: int, target: TargetNet | None = None) -> Transplant:
     """Write the parameters of weight layers 1..n of a model to `out`.

@@ -1,4 +1,4 @@
-"""The layers by the name of their type."""
+"""Layer types by name."""
 
 from caffe_transfer.caffe_torch.layers.activations import (
     BNLL,
@@ -15,7 +15,7 @@ from caffe_transfer.caffe_torch.layers.activations import (
     Threshold,
 )
 from caffe_transfer.caffe_torch.layers.arithmetic import Eltwise, Reduction
-from caffe_transfer.caffe_torch.layers.base import Layer, Shape
+from caffe_transfer.caffe_torch.layers.base import Layer
 from caffe_transfer.caffe_torch.layers.convolution import Convolution, Deconvolution
 from caffe_transfer.caffe_torch.layers.data import Data, ImageData
 from caffe_transfer.caffe_torch.layers.infogain import InfogainLoss, MultinomialLogisticLoss
@@ -47,7 +47,7 @@ from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 
-__all__ = ["Layer", "Shape", "known_types", "make_layer"]
+__all__ = ["Layer", "known_types", "make_layer"]
 
 _LAYERS: dict[str, type[Layer]] = {
     kind.__name__: kind
@@ -104,7 +104,7 @@ _LAYERS: dict[str, type[Layer]] = {
 
 
 def known_types() -> list[str]:
-    """The names of all layer types."""
+    """The names of all layer types, sorted."""
     return sorted(_LAYERS)
 
 
@@ -112,23 +112,11 @@ def make_layer(param: pb.LayerParameter, phase: int, rng: Rng) -> Layer:
     """A layer of the type that its settings name.
 
     Raises:
-        BadInput: the type is unknown, or the number of bottoms or tops does not fit it.
+        BadInput: the type is unknown.
     """
     if param.type not in _LAYERS:
         raise BadInput(
             f"layer {param.name!r} has the unknown type {param.type!r}; "
             f"the types are {', '.join(known_types())}"
         )
-    kind = _LAYERS[param.type]
-    for name, found, (least, most) in (
-        ("bottoms", len(param.bottom), kind.bottom_count),
-        ("tops", len(param.top), kind.top_count),
-    ):
-        if name == "tops" and not found and kind.is_loss:
-            continue  # nets of 2014 do not name what their losses make
-        if found < least or (most is not None and found > most):
-            wanted = f"{least}" if least == most else f"{least} to {most or 'any number'}"
-            raise BadInput(
-                f"layer {param.name!r} ({param.type}) has {found} {name}; it takes {wanted}"
-            )
-    return kind(param, phase, rng)
+    return _LAYERS[param.type](param, phase, rng)

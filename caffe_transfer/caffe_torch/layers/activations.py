@@ -1,4 +1,4 @@
-"""Layers that work on each value by itself (neuron_layer.cpp)."""
+"""Elementwise layers (neuron_layer.cpp)."""
 
 import math
 from collections.abc import Sequence
@@ -7,15 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from caffe_transfer.caffe_torch.layers.base import Layer, Shape
+from caffe_transfer.caffe_torch.layers.base import Layer
 from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.nets.shapes import Shape
 
 
 class Neuron(Layer):
-    """A layer whose top has the shape of its bottom."""
-
-    def set_up(self, bottoms: Sequence[Shape]) -> list[Shape]:
-        return [bottoms[0]]
+    """A layer that maps one bottom to one top."""
 
     def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
         return [self.apply(bottoms[0])]
@@ -36,16 +34,15 @@ class ReLU(Neuron):
 
 
 class Dropout(Neuron):
-    """dropout_layer.cpp: in training, values are zeroed by chance and the others scaled up.
+    """dropout_layer.cpp: in training, values are zeroed at random and the others scaled up.
 
-    On the CPU the masks are those that Caffe draws; elsewhere torch draws them.
+    On the CPU the masks are Caffe's; elsewhere torch draws them.
     """
 
-    def set_up(self, bottoms: Sequence[Shape]) -> list[Shape]:
+    def prepare(self, bottoms: Sequence[Shape], tops: Sequence[Shape]) -> None:
         self._ratio = self.param.dropout_param.dropout_ratio
         if not 0 <= self._ratio < 1:
             raise self.refuse(f"has dropout_ratio {self._ratio:g}; it must be from 0 to below 1")
-        return [bottoms[0]]
 
     def apply(self, x: Tensor) -> Tensor:
         if self.phase != pb.TRAIN:
@@ -57,19 +54,15 @@ class Dropout(Neuron):
 
 
 class PReLU(Neuron):
-    """prelu_layer.cpp: max(x, 0) + slope min(x, 0), with slopes that learn."""
+    """prelu_layer.cpp: max(x, 0) + slope min(x, 0), with learned slopes."""
 
-    def set_up(self, bottoms: Sequence[Shape]) -> list[Shape]:
+    def parameter_fillers(self) -> list[pb.FillerParameter]:
         given = self.param.prelu_param
-        if len(bottoms[0]) < 2:
-            raise self.refuse(f"needs channels, but its bottom has the shape {bottoms[0]}")
         quarter = pb.FillerParameter(type="constant", value=0.25)
-        filler = given.filler if given.HasField("filler") else quarter
-        self.add_blob(() if given.channel_shared else (bottoms[0][1],), filler)
-        return [bottoms[0]]
+        return [given.filler if given.HasField("filler") else quarter]
 
     def apply(self, x: Tensor) -> Tensor:
-        x = x.float()  # by hand, as autocast would give torch's own prelu to bfloat16
+        x = x.float()  # autocast would run torch's own prelu in bfloat16
         slopes = self.blobs[0].reshape(-1, *(1,) * (x.dim() - 2))
         return torch.where(x > 0, x, x * slopes)
 
@@ -105,7 +98,7 @@ class AbsVal(Neuron):
 class Power(Neuron):
     """power_layer.cpp: (shift + scale x)^power.
 
-    Where the base is 0 the gradient is its limit; Caffe's is not a number there.
+    Where the base is 0 the gradient is its limit; Caffe's is NaN.
     """
 
     def apply(self, x: Tensor) -> Tensor:
@@ -118,7 +111,7 @@ class Power(Neuron):
 
 
 class _Logarithmic(Neuron):
-    """What Exp and Log have in common: a base above 0, or -1 for e."""
+    """Base of Exp and Log: to a base above 0, or -1 for e."""
 
     def _log_of(self, base: float) -> float:
         if base == -1:
@@ -131,11 +124,10 @@ class _Logarithmic(Neuron):
 class Exp(_Logarithmic):
     """exp_layer.cpp: base^(shift + scale x)."""
 
-    def set_up(self, bottoms: Sequence[Shape]) -> list[Shape]:
+    def prepare(self, bottoms: Sequence[Shape], tops: Sequence[Shape]) -> None:
         given = self.param.exp_param
         log_base = self._log_of(given.base)
         self._inner, self._outer = log_base * given.scale, math.exp(log_base * given.shift)
-        return [bottoms[0]]
 
     def apply(self, x: Tensor) -> Tensor:
         return torch.exp(x.float() * self._inner) * self._outer
@@ -144,12 +136,11 @@ class Exp(_Logarithmic):
 class Log(_Logarithmic):
     """log_layer.cpp: log(shift + scale x) to a base."""
 
-    def set_up(self, bottoms: Sequence[Shape]) -> list[Shape]:
+    def prepare(self, bottoms: Sequence[Shape], tops: Sequence[Shape]) -> None:
         log_base = self._log_of(self.param.log_param.base)
         if not log_base:
             raise self.refuse("has base 1, to which there are no logarithms")
         self._factor = 1 / log_base
-        return [bottoms[0]]
 
     def apply(self, x: Tensor) -> Tensor:
         given = self.param.log_param
@@ -164,7 +155,7 @@ class BNLL(Neuron):
 
 
 class Threshold(Neuron):
-    """threshold_layer.cpp: 1 above the threshold, else 0; without a gradient."""
+    """threshold_layer.cpp: 1 above the threshold, else 0; no gradient."""
 
     def apply(self, x: Tensor) -> Tensor:
         return (x.detach() > self.param.threshold_param.threshold).float()

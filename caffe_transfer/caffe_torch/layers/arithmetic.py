@@ -7,29 +7,17 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from caffe_transfer.caffe_torch.layers.base import Layer, Shape, canonical_axis
+from caffe_transfer.caffe_torch.layers.base import Layer
 from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.nets.shapes import Shape
 
 
 class Eltwise(Layer):
     """eltwise_layer.cpp: the product, the weighted sum or the maximum of the bottoms.
 
-    Of equal maxima the second of the first two bottoms takes the gradient, else the first.  The
-    gradient of products is always the stable one.
+    Ties of MAX: of the first two bottoms the second takes the gradient, of later ones the earlier.
+    The gradient of PROD is always that of stable_prod_grad.
     """
-
-    bottom_count = (2, None)
-
-    def set_up(self, bottoms: Sequence[Shape]) -> list[Shape]:
-        given = self.param.eltwise_param
-        if len(given.coeff) not in (0, len(bottoms)):
-            raise self.refuse(f"has {len(given.coeff)} coefficients for {len(bottoms)} bottoms")
-        if given.operation == pb.EltwiseParameter.PROD and given.coeff:
-            raise self.refuse("takes no coefficients for a product")
-        if len(set(bottoms)) > 1:
-            shapes = ", ".join(map(str, bottoms))
-            raise self.refuse(f"needs bottoms of one shape, not {shapes}")
-        return [bottoms[0]]
 
     def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
         given = self.param.eltwise_param
@@ -53,13 +41,12 @@ def _times(x: Tensor, factor: float) -> Tensor:
 class Reduction(Layer):
     """reduction_layer.cpp: coeff times the SUM, ASUM, SUMSQ or MEAN of the axes from `axis` on."""
 
-    def set_up(self, bottoms: Sequence[Shape]) -> list[Shape]:
+    def prepare(self, bottoms: Sequence[Shape], tops: Sequence[Shape]) -> None:
         given = self.param.reduction_param
-        self._axis = canonical_axis(self, given.axis, bottoms[0])
+        self._axis = len(tops[0])
         self._factor = given.coeff
         if given.operation == pb.ReductionParameter.MEAN:
             self._factor /= math.prod(bottoms[0][self._axis :])
-        return [bottoms[0][: self._axis]]
 
     def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
         values = bottoms[0].float().flatten(self._axis)

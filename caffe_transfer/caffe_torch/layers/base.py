@@ -1,4 +1,4 @@
-"""What every layer is."""
+"""The base class of layers."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -10,12 +10,12 @@ from caffe_transfer.caffe_torch import fillers
 from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.proto import caffe_pb2 as pb
-
-Shape = tuple[int, ...]
+from caffe_transfer.nets import shapes
+from caffe_transfer.nets.shapes import Shape
 
 
 class Layer:
-    """A layer: made from its settings, set up with its bottoms' shapes, then run forward.
+    """A layer: constructed from its settings, set up with its bottoms' shapes, then run forward.
 
     Gradients are those of autograd; a layer whose gradient Caffe defines otherwise says so in a
     torch.autograd.Function.  Layers write into their bottoms only with `in_place`.
@@ -23,17 +23,14 @@ class Layer:
     Attributes:
         param: the settings, format V2.
         phase: caffe_pb2.TRAIN or TEST.
-        rng: the process's random numbers, drawn as Caffe draws them.
-        in_place: its bottom is read by nobody else, not even for gradients, so that the layer may
-            write its top into it.
-        device: where its tops are to be; the net decides it before set_up.
+        rng: the process's generator, drawn from in Caffe's order.
+        in_place: nothing else reads its bottom, not even a gradient, so that the layer may
+            overwrite it with its top.
+        device: of its tops; set by the net before set_up.
         blobs: the parameters, float32, with Caffe's shapes, in Caffe's order.
     """
 
-    bottom_count: ClassVar[tuple[int, int | None]] = (1, 1)  # at least, at most (None: any)
-    top_count: ClassVar[tuple[int, int | None]] = (1, 1)
-    is_loss: ClassVar[bool] = False  # its first top has loss weight 1 unless the net says other
-    statistics: ClassVar[bool] = False  # its blobs are no weights: they never learn
+    statistics: ClassVar[bool] = False  # its blobs are running statistics and never learn
 
     def __init__(self, param: pb.LayerParameter, phase: int, rng: Rng) -> None:
         self.param = param
@@ -43,50 +40,60 @@ class Layer:
         self.device = torch.device("cpu")
         self.blobs: list[Tensor] = []
 
+    @property
+    def is_loss(self) -> bool:
+        """Whether its first top has loss weight 1 unless the net sets another."""
+        return shapes.is_loss(self.param)
+
     def set_up(self, bottoms: Sequence[Shape]) -> list[Shape]:
-        """Make the parameters; the shapes of the tops.
+        """Check the settings, make the parameters and return the shapes of the tops.
 
         Raises:
             BadInput: a setting or a shape does not fit; names the layer.
         """
-        raise NotImplementedError
+        found = shapes.infer(self.param, bottoms)
+        self.prepare(bottoms, found.tops)
+        fillers = self.parameter_fillers()
+        for index, shape in enumerate(found.parameters):
+            self.add_blob(shape, fillers[index] if fillers else None)
+        return list(found.tops)
+
+    def prepare(self, bottoms: Sequence[Shape], tops: Sequence[Shape]) -> None:
+        """Check the settings that no shape depends on, and set what `forward` needs.
+
+        Raises:
+            BadInput: a setting does not fit; names the layer.
+        """
+
+    def parameter_fillers(self) -> list[pb.FillerParameter]:
+        """Fillers by parameter, perhaps of a bias that is switched off; none: zeros."""
+        return []
 
     def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
         """The tops for these bottoms."""
         raise NotImplementedError
 
     def close(self) -> None:
-        """End what the layer does in the background; layers without such work do nothing."""
+        """Stop background threads, if the layer has any."""
 
     def add_blob(self, shape: Shape, filler: pb.FillerParameter | None = None) -> None:
-        """A parameter, drawn by a filler (zeros without one)."""
+        """Append a parameter drawn by a filler; zeros without one."""
         blob = torch.zeros(shape)
         if filler is not None:
             blob = torch.from_numpy(fillers.fill(filler, shape, self.rng, self.param.name))
         self.blobs.append(blob)
 
     def refuse(self, reason: str) -> BadInput:
-        """The error that this layer cannot be as asked."""
-        return BadInput(f"layer {self.param.name!r} ({self.param.type}) {reason}")
-
-
-def canonical_axis(layer: Layer, axis: int, shape: Shape) -> int:
-    """A blob axis that may count from the end, as a number from 0.
-
-    Raises:
-        BadInput: there is no such axis.
-    """
-    if not -len(shape) <= axis < len(shape):
-        raise layer.refuse(f"has axis {axis}, but its bottom has the shape {shape}")
-    return axis % len(shape)
+        """The error for a layer whose settings or bottoms do not fit."""
+        return shapes.refuse(self.param, reason)
 
 
 def to_channels_last(tensor: Tensor) -> Tensor:
-    """Images in channels_last, in which convolutions run fastest; other blobs as they are."""
+    """Images in channels_last, the fastest format for convolutions; other blobs unchanged."""
     if tensor.dim() != 4:
         return tensor
     tensor = tensor.contiguous(memory_format=torch.channels_last)
-    if tensor.shape[1] == 1:  # lies the same way in both orders: the strides must say which it is
+    if tensor.shape[1] == 1:  # same memory in both formats: only the strides tell which it is
         _, _, height, width = tensor.shape
         return tensor.as_strided(tensor.shape, (height * width, 1, width, 1))
     return tensor

@@ -1,7 +1,7 @@
-"""Data and ImageData: images of an LMDB or of a list, round and round, as batches.
+"""Data and ImageData: batches of images from an LMDB or a list, without end.
 
-Threads read and decode ahead while the net works; crop, mirror, mean and scale are done where the
-net is, so that a GPU is sent bytes and not floats.
+Threads read and decode ahead while the net works.  Crop, mirror, mean and scale run on the net's
+device, so that a GPU is sent bytes and not floats.
 """
 
 import itertools
@@ -13,20 +13,18 @@ import cv2
 from torch import Tensor
 
 from caffe_transfer.caffe_torch.datum import Pixels, Record, records
-from caffe_transfer.caffe_torch.layers.base import Layer, Shape, to_channels_last
+from caffe_transfer.caffe_torch.layers.base import Layer, to_channels_last
 from caffe_transfer.caffe_torch.prefetch import Prefetcher
 from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.caffe_torch.transform import Transformer
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.datum import planes
 from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.nets.shapes import Shape, infer
 
 
 class _Images(Layer):
-    """What both have in common (base_data_layer.cpp)."""
-
-    bottom_count = (0, 0)
-    top_count = (1, 2)
+    """Base of both (base_data_layer.cpp)."""
 
     def __init__(self, param: pb.LayerParameter, phase: int, rng: Rng) -> None:
         super().__init__(param, phase, rng)
@@ -34,7 +32,7 @@ class _Images(Layer):
         self._prefetcher: Prefetcher | None = None
 
     def set_up(self, bottoms: Sequence[Shape]) -> list[Shape]:
-        # The generator is used in Caffe's order, so that all later draws are the same.
+        # Draws in Caffe's order, so that all later draws are the same.
         self._transformer.init_rand()
         images = self._images()
         first = next(images)
@@ -43,15 +41,16 @@ class _Images(Layer):
         self.rng.one()
         shape = (pixels.shape[0], pixels.shape[1], pixels.shape[2])
         self._transformer.prepare(shape, self.device, self.param.name)
+        items: list[Shape] = [self._transformer.shape(shape), ()]
+        tops = infer(self.param, bottoms, items[: len(self.param.top)]).tops
         self._prefetcher = Prefetcher(
             itertools.chain([first], images),
-            self._batch,
+            tops[0][0],
             shape,
             self._transformer,
             for_gpu=self.device.type == "cuda",
         )
-        tops: list[Shape] = [(self._batch, *self._transformer.shape(shape))]
-        return tops if len(self.param.top) == 1 else [*tops, (self._batch,)]
+        return list(tops)
 
     def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
         assert self._prefetcher is not None, "set_up comes first"
@@ -66,39 +65,27 @@ class _Images(Layer):
         if self._prefetcher is not None:
             self._prefetcher.stop()
 
-    @property
-    def _batch(self) -> int:
-        raise NotImplementedError
-
     def _images(self) -> Iterator[Record]:
-        """The records, without end."""
+        """The records, without end; may draw from the generator."""
         raise NotImplementedError
 
 
 class Data(_Images):
-    """data_layer.cpp, with LMDB as its database, read in the order of the keys."""
-
-    @property
-    def _batch(self) -> int:
-        return self.param.data_param.batch_size
+    """data_layer.cpp over an LMDB, read in key order."""
 
     def _images(self) -> Iterator[Record]:
         data = self.param.data_param
         if data.backend != pb.DataParameter.LMDB:
             raise self.refuse("reads a LevelDB, which is not supported; make an LMDB of it")
-        # rand_skip stays unread, as in Caffe 1.0's own Data layer.
+        # Caffe 1.0's Data layer ignores rand_skip too.
         return records(Path(data.source), self.param.transform_param)
 
 
 class ImageData(_Images):
-    """image_data_layer.cpp: lines "path label" of a list, shuffled where that is asked for."""
-
-    @property
-    def _batch(self) -> int:
-        return self.param.image_data_param.batch_size
+    """image_data_layer.cpp: images named by "path label" lines, shuffled if `shuffle` is set."""
 
     def _images(self) -> Iterator[Record]:
-        """The images; the list is shuffled and skipped in with this layer's own draws."""
+        """The images, without end; shuffle and rand_skip draw from the generator as Caffe does."""
         given = self.param.image_data_param
         lines = _read_list(Path(given.source))
         shuffler = Rng(self.rng.one()) if given.shuffle else None
@@ -140,7 +127,7 @@ def _read_list(path: Path) -> list[tuple[str, int]]:
 
 
 def _shuffle(lines: list[tuple[str, int]], rng: Rng) -> None:
-    """caffe::shuffle: Fisher and Yates from the end."""
+    """caffe::shuffle: Fisher-Yates, from the end."""
     for last in range(len(lines) - 1, 0, -1):
         other = rng.below(last + 1)
         lines[last], lines[other] = lines[other], lines[last]

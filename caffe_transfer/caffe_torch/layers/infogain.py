@@ -1,24 +1,23 @@
-"""InfogainLoss and MultinomialLogisticLoss: logarithms of probabilities, cut at 1e-20."""
+"""InfogainLoss and MultinomialLogisticLoss: logarithms of probabilities, clamped at 1e-20."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
-from caffe_transfer.caffe_torch.layers.base import Layer, Shape, canonical_axis
+from caffe_transfer.caffe_torch.layers.base import Layer
 from caffe_transfer.caffe_torch.layers.labels import (
-    class_view,
     ignored,
     normalization,
     normalizer,
     read_labels,
 )
-from caffe_transfer.caffe_torch.layers.losses import Loss, need_one_label
 from caffe_transfer.errors import CaffeTransferError
 from caffe_transfer.formats.binaryproto import read_blob
+from caffe_transfer.nets.shapes import Shape
+from caffe_transfer.nets.shapes.losses import class_view
 
 _SMALLEST = 1e-20
 
@@ -26,25 +25,16 @@ _SMALLEST = 1e-20
 class InfogainLoss(Layer):
     """infogain_loss_layer.cpp: -sum of H[label, l] log(p_l), with p the softmax of the scores.
 
-    H is a third bottom or a BlobProto in a file; a second top has the probabilities.
+    H is a third bottom or a BlobProto in a file; a second top holds the probabilities.
     """
 
-    bottom_count = (2, 3)
-    top_count = (1, 2)
-    is_loss = True
-
-    def set_up(self, bottoms: Sequence[Shape]) -> list[Shape]:
-        axis = canonical_axis(self, self.param.infogain_loss_param.axis, bottoms[0])
-        self._view = class_view(self, axis, bottoms)
-        if self.param.loss_param.HasField("normalize"):
-            raise self.refuse("has the old setting normalize; use normalization")
+    def prepare(self, bottoms: Sequence[Shape], tops: Sequence[Shape]) -> None:
+        self._view = class_view(self.param, self.param.infogain_loss_param.axis, bottoms)
         given = self.param.loss_param
+        if given.HasField("normalize"):
+            raise self.refuse("has the old setting normalize; use normalization")
         self._mode = normalization(given, default=given.normalization)
-        classes = self._view[1]
-        self._matrix = None if len(bottoms) > 2 else self._read(classes).to(self.device)
-        if len(bottoms) > 2 and int(np.prod(bottoms[2])) != classes**2:
-            raise self.refuse(f"needs a matrix of {classes} x {classes}, not {bottoms[2]}")
-        return [(), bottoms[0]][: max(1, len(self.param.top))]
+        self._matrix = None if len(bottoms) > 2 else self._read(self._view[1]).to(self.device)
 
     def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
         outer, classes, inner = self._view
@@ -56,8 +46,8 @@ class InfogainLoss(Layer):
             rows = rows * labels.counts[:, None]
         scores = bottoms[0].float().reshape(self._view)
         divisor = normalizer(self._mode, labels, outer)
-        loss, chances = _Infogain.apply(scores, rows, divisor)  # type: ignore[no-untyped-call]
-        return [loss, chances.view(bottoms[0].shape)][: max(1, len(self.param.top))]
+        loss, probabilities = _Infogain.apply(scores, rows, divisor)  # type: ignore[no-untyped-call]
+        return [loss, probabilities.view(bottoms[0].shape)][: max(1, len(self.param.top))]
 
     def _read(self, classes: int) -> Tensor:
         source = self.param.infogain_loss_param.source
@@ -86,42 +76,37 @@ class _Infogain(torch.autograd.Function):
     def forward(
         ctx: _Context, scores: Tensor, rows: Tensor, normalizer: Tensor | float
     ) -> tuple[Tensor, Tensor]:
-        chances = torch.softmax(scores, 1)
-        ctx.save_for_backward(chances, rows)
-        ctx.mark_non_differentiable(chances)
+        probabilities = torch.softmax(scores, 1)
+        ctx.save_for_backward(probabilities, rows)
+        ctx.mark_non_differentiable(probabilities)
         ctx.normalizer = normalizer
-        loss = -(rows * chances.clamp(min=_SMALLEST).log()).sum()
-        return loss / normalizer, chances
+        loss = -(rows * probabilities.clamp(min=_SMALLEST).log()).sum()
+        return loss / normalizer, probabilities
 
     @staticmethod
     def backward(ctx: _Context, diff: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        chances, rows = ctx.saved_tensors
-        result = chances * rows.sum(1, keepdim=True) - rows
+        probabilities, rows = ctx.saved_tensors
+        result = probabilities * rows.sum(1, keepdim=True) - rows
         return result.mul_(diff / ctx.normalizer), None, None
 
 
-class MultinomialLogisticLoss(Loss):
-    """multinomial_logistic_loss_layer.cpp: -log of the label's probability, which is given.
+class MultinomialLogisticLoss(Layer):
+    """multinomial_logistic_loss_layer.cpp: -log of the label's probability, of bottom 0.
 
     Below 1e-20 the gradient is that at 1e-20.
     """
 
-    def set_up(self, bottoms: Sequence[Shape]) -> list[Shape]:
-        tops = super().set_up(bottoms)
-        need_one_label(self, bottoms[0], bottoms[1])
-        return tops
-
     def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
-        chances = bottoms[0].float().flatten(1)
-        labels = read_labels(self, bottoms[1].reshape(-1, 1), chances.shape[1], None)
-        found = chances.gather(1, labels.index)
-        return [_NegativeLog.apply(found).sum() / len(chances)]  # type: ignore[no-untyped-call]
+        probabilities = bottoms[0].float().flatten(1)
+        labels = read_labels(self, bottoms[1].reshape(-1, 1), probabilities.shape[1], None)
+        found = probabilities.gather(1, labels.index)
+        return [_NegativeLog.apply(found).sum() / len(probabilities)]  # type: ignore[no-untyped-call]
 
 
 class _NegativeLog(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: _Context, chances: Tensor) -> Tensor:
-        cut = chances.clamp(min=_SMALLEST)
+    def forward(ctx: _Context, probabilities: Tensor) -> Tensor:
+        cut = probabilities.clamp(min=_SMALLEST)
         ctx.save_for_backward(cut)
         return -cut.log()
 

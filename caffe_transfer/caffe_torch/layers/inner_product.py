@@ -1,27 +1,24 @@
 """InnerProduct (inner_product_layer.cpp)."""
 
-import math
 from collections.abc import Sequence
 
 import torch.nn.functional as F
 from torch import Tensor
 
-from caffe_transfer.caffe_torch.layers.base import Layer, Shape, canonical_axis
+from caffe_transfer.caffe_torch.layers.base import Layer
+from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.nets.shapes import Shape
 
 
 class InnerProduct(Layer):
-    """Every output from all values after `axis`, which are one vector in Caffe's order."""
+    """Fully connected: the axes from `axis` on are flattened into one vector, in C order."""
 
-    def set_up(self, bottoms: Sequence[Shape]) -> list[Shape]:
+    def prepare(self, bottoms: Sequence[Shape], tops: Sequence[Shape]) -> None:
+        self._axis = len(tops[0]) - 1
+
+    def parameter_fillers(self) -> list[pb.FillerParameter]:
         given = self.param.inner_product_param
-        self._axis = canonical_axis(self, given.axis, bottoms[0])
-        if not given.num_output:
-            raise self.refuse("has no num_output")
-        shape = (given.num_output, math.prod(bottoms[0][self._axis :]))
-        self.add_blob(shape[::-1] if given.transpose else shape, given.weight_filler)
-        if given.bias_term:
-            self.add_blob((given.num_output,), given.bias_filler)
-        return [(*bottoms[0][: self._axis], given.num_output)]
+        return [given.weight_filler, given.bias_filler]
 
     def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
         weight = self.blobs[0]

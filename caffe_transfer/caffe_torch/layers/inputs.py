@@ -1,4 +1,4 @@
-"""Tops that come from no image: Input, DummyData, HDF5Data, MemoryData."""
+"""Sources other than images: Input, DummyData, HDF5Data, MemoryData."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,28 +9,20 @@ import torch
 from torch import Tensor
 
 from caffe_transfer.caffe_torch import fillers
-from caffe_transfer.caffe_torch.layers.base import Layer, Shape
-from caffe_transfer.errors import BadInput
+from caffe_transfer.caffe_torch.layers.base import Layer
 from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.nets.shapes import Shape, infer
 
 
 class Input(Layer):
     """input_layer.cpp: blobs that a program fills; zeros until then.
 
     Attributes:
-        values: the tops, to be replaced by whoever feeds the net.
+        values: the tops; replace them to feed the net.
     """
 
-    bottom_count = (0, 0)
-    top_count = (1, None)
-
-    def set_up(self, bottoms: Sequence[Shape]) -> list[Shape]:
-        given = self.param.input_param.shape
-        if len(given) not in (1, len(self.param.top)):
-            raise self.refuse(f"has {len(given)} shapes for {len(self.param.top)} tops")
-        shapes = [tuple(shape.dim) for shape in given] * (len(self.param.top) // len(given))
-        self.values = [torch.zeros(shape, device=self.device) for shape in shapes]
-        return list(shapes)
+    def prepare(self, bottoms: Sequence[Shape], tops: Sequence[Shape]) -> None:
+        self.values = [torch.zeros(shape, device=self.device) for shape in tops]
 
     def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
         return list(self.values)
@@ -39,22 +31,17 @@ class Input(Layer):
 class DummyData(Layer):
     """dummy_data_layer.cpp: constants, filled once, and random numbers, filled every time."""
 
-    bottom_count = (0, 0)
-    top_count = (1, None)
-
-    def set_up(self, bottoms: Sequence[Shape]) -> list[Shape]:
-        self._shapes = [self._shape(index) for index in range(len(self.param.top))]
+    def prepare(self, bottoms: Sequence[Shape], tops: Sequence[Shape]) -> None:
+        self._shapes, count = tops, len(tops)
         given = list(self.param.dummy_data_param.data_filler)
-        count = len(self._shapes)
         if len(given) not in (0, 1, count):
             raise self.refuse(f"has {len(given)} fillers for {count} tops")
         constant = pb.FillerParameter(type="constant")
         self._fillers = given if len(given) == count else (given or [constant]) * count
         self._tops = [
             self._fill(filler, shape) if filler.type == "constant" else torch.empty(0)
-            for filler, shape in zip(self._fillers, self._shapes, strict=True)
+            for filler, shape in zip(self._fillers, tops, strict=True)
         ]
-        return self._shapes
 
     def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
         return [
@@ -66,24 +53,9 @@ class DummyData(Layer):
         values = fillers.fill(filler, shape, self.rng, self.param.name)
         return torch.from_numpy(values).to(self.device)
 
-    def _shape(self, index: int) -> Shape:
-        given = self.param.dummy_data_param
-        columns = [given.num, given.channels, given.height, given.width]
-        old = all(columns)
-        wanted: Sequence[Sequence[object]] = columns if old else [given.shape]
-        for column in wanted:
-            if len(column) not in (1, len(self.param.top)):
-                raise self.refuse("needs one shape, or one for each top")
-        if old:
-            return tuple(column[0 if len(column) == 1 else index] for column in columns)
-        return tuple(given.shape[0 if len(given.shape) == 1 else index].dim)
-
 
 class HDF5Data(Layer):
-    """hdf5_data_layer.cpp: rows of the files that a list names; a dataset for each top."""
-
-    bottom_count = (0, 0)
-    top_count = (1, None)
+    """hdf5_data_layer.cpp: rows of the files named in a list; one dataset per top."""
 
     def set_up(self, bottoms: Sequence[Shape]) -> list[Shape]:
         given = self.param.hdf5_data_param
@@ -94,8 +66,8 @@ class HDF5Data(Layer):
         if not self._files:
             raise self.refuse(f"has a list, {given.source}, that names no file")
         self._rows = self._all_rows()
-        batch = given.batch_size
-        return [(batch, *blob.shape[1:]) for blob in self._load(self._files[0])]
+        items = [blob.shape[1:] for blob in self._load(self._files[0])]
+        return list(infer(self.param, bottoms, items).tops)
 
     def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
         rows = [next(self._rows) for _ in range(self.param.hdf5_data_param.batch_size)]
@@ -105,8 +77,7 @@ class HDF5Data(Layer):
         ]  # fmt: skip
 
     def _all_rows(self) -> Iterator[tuple[np.ndarray, ...]]:
-        # Caffe shuffles with the C library's generator, which cannot be followed; the order
-        # here is another one.
+        # Caffe shuffles with the C library's generator, which cannot be reproduced.
         shuffle = self.param.hdf5_data_param.shuffle
         random = np.random.default_rng()
         while True:
@@ -133,21 +104,14 @@ class HDF5Data(Layer):
 
 
 class MemoryData(Layer):
-    """memory_data_layer.cpp: batches that a program hands over."""
+    """memory_data_layer.cpp: batches that a program sets."""
 
-    bottom_count = (0, 0)
-    top_count = (2, 2)
-
-    def set_up(self, bottoms: Sequence[Shape]) -> list[Shape]:
-        given = self.param.memory_data_param
+    def prepare(self, bottoms: Sequence[Shape], tops: Sequence[Shape]) -> None:
         self.values: list[Tensor] = []
-        shape = (given.batch_size, given.channels, given.height, given.width)
-        return [shape, (given.batch_size,)]
 
     def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
         if not self.values:
-            raise BadInput(
-                f"layer {self.param.name!r} (MemoryData) is filled by a program, and none has "
-                "done so; read an LMDB by a Data layer instead"
+            raise self.refuse(
+                "is filled by a program, and none has done so; read an LMDB by a Data layer instead"
             )
         return self.values

@@ -1,13 +1,11 @@
-"""Labels of losses and scores: the class of each place, which places count, and how many."""
+"""Labels of losses and scores: which are ignored, and what losses are divided by."""
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from caffe_transfer.caffe_torch.layers.base import Layer, Shape
+from caffe_transfer.caffe_torch.layers.base import Layer
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 
@@ -16,32 +14,32 @@ Mode = pb.LossParameter.NormalizationMode
 
 @dataclass(frozen=True)
 class Labels:
-    """Classes of places, all int64.
+    """Classes of the places that scores are given for.
 
     Attributes:
-        index: the class of each place, 0 where it does not count.
-        counts: True where a label is not the ignored one; None: all of them.
+        index: the class of each place, int64, 0 where it is ignored.
+        counts: bool, False where the label is ignored; None: none is.
     """
 
     index: Tensor
     counts: Tensor | None
 
     def zero_ignored(self, values: Tensor) -> Tensor:
-        """Values of the places, 0 where they do not count."""
+        """Values of the places, 0 where the label is ignored."""
         return values if self.counts is None else values * self.counts
 
     def number(self) -> Tensor | int:
-        """How many places count."""
+        """The number of labels that are not ignored."""
         return self.index.numel() if self.counts is None else self.counts.sum()
 
 
 def read_labels(layer: Layer, labels: Tensor, classes: int, ignore: int | None) -> Labels:
-    """Labels cut to whole numbers, as Caffe does.
+    """Labels truncated to integers, as Caffe does.
 
-    On a GPU they are not checked, which would make it wait.
+    On a GPU they are not checked, as that would synchronize with it.
 
     Raises:
-        BadInput: a label that counts is not among the classes.
+        BadInput: a label that is not ignored is none of the classes.
     """
     index = labels.detach().long()
     counts = None
@@ -58,29 +56,13 @@ def read_labels(layer: Layer, labels: Tensor, classes: int, ignore: int | None) 
     return Labels(index, counts)
 
 
-def class_view(layer: Layer, axis: int, bottoms: Sequence[Shape]) -> tuple[int, int, int]:
-    """The scores' shape as (outer, classes, inner); a label stands for each outer and inner place.
-
-    Raises:
-        BadInput: the labels are not as many.
-    """
-    scores, labels = bottoms[0], bottoms[1]
-    outer, inner = math.prod(scores[:axis]), math.prod(scores[axis + 1 :])
-    if outer * inner != math.prod(labels):
-        raise layer.refuse(
-            f"has scores of the shape {scores} with the classes on axis {axis}, which need "
-            f"{outer * inner} labels, but labels of the shape {labels}"
-        )
-    return outer, scores[axis], inner
-
-
 def ignored(given: pb.LossParameter) -> int | None:
-    """The label that does not count."""
+    """The label to ignore, if any."""
     return given.ignore_label if given.HasField("ignore_label") else None
 
 
 def normalization(given: pb.LossParameter, default: Mode) -> Mode:
-    """What a loss is divided by, also where the old setting `normalize` says it."""
+    """What a loss is divided by; honours the deprecated setting `normalize`."""
     if given.HasField("normalization"):
         return given.normalization
     if given.HasField("normalize"):

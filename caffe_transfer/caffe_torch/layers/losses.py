@@ -1,6 +1,5 @@
-"""Losses that compare values: Euclidean, hinge, contrastive, of sigmoids."""
+"""Euclidean, hinge, contrastive and sigmoid cross-entropy losses."""
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -8,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
-from caffe_transfer.caffe_torch.layers.base import Layer, Shape
+from caffe_transfer.caffe_torch.layers.base import Layer
 from caffe_transfer.caffe_torch.layers.labels import (
     Labels,
     ignored,
@@ -17,35 +16,11 @@ from caffe_transfer.caffe_torch.layers.labels import (
     read_labels,
 )
 from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.nets.shapes import Shape
 
 
-class Loss(Layer):
-    """A loss of two bottoms with as many rows: its top is one number (loss_layer.cpp)."""
-
-    bottom_count = (2, 2)
-    is_loss = True
-
-    def set_up(self, bottoms: Sequence[Shape]) -> list[Shape]:
-        if not all(bottoms) or bottoms[0][0] != bottoms[1][0]:
-            raise self.refuse(
-                f"needs as many labels as values, not the shapes {bottoms[0]} and {bottoms[1]}"
-            )
-        return [()]
-
-    def need_as_many(self, bottoms: Sequence[Shape]) -> None:
-        """Refuse bottoms that differ in their number of values."""
-        if math.prod(bottoms[0]) != math.prod(bottoms[1]):
-            raise self.refuse(
-                f"needs two bottoms of one size, not the shapes {bottoms[0]} and {bottoms[1]}"
-            )
-
-
-class EuclideanLoss(Loss):
-    """euclidean_loss_layer.cpp: the sum of (a - b)^2 over twice the batch."""
-
-    def set_up(self, bottoms: Sequence[Shape]) -> list[Shape]:
-        self.need_as_many(bottoms)
-        return super().set_up(bottoms)
+class EuclideanLoss(Layer):
+    """euclidean_loss_layer.cpp: the sum of (a - b)^2, divided by twice the batch."""
 
     def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
         first, second = (bottom.float() for bottom in bottoms)
@@ -53,16 +28,11 @@ class EuclideanLoss(Loss):
         return [difference.square().sum() / (2 * len(first))]
 
 
-class HingeLoss(Loss):
-    """hinge_loss_layer.cpp: the sum of max(0, 1 - x) for the label, max(0, 1 + x) for others.
+class HingeLoss(Layer):
+    """hinge_loss_layer.cpp: max(0, 1 - x) for the label, max(0, 1 + x) for other classes.
 
-    Over the batch; with norm L2 each is squared.
+    Summed and divided by the batch; with norm L2 each term is squared.
     """
-
-    def set_up(self, bottoms: Sequence[Shape]) -> list[Shape]:
-        tops = super().set_up(bottoms)
-        need_one_label(self, bottoms[0], bottoms[1])
-        return tops
 
     def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
         scores = bottoms[0].float().flatten(1)
@@ -74,17 +44,14 @@ class HingeLoss(Loss):
         return [gaps.sum() / len(scores)]
 
 
-class SigmoidCrossEntropyLoss(Loss):
+class SigmoidCrossEntropyLoss(Layer):
     """sigmoid_cross_entropy_loss_layer.cpp: -t log(p) - (1 - t) log(1 - p), with p = sigmoid(x).
 
-    Divided by the batch unless `normalization` says other.
+    Divided by the batch by default.
     """
 
-    def set_up(self, bottoms: Sequence[Shape]) -> list[Shape]:
-        self.need_as_many(bottoms)
-        given = self.param.loss_param
-        self._mode = normalization(given, default=pb.LossParameter.BATCH_SIZE)
-        return super().set_up(bottoms)
+    def prepare(self, bottoms: Sequence[Shape], tops: Sequence[Shape]) -> None:
+        self._mode = normalization(self.param.loss_param, default=pb.LossParameter.BATCH_SIZE)
 
     def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
         x = bottoms[0].float()
@@ -96,28 +63,18 @@ class SigmoidCrossEntropyLoss(Loss):
         return [labels.zero_ignored(losses).sum() / divisor]
 
 
-class ContrastiveLoss(Loss):
-    """contrastive_loss_layer.cpp: of pairs (a, b) at the distance d, labelled alike or not.
+class ContrastiveLoss(Layer):
+    """contrastive_loss_layer.cpp: of pairs (a, b) at the distance d, labelled similar or not.
 
-    d^2 where alike, else max(margin - d, 0)^2, or max(margin - d^2, 0) in the legacy version;
-    summed over twice the batch.
+    d^2 where similar, else max(margin - d, 0)^2, or max(margin - d^2, 0) in the legacy version;
+    the sum is divided by twice the batch.
     """
-
-    bottom_count = (3, 3)
-
-    def set_up(self, bottoms: Sequence[Shape]) -> list[Shape]:
-        tops = super().set_up(bottoms)
-        for shape in bottoms[:2]:
-            if math.prod(shape[2:]) != 1 or shape[1:2] != bottoms[0][1:2]:
-                raise self.refuse(f"needs two bottoms (batch, features), not the shape {shape}")
-        need_one_label(self, bottoms[0], bottoms[2])
-        return tops
 
     def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
         first, second = (bottom.float().flatten(1) for bottom in bottoms[:2])
-        alike = bottoms[2].detach().reshape(-1, 1).long() != 0
+        similar = bottoms[2].detach().reshape(-1, 1).long() != 0
         given = self.param.contrastive_loss_param
-        settings = (alike, given.margin, given.legacy_version)
+        settings = (similar, given.margin, given.legacy_version)
         return [_Contrastive.apply(first - second, *settings)]  # type: ignore[no-untyped-call]
 
 
@@ -128,30 +85,22 @@ class _Context(FunctionCtx):
 class _Contrastive(torch.autograd.Function):
     """Differences (batch, features) -> the loss.
 
-    Caffe adds 1e-4 to the distance that it divides by in the gradient.
+    In the gradient Caffe divides by the distance plus 1e-4.
     """
 
     @staticmethod
     def forward(
-        ctx: _Context, difference: Tensor, alike: Tensor, margin: float, legacy: bool
+        ctx: _Context, difference: Tensor, similar: Tensor, margin: float, legacy: bool
     ) -> Tensor:
         squares = difference.square().sum(1, keepdim=True)
         distance = squares.sqrt()
         gap = (margin - (squares if legacy else distance)).clamp_(min=0)
-        losses = torch.where(alike, squares, gap if legacy else gap.square())
+        losses = torch.where(similar, squares, gap if legacy else gap.square())
         pull = (gap > 0).float() if legacy else gap / (distance + 1e-4)
-        ctx.save_for_backward(difference, torch.where(alike, 1.0, -pull))
+        ctx.save_for_backward(difference, torch.where(similar, 1.0, -pull))
         return losses.sum() / (2 * len(difference))
 
     @staticmethod
     def backward(ctx: _Context, diff: Tensor) -> tuple[Tensor | None, ...]:
         difference, pull = ctx.saved_tensors
         return difference * pull * (diff / len(difference)), None, None, None
-
-
-def need_one_label(layer: Layer, values: Shape, labels: Shape) -> None:
-    """Refuse labels that are not one for each row of the values."""
-    if not values or math.prod(labels) != values[0]:
-        raise layer.refuse(
-            f"needs one label for each row of its bottom {values}, not the shape {labels}"
-        )

@@ -7,11 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
-from caffe_transfer.caffe_torch.layers.base import Layer, Shape, to_channels_last
-from caffe_transfer.caffe_torch.layers.windows import image
+from caffe_transfer.caffe_torch.layers.base import Layer, to_channels_last
 from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.nets.shapes import Shape
 
-_PART = 1 << 18  # values worked on at once on a CPU: they stay in its cache
+_PART = 1 << 18  # values in a chunk on a CPU: they stay in its cache
 
 
 class LRN(Layer):
@@ -21,16 +21,14 @@ class LRN(Layer):
     WITHIN_CHANNEL: s = 1 + alpha (mean over size x size pixels around it); k is not used.
     """
 
-    def set_up(self, bottoms: Sequence[Shape]) -> list[Shape]:
-        _, channels, _, _ = image(self, bottoms[0])
-        given = self.param.lrn_param
+    def prepare(self, bottoms: Sequence[Shape], tops: Sequence[Shape]) -> None:
+        channels, given = bottoms[0][1], self.param.lrn_param
         size = given.local_size
         if size % 2 == 0:
             raise self.refuse(f"has local_size {size}; it must be odd")
-        # (channels, channels): what the square of each channel adds to the scale of each other.
+        # (channels, channels): how much each channel's square adds to each other's scale.
         ones = torch.ones(channels, channels, device=self.device)
         self._window = ones.tril_(size // 2).triu_(-(size // 2)).mul_(given.alpha / size)
-        return [bottoms[0]]
 
     def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
         given = self.param.lrn_param
@@ -51,11 +49,10 @@ class _Context(FunctionCtx):
 
 
 class _AcrossChannels(torch.autograd.Function):
-    """Caffe's two formulas; what would be temporaries of the whole batch is made part by part.
+    """Caffe's two formulas, in chunks so that temporaries stay small.
 
-    The sums over neighbouring channels are products with a matrix, which is one sweep through
-    memory where sums of shifted channels would be one each.  They are written by `out`, which
-    autocast leaves in float32.
+    The sum over neighbouring channels is a product with a band matrix: one pass through memory,
+    where adding shifted channels would take one each.  `out` keeps it in float32 under autocast.
     """
 
     @staticmethod
@@ -84,7 +81,7 @@ class _AcrossChannels(torch.autograd.Function):
 
 
 def _parts(*blobs: Tensor) -> Iterator[list[Tensor]]:
-    """Blobs as rows of channels, as many rows at once as are worked on fast; all off the CPU."""
+    """Blobs as rows of channels, in chunks that fit the CPU's cache; in one piece elsewhere."""
     rows = [blob.permute(0, 2, 3, 1).flatten(0, 2) for blob in blobs]
     number, channels = rows[0].shape
     each = max(1, _PART // channels) if rows[0].device.type == "cpu" else number
@@ -93,7 +90,7 @@ def _parts(*blobs: Tensor) -> Iterator[list[Tensor]]:
 
 
 def _inverse_power(scale: Tensor, beta: float, out: Tensor) -> Tensor:
-    """scale to the power of -beta; by roots for the usual beta, for speed."""
+    """scale ** -beta; by square roots for the usual beta, which is faster."""
     if beta != 0.75:
         return torch.pow(scale, -beta, out=out)
     root = torch.rsqrt(scale)

@@ -1,4 +1,4 @@
-"""BatchNorm and MVN: values less their mean, over their deviation."""
+"""BatchNorm and MVN: subtract the mean, divide by the deviation."""
 
 from collections.abc import Sequence
 
@@ -6,30 +6,24 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
-from caffe_transfer.caffe_torch.layers.base import Layer, Shape
+from caffe_transfer.caffe_torch.layers.base import Layer
 from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.nets.shapes import Shape
 
 
 class BatchNorm(Layer):
-    """batch_norm_layer.cpp: (x - mean) / sqrt(variance + eps), for each channel.
+    """batch_norm_layer.cpp: (x - mean) / sqrt(variance + eps), per channel.
 
-    In training mean and variance are the batch's, and are added to the blobs: the sum of means,
-    the sum of unbiased variances and the number of summands, all fading by
-    moving_average_fraction.  Elsewhere they are the blobs' averages.
+    In training, mean and variance are the batch's, and are added to the blobs: sum of means, sum of
+    unbiased variances and number of summands, all decaying by moving_average_fraction.  In tests
+    they are the blobs' averages.
     """
 
     statistics = True
 
-    def set_up(self, bottoms: Sequence[Shape]) -> list[Shape]:
-        if len(bottoms[0]) < 2:
-            raise self.refuse(f"needs channels, but its bottom has the shape {bottoms[0]}")
-        given = self.param.batch_norm_param
-        testing = self.phase == pb.TEST
-        use_blobs = given.use_global_stats if given.HasField("use_global_stats") else testing
-        self._use_blobs = use_blobs
-        for shape in ((bottoms[0][1],), (bottoms[0][1],), (1,)):
-            self.add_blob(shape)
-        return [bottoms[0]]
+    def prepare(self, bottoms: Sequence[Shape], tops: Sequence[Shape]) -> None:
+        given, testing = self.param.batch_norm_param, self.phase == pb.TEST
+        self._use_blobs = given.use_global_stats if given.HasField("use_global_stats") else testing
 
     def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
         bottom, eps = bottoms[0].float(), self.param.batch_norm_param.eps
@@ -41,7 +35,7 @@ class BatchNorm(Layer):
         mean, variance = torch.zeros_like(means), torch.zeros_like(variances)
         top = _normalized(bottom, mean, variance, from_batch=True, eps=eps)
         if bottom.numel() == bottom.shape[1]:
-            variance = torch.zeros_like(variance)  # of one value; torch finds no number
+            variance = torch.zeros_like(variance)  # of one value per channel; torch has NaN
         self._add(mean, variance)
         return [top]
 
@@ -55,23 +49,20 @@ class BatchNorm(Layer):
 def _normalized(
     bottom: Tensor, mean: Tensor, variance: Tensor, *, from_batch: bool, eps: float
 ) -> Tensor:
-    """Normalized by mean and variance, or by the batch's, which are then written to both."""
+    """Normalize by mean and variance, or by the batch's, which are written to them."""
     return torch.batch_norm(
         bottom, None, None, mean, variance, from_batch, 1.0, eps, torch.backends.cudnn.enabled
     )
 
 
 class MVN(Layer):
-    """mvn_layer.cpp: (x - mean) / (deviation + eps), for each image or each of its channels.
+    """mvn_layer.cpp: (x - mean) / (deviation + eps), per image or per channel of an image.
 
-    Its top always has four axes, as blobs had when the layer was written.
+    Its top always has four axes (nets/shapes).
     """
 
-    def set_up(self, bottoms: Sequence[Shape]) -> list[Shape]:
-        if len(bottoms[0]) > 4:
-            raise self.refuse(f"takes up to 4 axes, but its bottom has the shape {bottoms[0]}")
-        self._shape = (*bottoms[0], *(1,) * (4 - len(bottoms[0])))
-        return [self._shape]
+    def prepare(self, bottoms: Sequence[Shape], tops: Sequence[Shape]) -> None:
+        self._shape = tops[0]
 
     def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
         given = self.param.mvn_param
@@ -88,7 +79,7 @@ class _Context(FunctionCtx):
 
 
 class _MeanVariance(torch.autograd.Function):
-    """The gradient is Caffe's, which takes eps for a part of the deviation."""
+    """Caffe's gradient, which treats eps as part of the deviation."""
 
     @staticmethod
     def forward(ctx: _Context, bottom: Tensor, axes: tuple[int, ...], eps: float) -> Tensor:

@@ -1,60 +1,40 @@
-"""Scale and Bias: a factor or a summand that is learned, or is a second bottom."""
+"""Scale and Bias: multiply by, or add, a learned blob or a second bottom."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from caffe_transfer.caffe_torch.layers.base import Layer, Shape, canonical_axis
+from caffe_transfer.caffe_torch.layers.base import Layer
 from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.nets.shapes import Shape
+from caffe_transfer.nets.shapes.learned import broadcast
 
 
-class _Spread(Layer):
-    """What both have in common: a small blob that fits some axes of the bottom."""
+class _Broadcast(Layer):
+    """Base of both: a small blob that is broadcast over the bottom."""
 
-    bottom_count = (1, 2)
+    def prepare(self, bottoms: Sequence[Shape], tops: Sequence[Shape]) -> None:
+        start, small = broadcast(self.param, self._settings(), bottoms)
+        self._view = (*small, *(1,) * (len(bottoms[0]) - start - len(small)))
 
-    def _place(self, bottoms: Sequence[Shape], axis: int, num_axes: int) -> Shape:
-        """The small blob's shape, with which `_spread` will be ready for it.
-
-        Raises:
-            BadInput: the shape does not fit the bottom.
-        """
-        shape = bottoms[0]
-        given = bottoms[1] if len(bottoms) > 1 else None
-        if given is not None:
-            num_axes = len(given)
-        start = canonical_axis(self, axis, shape) if num_axes else 0
-        if num_axes < -1 or start + num_axes > len(shape):
-            raise self.refuse(
-                f"has {num_axes} axes from axis {start}, but its bottom has the shape {shape}"
-            )
-        found = shape[start:] if num_axes == -1 else shape[start : start + num_axes]
-        if given is not None and given != found:
-            raise self.refuse(
-                f"has bottoms of the shapes {shape} and {given}; the second must be {found}, as "
-                f"the first is from axis {start}"
-            )
-        self._view = (*found, *(1,) * (len(shape) - start - len(found)))
-        return found
+    def _settings(self) -> pb.ScaleParameter | pb.BiasParameter:
+        raise NotImplementedError
 
     def _spread(self, small: Tensor) -> Tensor:
-        """The small blob, so that it fits the bottom."""
+        """The small blob in a shape that broadcasts over the bottom."""
         return small.float().reshape(self._view)
 
 
-class Scale(_Spread):
+class Scale(_Broadcast):
     """scale_layer.cpp: scale x, and with bias_term scale x + bias."""
 
-    def set_up(self, bottoms: Sequence[Shape]) -> list[Shape]:
+    def parameter_fillers(self) -> list[pb.FillerParameter]:
         given = self.param.scale_param
-        shape = self._place(bottoms, given.axis, given.num_axes)
+        if len(self.param.bottom) > 1:
+            return [given.bias_filler]
         one = pb.FillerParameter(type="constant", value=1)
-        if len(bottoms) == 1:
-            self.add_blob(shape, given.filler if given.HasField("filler") else one)
-        if given.bias_term:
-            self.add_blob(shape, given.bias_filler)
-        return [bottoms[0]]
+        return [given.filler if given.HasField("filler") else one, given.bias_filler]
 
     def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
         x = bottoms[0].float()
@@ -63,17 +43,19 @@ class Scale(_Spread):
             return [x * scale]
         return [torch.addcmul(self._spread(self.blobs[-1]), x, scale)]
 
+    def _settings(self) -> pb.ScaleParameter:
+        return self.param.scale_param
 
-class Bias(_Spread):
+
+class Bias(_Broadcast):
     """bias_layer.cpp: x + bias."""
 
-    def set_up(self, bottoms: Sequence[Shape]) -> list[Shape]:
-        given = self.param.bias_param
-        shape = self._place(bottoms, given.axis, given.num_axes)
-        if len(bottoms) == 1:
-            self.add_blob(shape, given.filler)
-        return [bottoms[0]]
+    def parameter_fillers(self) -> list[pb.FillerParameter]:
+        return [self.param.bias_param.filler]
 
     def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
         bias = bottoms[1] if len(bottoms) > 1 else self.blobs[0]
         return [bottoms[0].float() + self._spread(bias)]
+
+    def _settings(self) -> pb.BiasParameter:
+        return self.param.bias_param

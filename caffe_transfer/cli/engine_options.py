@@ -1,0 +1,40 @@
+"""The options of `train` and `run` that choose an engine and what it runs on."""
+
+from dataclasses import dataclass
+
+import click
+
+from caffe_transfer.training.engine import PRECISIONS, find_engine
+from caffe_transfer.training.schedule import threads_for
+from caffe_transfer.training.train import Settings
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """The options that choose an engine and what it runs on."""
+
+    engine: str | None
+    precision: str | None
+    gpu: str | None
+    threads: int | None
+
+    def settings(self, jobs: int) -> Settings:
+        """Find the engine and return the settings of each of `jobs` concurrent trainings.
+
+        Raises:
+            EngineError: there is no such engine, or it lacks this precision.
+        """
+        engine = find_engine(self.engine, self.precision)
+        return Settings(engine, self.gpu, self.threads or threads_for(jobs))
+
+
+engine_option = click.option(
+    "--engine",
+    metavar="NAME",
+    help="caffe, caffe-torch, or a path.  [default: caffe if installed, else caffe-torch]",
+)
+precision_option = click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    help="Precision of caffe-torch's matrix products.  [default: fp32, as in Caffe]",
+)

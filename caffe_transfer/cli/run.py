@@ -1,0 +1,122 @@
+"""`run`: a study from images to report."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from caffe_transfer import pipeline
+from caffe_transfer.cli.engine_options import EngineOptions, engine_option, precision_option
+from caffe_transfer.cli.options import grouped
+from caffe_transfer.cli.show import Screen, duration, size
+from caffe_transfer.errors import EngineError, Interrupted
+from caffe_transfer.paths import RunFolder
+from caffe_transfer.pipeline import Estimate
+from caffe_transfer.studies.load import load_study
+from caffe_transfer.studies.study import Study
+from caffe_transfer.training import schedule
+from caffe_transfer.training.schedule import JobResult, Outcome
+from caffe_transfer.training.train import stop_on_signal
+
+FOLDER = click.Path(path_type=Path)
+
+
+@click.command("run")
+@click.argument("study", metavar="STUDY")
+@click.option("--out", type=FOLDER, required=True, help="Folder of the run.")
+@click.option("--jobs", type=click.IntRange(1), default=1, help="Networks to train at once.")
+@click.option("--from", "given", type=FOLDER, help="Folder or archive that holds the images.")
+@engine_option
+@precision_option
+@click.option("--gpu", help="Devices to share among the jobs: 0,1,2,3.")
+@click.option(
+    "--threads", type=click.IntRange(1), help="BLAS threads per job.  [default: cores / jobs]"
+)
+@click.option("--quick", is_flag=True, help="Run the study's quick form.")
+@click.option("--dry-run", is_flag=True, help="Print networks, order and cost, and do nothing.")
+@grouped(EngineOptions, "options")
+def run_command(
+    study: str,
+    out: Path,
+    jobs: int,
+    given: Path | None,
+    options: EngineOptions,
+    quick: bool,
+    dry_run: bool,
+) -> None:
+    """Run a study from images to report; run it again to resume.
+
+    STUDY is a built-in study (fashion-mnist, tiny-imagenet, paper) or a TOML file.
+
+    \b
+    Example:
+      caffe-transfer run fashion-mnist --out demo --jobs 2
+    """
+    chosen = load_study(study, quick)
+    if dry_run:
+        _print_plan(chosen, schedule.order(chosen.networks), pipeline.estimate(chosen), jobs)
+        return
+    settings = options.settings(jobs)
+    with stop_on_signal() as stop, Screen(total=len(chosen.networks)) as screen:
+        screen.say(f"training with {settings.engine.name}: {settings.engine.program}")
+        results = pipeline.run(
+            chosen,
+            out,
+            options=pipeline.RunOptions(
+                settings=settings,
+                jobs=jobs,
+                gpus=options.gpu.split(",") if options.gpu else (),
+                images_from=given,
+            ),
+            callbacks=pipeline.Callbacks(
+                step=screen.step, warn=screen.say, network=screen.network, ended=screen.ended
+            ),
+            stop=stop,
+        )
+    _print_ended(results, out)
+    if stop.is_set():
+        raise Interrupted("stopped; run the same command again to go on")
+    failed = [result for result in results if result.outcome is not Outcome.DONE]
+    if failed:
+        raise EngineError(f"{len(failed)} of {len(results)} networks are not trained, see above")
+
+
+def _print_ended(results: Sequence[JobResult], out: Path) -> None:
+    """Print the networks that are not trained, and where the results are."""
+    console = Console(stderr=True, highlight=False)
+    done = sum(result.outcome is Outcome.DONE for result in results)
+    console.print(f"{done} of {len(results)} networks are trained")
+    for result in results:
+        if result.outcome is not Outcome.DONE:
+            console.print(f"  {result.name} {result.outcome}: {result.reason}", markup=False)
+    report = RunFolder(out).report
+    if report.is_dir():
+        console.print(f"results, tables and figures: {report}", markup=False)
+
+
+def _print_plan(study: Study, names: Sequence[str], cost: Estimate, jobs: int) -> None:
+    """Print what a run would do: its networks in order, and their cost."""
+    console = Console(highlight=False)
+    console.print(study.about, markup=False)
+    console.print()
+    networks = {network.name: network for network in study.networks}
+    table = Table("", "network", "base", "trained on", "outputs", "iterations", box=None)
+    for number, name in enumerate(names, 1):
+        network = networks[name]
+        table.add_row(
+            str(number),
+            name,
+            network.base_name or "-",
+            network.train_data,
+            str(study.outputs(network)),
+            str(study.solver_of(network).max_iter),
+        )
+    console.print(table)
+    console.print()
+    console.print(f"disk: databases {size(cost.data_bytes)}, snapshots {size(cost.snapshot_bytes)}")
+    if cost.seconds is None:
+        console.print("time: unknown; the study gives no seconds_per_iteration")
+    else:
+        console.print(f"time: about {duration(cost.seconds / jobs)} with {jobs} jobs at once")

@@ -1,0 +1,70 @@
+"""Figures beyond the paper's two: fewer training images, and preserved layers.
+
+Each function returns a matplotlib figure, or None if no network of its kind has an accuracy.
+"""
+
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from caffe_transfer.report import decomposition
+from caffe_transfer.report.style import BLUE, GRAY, RED, TOP1, Rows, legend, line, styled
+from caffe_transfer.studies.network import Mode
+
+
+@styled()
+def reduced(rows: Rows, published: Rows = ()) -> Figure | None:
+    """The supplement's figure: fewer training images per class, on linear and logarithmic axes."""
+    own, theirs = decomposition.by_images(rows), decomposition.by_images(published)
+    if not own:
+        return None
+    figure = Figure(figsize=(7, 6), layout="constrained")
+    linear, logarithmic = figure.subplots(2, 1)
+    for axes in (linear, logarithmic):
+        for curve, color, label in ((theirs, GRAY, "published"), (own, BLUE, "this study")):
+            if curve:
+                look: dict[str, Any] = {"markeredgecolor": "black", "markeredgewidth": 0.7}
+                look |= {"color": color, "label": label, "clip_on": False}
+                axes.plot(list(curve), list(curve.values()), "o-", **look)
+        axes.set_ylabel(TOP1)
+        if theirs:
+            axes.legend()
+    linear.set_ylim(bottom=0)
+    linear.set_xlim(left=0)
+    linear.set_xlabel("Number of examples per class (linear)")
+    logarithmic.set_xscale("log")
+    logarithmic.set_yscale("log")
+    logarithmic.set_xlabel("Number of examples per class (log)")
+    return figure
+
+
+@styled()
+def preserved(rows: Rows, published: Rows = ()) -> Figure | None:
+    """The authors' unpublished figure: K layers above the frozen ones copied and fine-tuned."""
+    networks = [network for network, _ in decomposition.measured(rows) if network.preserve]
+    splits = {network.split for network in networks if decomposition.is_random(network)}
+    kept = sorted({0, *(network.preserve for network in networks)})
+    if not splits:
+        return None
+    figure = Figure(figsize=(7, 5.5), layout="constrained")
+    axes = figure.subplots()
+    letter, other = (level := decomposition.levels(rows)).letter, level.other
+    dashes = ("-", "--", ":", "-.")
+    for data, is_published in ((published, True), (rows, False)):
+        chosen = [row for row in data if row.network.split in splits]
+        for mode, color, first in ((Mode.SELFFER, BLUE, letter), (Mode.TRANSFER, RED, other)):
+            for layers in kept:
+                values = decomposition.by_n(chosen, mode, preserve=layers)
+                x, y = line(values, None)
+                name = f"{first}n{letter}" + (f", preserve {layers}" if layers else "")
+                if x:
+                    shade = GRAY if is_published else color
+                    label = None if is_published else name
+                    axes.plot(x, y, dashes[layers % 4], marker=".", color=shade, label=label)
+    axes.set_xlabel("Layer $n$ up to which features are frozen")
+    axes.set_ylabel(TOP1)
+    axes.set_title("Frozen features, and K layers above them kept and fine-tuned")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    legend(axes)
+    return figure

@@ -1,0 +1,127 @@
+"""Records of what databases and means were made of, as JSON files beside them.
+
+A later run reuses a database only if it would make the same one.  A database without a record,
+from an older version or another tool, is trusted.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cv2
+
+from caffe_transfer import paths
+from caffe_transfer.data_prep.lists import ImageList
+from caffe_transfer.errors import FormatError
+from caffe_transfer.files import atomic_text
+from caffe_transfer.version import __version__
+
+
+@dataclass(frozen=True)
+class LmdbRecord:
+    """What a database was made of.
+
+    Attributes:
+        list_sha256: of the image list's text, before shuffling.
+        size: side in pixels to which images were resized; None if they were not.
+        channels: 3 (BGR) or 1 (gray).
+        shuffle: the seed of the records' order; None for the list's order.
+        count: number of records; broken: number of images that could not be decoded.
+        bytes: size of data.mdb.
+        versions: of caffe_transfer and OpenCV, which decoded and resized.
+    """
+
+    list_sha256: str
+    size: int | None
+    channels: int
+    shuffle: int | None
+    count: int
+    broken: int
+    bytes: int
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class MeanRecord:
+    """What a mean image was made of.
+
+    Attributes:
+        lists: SHA-256 of each image list's text, by data name; None where it is unknown.
+        size, channels: as in the databases.
+        sha256: of the mean's own file.
+        versions: of caffe_transfer and OpenCV.
+    """
+
+    lists: Mapping[str, str | None]
+    size: int | None
+    channels: int
+    sha256: str
+    versions: Mapping[str, str]
+
+
+Record = TypeVar("Record", LmdbRecord, MeanRecord)
+
+
+def versions() -> dict[str, str]:
+    """Versions of the software that pixels depend on."""
+    return {"caffe_transfer": __version__, "opencv": cv2.__version__}
+
+
+def list_sha256(images: ImageList) -> str:
+    """SHA-256 of the list's text, as its file holds it."""
+    return hashlib.sha256(images.text.encode()).hexdigest()
+
+
+def write_record(path: Path, record: LmdbRecord | MeanRecord) -> None:
+    """Write the record of the database or mean `path`, whole or not at all."""
+    atomic_text(paths.record(path), json.dumps(asdict(record), indent=2) + "\n")
+
+
+def read_record(path: Path, kind: type[Record]) -> Record | None:
+    """The record of the database or mean `path`; None if there is none.
+
+    Raises:
+        FormatError: the file is not such a record.
+    """
+    file = paths.record(path)
+    try:
+        table = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError):
+        table = None
+    names = {field.name for field in fields(kind)}
+    if not isinstance(table, dict) or set(table) != names or _has_other_lists(table):
+        raise FormatError(
+            f"{file} is not a record of what {path.name} was made of; remove it to use "
+            f"{path.name} as it is"
+        )
+    return kind(**table)
+
+
+def _has_other_lists(table: Mapping[str, Any]) -> bool:
+    return not isinstance(table.get("lists", {}), dict)
+
+
+def difference(record: LmdbRecord | MeanRecord, wanted: Mapping[str, Any]) -> str | None:
+    """The first setting in which a record is not as wanted, as half a sentence; None if alike."""
+    for key, value in wanted.items():
+        found = getattr(record, key)
+        if found != value:
+            return f"with {key} {_shown(found)}, and {_shown(value)} is wanted"
+    return None
+
+
+def _shown(value: object) -> str:
+    return "unset" if value is None else str(value)
+
+
+def made_by_others(path: Path, what: str) -> FormatError:
+    """The error for a file that is not the one that its record describes."""
+    return FormatError(
+        f"{path} is not the {what} that {paths.record(path)} describes; remove that record to use "
+        f"the {what} as it is, or remove both to make it anew"
+    )

@@ -1,0 +1,84 @@
+"""The report's tables for people, its dictionaries, and one table per report."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from caffe_transfer import paths
+from caffe_transfer.report import decomposition, results, tables
+from caffe_transfer.report.control import control
+from caffe_transfer.report.results import Row
+from caffe_transfer.report.tables import Report
+from caffe_transfer.studies.network import Network
+
+ROWS = (
+    Row(Network.parse("half0B"), 900, True, 0.867, 0.86, 0.4, 0.2, False),
+    Row(Network.parse("transfer-ft0A0B_1_2"), 900, True, 0.886, 0.88, 0.39, 0.21, False),
+    Row(Network.parse("transfer-ft0B0B_1_2"), 450, False, 0.878, 0.87, 0.41, 0.22, False),
+    Row(Network.parse("transfer0A0B_1_3"), 0, None, stalled=True),
+)
+
+
+def report(*rows: Row, folder: Path = Path("report"), figures: tuple[str, ...] = ()) -> Report:
+    level = decomposition.levels(rows)
+    return Report(
+        folder=paths.ReportFolder(folder),
+        rows=rows,
+        effects=tuple(decomposition.decompose(level)),
+        averages=tuple(decomposition.averages(level)),
+        control=control(rows),
+        figures=figures,
+        problems=("a <log> is cut off",),
+    )
+
+
+def test_a_row_in_cells() -> None:
+    assert [tables.row_cells(row) for row in ROWS[1:]] == [
+        ["transfer-ft0A0B_1_2", "2", "88.60", "88.00", "0.39", "0.21", "900", ""],
+        ["transfer-ft0B0B_1_2", "2", "87.80", "87.00", "0.41", "0.22", "450", "not complete"],
+        ["transfer0A0B_1_3", "3", "", "", "", "", "0", "no scores, stalled"],
+    ]
+
+
+def test_markdown_puts_the_boost_beside_its_control() -> None:
+    text = tables.markdown(report(*ROWS))
+    assert "| 2 | 86.70 |  | 87.80 |  | 88.60 |  |  | 1.90 | 0.80 |\n" in text
+    assert "Transfer+ exceeds its control, selffer+ on the same task, at 1 of 1 cut" in text
+    assert "| network | n | top-1 | last |" in text
+    assert "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n" in text
+    assert text.count("\n| half0B |") == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "present", "absent"),
+    [
+        ((), ["# Networks"], ["# What", "boost", "table 1"]),
+        (("half0B", "transfer0A0B_1_1"), ["# What"], ["Transfer+ exceeds", "No cut", "table 1"]),
+        (("half0B", "transfer0A0B_1_2"), ["# What", "table 1"], ["No cut"]),
+        (("transfer-ft0A0B_1_2",), ["No cut has both transfer+ and its control"], ["exceeds"]),
+    ],
+)
+def test_markdown_says_no_more_than_there_is(
+    names: tuple[str, ...], present: list[str], absent: list[str]
+) -> None:
+    text = tables.markdown(report(*(Row(Network.parse(name), 1, top1=0.5) for name in names)))
+    assert [word for word in present if word not in text] == []
+    assert [word for word in absent if word in text] == []
+
+
+def test_a_report_as_a_dictionary_of_plain_values() -> None:
+    found = json.loads(json.dumps(report(*ROWS, figures=("figure2",)).as_dict()))
+    assert list(found) == [
+        "folder", "rows", "effects", "averages", "control", "figures", "problems",
+    ]  # fmt: skip
+    assert list(found["rows"][0]) == list(results.COLUMNS)
+    assert list(found["effects"][0]) == list(tables.EFFECT_COLUMNS)
+    assert found["effects"][0]["boost"] == pytest.approx(0.019)
+    assert found["control"]["cuts"] == 1
+    assert report(ROWS[0]).as_dict()["control"] is None
+
+
+def test_what_the_report_counts() -> None:
+    assert report(*ROWS).complete == 2
+    assert report(*ROWS).stalled == ("transfer0A0B_1_3",)
