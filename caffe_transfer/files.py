@@ -6,9 +6,7 @@ another host's unfinished work is never mistaken for a leftover.
 
 import glob
 import os
-import secrets
 import shutil
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -80,14 +78,19 @@ def unwritable(path: Path, error: OSError) -> BadInput:
 def temporary_path(path: Path) -> Path:
     """Return an unused name beside `path`, which tells host and process."""
     # The random part keeps apart the threads of one process.
-    owner = f"{secrets.token_hex(4)}.{os.getpid()}@{socket.gethostname()}"
+    owner = f"{os.urandom(4).hex()}.{os.getpid()}@{_host()}"
     return path.with_name(f".{path.name}.{owner}.part")
 
 
 def _remove_leftovers(path: Path) -> None:
     """Remove the temporary folders of processes on this host that were killed."""
-    host = glob.escape(socket.gethostname())
+    host = glob.escape(_host())
     for folder in path.parent.glob(f".{glob.escape(path.name)}.*@{host}.part"):
         owner = folder.name.partition("@")[0].rpartition(".")[2]
         if _PROCESSES.is_dir() and not (_PROCESSES / owner).exists():
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _host() -> str:
+    """Return this machine's name; the module socket, which has it too, costs `copy` its start."""
+    return os.uname().nodename

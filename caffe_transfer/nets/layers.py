@@ -11,15 +11,28 @@ faster than either of them.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.layer_types import modern_type
 from caffe_transfer.nets.graph import Graph
 
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from caffe_transfer.formats.proto import caffe_pb2 as pb
     from caffe_transfer.studies.network import Network
+
+    class StoredLayer(Protocol):
+        """A layer of a model file: layer_records.LayerRecord or caffemodel.Layer."""
+
+        @property
+        def name(self) -> str: ...
+        @property
+        def type(self) -> str: ...
+        @property
+        def blobs(self) -> Sequence[object]: ...
+
 
 WEIGHT_TYPES = frozenset(
     {"Convolution", "Deconvolution", "InnerProduct", "Embed", "LSTM", "RNN"}
@@ -43,17 +56,6 @@ class WeightLayer:
     members: tuple[str, ...]
 
 
-class StoredLayer(Protocol):
-    """A layer of a model file: layer_records.LayerRecord or caffemodel.Layer."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def type(self) -> str: ...
-    @property
-    def blobs(self) -> Sequence[object]: ...
-
-
 def weight_layers(net: "pb.NetParameter") -> tuple[WeightLayer, ...]:
     """The weight layers of a net, in its order."""
     graph = Graph(net)
@@ -65,7 +67,7 @@ def weight_layers(net: "pb.NetParameter") -> tuple[WeightLayer, ...]:
     )
 
 
-def stored_weight_layers(layers: Iterable[StoredLayer]) -> tuple[WeightLayer, ...]:
+def stored_weight_layers(layers: "Iterable[StoredLayer]") -> tuple[WeightLayer, ...]:
     """The weight layers of a model file of any binary format, in the file's order.
 
     A file does not say what reads what, so that parameters of a companion go with the weight

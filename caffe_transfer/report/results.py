@@ -12,18 +12,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from caffe_transfer import paths
-from caffe_transfer.errors import BadInput, CaffeTransferError, FormatError
+from caffe_transfer.errors import BadInput, FormatError
 from caffe_transfer.files import atomic_text
-from caffe_transfer.formats.proto import caffe_pb2 as pb
-from caffe_transfer.formats.prototxt import read_net, read_solver
-from caffe_transfer.nets.layers import outputs
 from caffe_transfer.report import logs
 from caffe_transfer.report.log_text import Times
+from caffe_transfer.report.settings import SettingsReader
 from caffe_transfer.studies.load import paper
 from caffe_transfer.studies.network import Network
 
@@ -44,7 +42,6 @@ COLUMNS = {
     "train_loss": "train_loss",
     "stalled": "stalled",
 }
-Prototxt = TypeVar("Prototxt", pb.NetParameter, pb.SolverParameter)
 OnNetworkRead = Callable[[int, int, str], None]  # networks read, total, name of the next one
 
 _BEST = 10  # values averaged by the metric
@@ -129,6 +126,7 @@ def collect(results_dir: Path, progress: OnNetworkRead | None = None) -> Results
     folder = networks_folder(results_dir)
     rows: list[Row] = []
     problems: list[str] = []
+    settings = SettingsReader()
     children = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     for done, child in enumerate(children):
         if progress:
@@ -139,12 +137,11 @@ def collect(results_dir: Path, progress: OnNetworkRead | None = None) -> Results
             problems.append(f"{child} was left out, since its name is not that of a network")
             continue
         log = logs.read_logs(logs.log_files(child))
-        row, unread = _row(network, child, log)
-        problems += [*log.problems, *unread]
-        rows.append(row)
+        problems += log.problems
+        rows.append(_row(network, log, settings.max_iter(child), settings.outputs(child)))
     if not rows:
         raise BadInput(f"{folder} holds no folder of a network, such as half0A")
-    return Results(tuple(rows), tuple(problems))
+    return Results(tuple(rows), (*problems, *settings.problems))
 
 
 def write_csv(path: Path, rows: Iterable[Row]) -> None:
@@ -195,46 +192,26 @@ def mean_of_lowest(values: Times) -> float | None:
     return float(finite.mean()) if len(finite) else math.nan
 
 
-def _row(network: Network, folder: Path, log: logs.NetworkLog) -> tuple[Row, list[str]]:
-    """A network's row, and one sentence for each prototxt that cannot be read."""
-    files, problems = paths.NetworkFolder(folder), list[str]()
-    solver = _read(read_solver, (files.solver, folder / paths.SOLVER_2014), problems)
-    net = _read(read_net, (files.net, folder / paths.TRAIN_2014), problems)
-    row = Row(
+def _row(network: Network, log: logs.NetworkLog, max_iter: int | None, outputs: int | None) -> Row:
+    return Row(
         network=network,
         iterations=log.last_iteration,
-        complete=None if solver is None else log.last_iteration >= solver.max_iter,
+        complete=None if max_iter is None else log.last_iteration >= max_iter,
         top1=mean_of_highest(log.accuracy.values),
         top1_last=float(log.accuracy.values[-1]) if len(log.accuracy) else None,
         valid_loss=mean_of_lowest(log.valid_loss.values),
         train_loss=mean_of_lowest(log.train_loss.values),
-        stalled=_stalled(log.train_loss.values, None if net is None else _classes(network, net)),
+        stalled=_stalled(log.train_loss.values, _classes(network, outputs)),
     )
-    return row, problems
 
 
-def _read(
-    reader: Callable[[Path], Prototxt], candidates: Iterable[Path], problems: list[str]
-) -> Prototxt | None:
-    """The first of the files that exists, read; None without one, or if it cannot be read."""
-    for path in candidates:
-        if path.is_file():
-            try:
-                return reader(path)
-            except CaffeTransferError as error:
-                problems.append(str(error))
-                return None
-    return None
-
-
-def _classes(network: Network, net: pb.NetParameter) -> int | None:
+def _classes(network: Network, outputs: int | None) -> int | None:
     """The number of classes of a network's task, which may be fewer than its outputs.
 
     The authors' halves keep all 1000 outputs, so the loss of guessing is ln(500), not ln(1000).
     """
-    found = outputs(net)
-    if found != _ILSVRC_CLASSES:
-        return found
+    if outputs != _ILSVRC_CLASSES:
+        return outputs
     try:
         return paper().outputs(network)
     except BadInput:  # a split that is not the paper's
