@@ -8,6 +8,7 @@ from pathlib import Path
 
 from caffe_transfer.data_prep.prepare import disk_estimate, prepare, validation_warnings
 from caffe_transfer.data_prep.progress import OnStep, silent
+from caffe_transfer.data_prep.sources import check_source
 from caffe_transfer.errors import BadInput
 from caffe_transfer.files import atomic_text
 from caffe_transfer.nets.render import parsed_net, render
@@ -90,7 +91,12 @@ class RunOptions:
 
 
 def estimate(study: Study) -> Estimate:
-    """Disk space and time that a run of the study takes."""
+    """Disk space and time that a run of the study takes.
+
+    Raises:
+        BadInput: its source does not exist, or a network does not fit its net.
+    """
+    check_source(study.images.source)
     pace = study.seconds_per_iteration
     iterations = sum(study.solver_of(network).max_iter for network in study.networks)
     return Estimate(
@@ -140,6 +146,7 @@ def run(
     needs = schedule.graph(study.networks)
     with locked(folder.lock):
         _check_continues(study, folder)
+        check_source(study.images.source)
         for network in study.networks:
             render(network, study)  # names what does not fit before anything is made
         _keep_study(study, folder)

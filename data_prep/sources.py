@@ -42,6 +42,16 @@ class Source:
     classes: tuple[str, ...]
 
 
+def check_source(name: str) -> None:
+    """Refuse a source that does not exist.
+
+    Raises:
+        BadInput: lists those that do.
+    """
+    if name not in SOURCES:
+        raise BadInput(f"there is no source {name!r}; the sources are {', '.join(SOURCES)}")
+
+
 def fetch(
     name: str, destination: Path, given: Path | None = None, progress: OnStep = silent
 ) -> Source:
@@ -55,8 +65,7 @@ def fetch(
         BadInput: the source is unknown, or `given` is not what it needs.
         Incomplete: `given` is missing, or the download failed; says what to do.
     """
-    if name not in SOURCES:
-        raise BadInput(f"there is no source {name!r}; the sources are {', '.join(SOURCES)}")
+    check_source(name)
     if given is not None and not given.exists():
         raise Incomplete(f"there is no {given}; check what --from names")
     if not destination.is_dir():

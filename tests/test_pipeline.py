@@ -143,3 +143,20 @@ def test_the_estimate_counts_iterations_and_snapshots() -> None:
     half = estimate(replace(demo, networks=demo.networks[:1], seconds_per_iteration=None))
     assert half.seconds is None
     assert 0 < half.snapshot_bytes < cost.snapshot_bytes / 30
+
+
+def test_an_unknown_source_is_named_before_anything_is_done(runs: Runs) -> None:
+    study = runs.study(TEXT.replace('source = "list"', 'source = "imagenet21k"'))
+    for action in (lambda: pipeline.estimate(study), lambda: runs.stopped(study)):
+        with pytest.raises(
+            BadInput, match="no source 'imagenet21k'; the sources are fashion-mnist"
+        ):
+            action()
+    assert runs.files() == {}
+
+
+def test_a_network_that_does_not_fit_is_named_before_anything_is_done(runs: Runs) -> None:
+    study = runs.study(TEXT.replace("n = [3]", "n = [9]"))
+    with pytest.raises(BadInput, match="n = 9 is not a layer to cut at: net mini has 8"):
+        runs.stopped(study)
+    assert set(runs.files()) == {runs.folder.lock}
