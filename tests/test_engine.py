@@ -1,5 +1,6 @@
 """The boundary to training: which program, which argv."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,9 @@ def test_last_words() -> None:
     assert last_words(log) == "Check failed"
     assert last_words("something\nelse\n") == "else"
     assert last_words("") == "it said nothing"
+
+
+def test_short_commands_run_in_a_session_of_their_own(tmp_path: Path) -> None:
+    """A Ctrl-C in the terminal, which reaches all of our session, must not reach them."""
+    engine = script(tmp_path / "engine", "read _ _ _ _ _ session _ < /proc/$$/stat; echo $session")
+    assert int(engine.version()) != os.getsid(0)

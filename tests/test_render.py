@@ -164,7 +164,9 @@ def test_what_cannot_be_said() -> None:
             render(Network.parse(name), DEMO)
     with pytest.raises(BadInput, match=r"preserve = 3 .* with n = 5 it goes from 0 to 2"):
         render(Network.parse("transfer0A0B_1_5-preserve3"), DEMO)
-    with pytest.raises(BadInput, match="the nets are caffenet, "):
+    with pytest.raises(
+        BadInput, match=r"no template resnet\.prototxt\.j2; the nets are caffenet, "
+    ):
         render(network, replace(DEMO, net="resnet"))
     tiny = replace(DEMO, net="caffenet")
     with pytest.raises(BadInput, match=r"layer .* has a window larger than its input"):

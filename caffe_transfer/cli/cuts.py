@@ -33,7 +33,7 @@ class ImageShape(click.ParamType):  # type: ignore[type-arg]  # generic in click
 @click.option("--shape", type=ImageShape(), help="Of the images, where NET does not say it.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a cut.")
 def cuts_command(net: str, shape: tuple[int, ...] | None, as_json: bool) -> None:
-    """The cuts of a net: where its layers can be divided into copied and fresh ones.
+    """Show where a net can be cut into copied and fresh layers.
 
     NET is a prototxt of any age, for training or for deployment, or the name of a built-in net. A
     cut is a blob that every path from the images to the main loss passes: never inside a block.

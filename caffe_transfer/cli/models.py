@@ -56,7 +56,9 @@ def _print(found: Comparison) -> None:
 @click.command("inspect")
 @click.argument("file", type=FILE)
 def inspect_command(file: Path) -> None:
-    """Show the contents of a caffemodel, solverstate, binaryproto, LMDB or prototxt.
+    """Show what is in a file of Caffe's.
+
+    FILE is a caffemodel, a solverstate, a binaryproto, an LMDB or a prototxt, of any age.
 
     \b
     Example:

@@ -32,7 +32,7 @@ _SHORT = (
     help="Where to write the report. [default: DIR/report for a run's folder, else ./report]",
 )
 def report_command(folder: Path, published: Path | None, out: Path | None) -> None:
-    """Write results.csv, tables, the paper's figures and a page from the logs in DIR.
+    """Write results.csv, figures and a page from the logs in DIR.
 
     DIR is a run's folder, or any folder of network folders with logs, such as the authors'
     results.

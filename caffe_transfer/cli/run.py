@@ -119,4 +119,5 @@ def _print_plan(study: Study, names: Sequence[str], cost: Estimate, jobs: int) -
     if cost.seconds is None:
         console.print("time: unknown; the study gives no seconds_per_iteration")
     else:
-        console.print(f"time: about {duration(cost.seconds / jobs)} with {jobs} jobs at once")
+        at_once = f"{jobs} networks at once" if jobs > 1 else "one network at a time"
+        console.print(f"time: about {duration(cost.seconds / jobs)}, {at_once}")

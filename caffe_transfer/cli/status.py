@@ -18,7 +18,7 @@ _COLOURS = {
 @click.command("status")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 def status_command(folder: Path) -> None:
-    """Show each network's state, iteration, loss, accuracy and remaining time.
+    """Show each network's state, accuracy and time left.
 
     \b
     Example:

@@ -212,7 +212,7 @@ def _template(kind: str, name: str, context: Mapping[str, Any]) -> str:
             if path.name not in ("train_val.prototxt.j2", "deploy.prototxt.j2")
         )
         raise BadInput(
-            f"there is no template {error.message}; the nets are {', '.join(nets)}"
+            f"there is no template {error.name}; the nets are {', '.join(nets)}"
         ) from error
 
 

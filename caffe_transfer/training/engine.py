@@ -60,9 +60,7 @@ class Engine:
             EngineError: the program does not start, or fails.
         """
         try:
-            done = subprocess.run(
-                [self.program, "--version"], capture_output=True, text=True, check=False
-            )
+            done = run_aside([self.program, "--version"])
         except OSError as error:
             raise EngineError(f"cannot start {self.program}: {error.strerror}") from error
         lines = (done.stdout or done.stderr).strip().splitlines()
@@ -127,6 +125,22 @@ def _find_caffe_torch() -> str | None:
     if importlib.util.find_spec("torch") is None:
         return None
     return shutil.which(Path(sys.executable).with_name(CAFFE_TORCH)) or shutil.which(CAFFE_TORCH)
+
+
+def run_aside(
+    argv: Sequence[str | Path], folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a short command of an engine to its end and return what it printed.
+
+    It gets a session of its own: a Ctrl-C in the terminal is for us to handle, and would make
+    the command look as if it had failed.
+
+    Raises:
+        OSError: the program does not start.
+    """
+    return subprocess.run(
+        argv, cwd=folder, capture_output=True, text=True, check=False, start_new_session=True
+    )
 
 
 def start(

@@ -4,7 +4,6 @@ Copied layers come from the base's last snapshot.  A network of random frozen fi
 own untrained weights, as Caffe draws them for its seed, so that freezing can be proven there too.
 """
 
-import subprocess
 import tempfile
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from caffe_transfer.formats.hashes import blob_hashes
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.nets.layers import members
 from caffe_transfer.paths import NetworkFolder
-from caffe_transfer.training.engine import Engine, last_words
+from caffe_transfer.training.engine import Engine, last_words, run_aside
 from caffe_transfer.training.preflight import LoadedNetwork, load_network
 from caffe_transfer.training.snapshots import newest_complete
 from caffe_transfer.training.transplant import transplant
@@ -91,13 +90,7 @@ def draw_weights(loaded: LoadedNetwork, engine: Engine, out: Path) -> None:
         scratch = Path(folder)
         solver.snapshot_prefix = str(scratch / "net")
         (scratch / "solver.prototxt").write_text(text_format.MessageToString(solver))
-        done = subprocess.run(
-            engine.train(scratch / "solver.prototxt"),
-            cwd=loaded.folder.root,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = run_aside(engine.train(scratch / "solver.prototxt"), loaded.folder.root)
         drawn = scratch / "net_iter_0.caffemodel"
         if done.returncode or not drawn.exists():
             raise EngineError(
