@@ -2,6 +2,7 @@
 plain checkout alike."""
 
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -36,6 +37,8 @@ def from_checkout(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A wheel built from the checkout."""
     out = tmp_path_factory.mktemp("wheel")
+    # What an earlier build left there would go into the wheel as well.
+    shutil.rmtree(ROOT / "build", ignore_errors=True)
     subprocess.run(
         [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", out, ROOT],
         check=True, capture_output=True,
