@@ -18,7 +18,7 @@ from caffe_transfer.comparison.compare import Comparison
 from caffe_transfer.formats import caffemodel
 from caffe_transfer.formats.caffemodel import Model
 from caffe_transfer.nets.write import write_network
-from caffe_transfer.paths import RESULTS, NetworkFolder
+from caffe_transfer.paths import RESULTS
 from caffe_transfer.pipeline import Callbacks, RunOptions
 from caffe_transfer.report.results import Results
 from caffe_transfer.report.results import read_results as _read_results
@@ -155,7 +155,7 @@ def train(
     settings = Settings(find_engine(engine, precision), gpu, threads or threads_for(jobs=1))
     manifest = train_network(root, settings, on_progress, stop)
     (model,) = manifest["model"]
-    return TrainedNetwork(root.name, root, NetworkFolder(root).root / model, manifest["frozen"])
+    return TrainedNetwork(root.name, root, root / model, manifest["frozen"])
 
 
 def copy_layers(

@@ -108,10 +108,9 @@ def estimate(study: Study) -> Estimate:
 
 def _snapshot_bytes(study: Study, network: Network) -> int:
     solver = study.solver_of(network)
-    side = study.images.crop or study.images.size
-    files = render(network, study)
-    net = parsed_net(files)
-    shapes = parameter_shapes(net, (study.images.channels, side, side))
+    images = study.images
+    net = parsed_net(render(network, study))
+    shapes = parameter_shapes(net, (images.channels, images.side, images.side))
     values = sum(math.prod(shape) for layer in shapes.values() for shape in layer)
     count = math.ceil(solver.max_iter / solver.snapshot)
     return 2 * FLOAT_BYTES * values * count
@@ -145,11 +144,12 @@ def run(
     stop = stop or threading.Event()
     needs = schedule.graph(study.networks)
     with locked(folder.lock):
-        _check_continues(study, folder)
+        kept = _continued(study, folder)
         check_source(study.images.source)
         for network in study.networks:
             render(network, study)  # names what does not fit before anything is made
-        _keep_study(study, folder)
+        if kept != study:
+            atomic_text(folder.study, study_text(study))
         for image in prepare(study, folder, options.images_from, callbacks.step):
             callbacks.warn(f"{image} is broken and was left out")
         for warning in validation_warnings(study, folder.data):
@@ -171,18 +171,18 @@ def run(
     return results
 
 
-def _check_continues(study: Study, folder: RunFolder) -> None:
-    """Refuse a study that cannot continue the run that the folder holds."""
-    if folder.study.is_file():
-        kept = load_study(str(folder.study))
-        if found := conflicts(kept, study):
-            raise BadInput(
-                f"{folder.root} holds a run of study {kept.name!r} with other settings: "
-                f"{', '.join(map(str, found))}; name another --out"
-            )
+def _continued(study: Study, folder: RunFolder) -> Study | None:
+    """The study, with --quick or without, of the run that the folder holds; None if it is new.
 
-
-def _keep_study(study: Study, folder: RunFolder) -> None:
-    """Keep what this run is of, with --quick or without."""
-    if not folder.study.is_file() or load_study(str(folder.study)) != study:
-        atomic_text(folder.study, study_text(study))
+    Raises:
+        BadInput: `study` cannot continue that run.
+    """
+    if not folder.study.is_file():
+        return None
+    kept = load_study(str(folder.study))
+    if found := conflicts(kept, study):
+        raise BadInput(
+            f"{folder.root} holds a run of study {kept.name!r} with other settings: "
+            f"{', '.join(map(str, found))}; name another --out"
+        )
+    return kept

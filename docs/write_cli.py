@@ -31,8 +31,9 @@ def _commands(
     command: click.Command, path: str, parent: click.Context | None
 ) -> Iterator[tuple[str, click.Context]]:
     context = click.Context(
-        command, info_name=path.split()[-1], parent=parent, max_content_width=96
-    )
+        command, info_name=path.split()[-1], parent=parent, max_content_width=96,
+        help_option_names=cli.context_settings["help_option_names"],
+    )  # fmt: skip
     context.terminal_width = 96
     yield path, context
     if isinstance(command, click.Group):

@@ -7,7 +7,7 @@ Auxiliary classifiers are above every cut, since no cut is computed from them.
 """
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,11 +105,7 @@ def _measured(cut: Cut, costs: Mapping[str, Cost], whole: Cost, shape: Shape) ->
 def _needed(net: pb.NetParameter) -> set[str]:
     """The layers that the main end is computed from: auxiliary classifiers do not count."""
     graph = Graph(net)
-    end = graph.main_end()
-    found = {graph.layers[end].name}
-    for value in graph.bottoms[end]:
-        found |= {graph.layers[index].name for index in graph.ancestors(value)}
-    return found
+    return {graph.layers[index].name for index in graph.ancestors(graph.main_end())}
 
 
 def cuts(net: pb.NetParameter) -> tuple[Cut, ...]:
@@ -137,7 +133,7 @@ def find_cut(net: pb.NetParameter, name: str) -> Cut:
     found = cuts(net)
     graph = Graph(net)
     value = _value(graph, net, name)
-    below = _below(graph, net, value)
+    below = _below(graph, weight_layers(net), value)
     for cut in found:
         if cut.name == value.blob or cut.below == below:
             return cut
@@ -152,11 +148,12 @@ def find_cut(net: pb.NetParameter, name: str) -> Cut:
 
 
 def _cuts(graph: Graph, net: pb.NetParameter) -> Iterator[Cut]:
+    layers = weight_layers(net)
     last = {layer.name for layer in classifiers(net)}
     before: tuple[WeightLayer, ...] = ()
     number = 0
     for value in graph.gates():
-        below = _below(graph, net, value)
+        below = _below(graph, layers, value)
         if last & {layer.name for layer in below}:
             return
         if len(below) > len(before):
@@ -167,9 +164,9 @@ def _cuts(graph: Graph, net: pb.NetParameter) -> Iterator[Cut]:
             before = below
 
 
-def _below(graph: Graph, net: pb.NetParameter, value: Value) -> tuple[WeightLayer, ...]:
-    names = {graph.layers[index].name for index in graph.ancestors(value)}
-    return tuple(layer for layer in weight_layers(net) if layer.name in names)
+def _below(graph: Graph, layers: Sequence[WeightLayer], value: Value) -> tuple[WeightLayer, ...]:
+    names = {graph.layers[index].name for index in graph.ancestors(value.layer)}
+    return tuple(layer for layer in layers if layer.name in names)
 
 
 def _value(graph: Graph, net: pb.NetParameter, name: str) -> Value:
@@ -186,7 +183,7 @@ def _value(graph: Graph, net: pb.NetParameter, name: str) -> Value:
 
 
 def _torn(graph: Graph, value: Value) -> Iterator[str]:
-    below = graph.ancestors(value)
+    below = graph.ancestors(value.layer)
     needed = set[int]()
     waiting = [graph.main_end()]
     while waiting:

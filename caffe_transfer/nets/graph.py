@@ -103,10 +103,10 @@ class Graph:
                 waiting += [value.layer for value in self.bottoms[at]]
         return found
 
-    def ancestors(self, value: Value) -> set[int]:
-        """The layers that a value is computed from, the one that makes it included."""
+    def ancestors(self, index: int) -> set[int]:
+        """The layers that a layer's tops are computed from, itself included."""
         found: set[int] = set()
-        waiting = [value.layer]
+        waiting = [index]
         while waiting:
             at = waiting.pop()
             if at not in found:
