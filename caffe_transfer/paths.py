@@ -167,6 +167,10 @@ class NetworkFolder:
         return self.root / "deploy.prototxt"
 
     @property
+    def cut(self) -> Path:
+        return self.root / "cut.json"
+
+    @property
     def basenet(self) -> Path:
         return self.root / BASENET_LINK
 
