@@ -20,6 +20,7 @@ import torch
 from benchmarks import networks, peer, timing
 from caffe_transfer.nets.render import parsed_net, render
 from caffe_transfer.nets.shapes import blob_shapes, parameter_shapes
+from caffe_transfer.nets.sources import source_of
 from caffe_transfer.paths import NetworkFolder, RunFolder
 from caffe_transfer.studies.network import Network
 from caffe_transfer.studies.study import Study
@@ -67,7 +68,7 @@ def main(device: str, batch: int, steps: int, images: int, folder: Path) -> None
 def on_constant_data(run: RunFolder, study: Study, precision: str) -> NetworkFolder:
     """The net with its databases replaced by constant blobs."""
     made = networks.network(run, study, BASE, f"constant-{precision}")
-    side, batch = study.images.crop, study.batch
+    (_, side, _), batch = source_of(study).input_shape, study.batch
     constant = (
         'layer { name: "data" type: "DummyData" top: "data" top: "label" dummy_data_param { '
         f"shape {{ dim: {batch} dim: 3 dim: {side} dim: {side} }} shape {{ dim: {batch} }} "
@@ -82,7 +83,7 @@ def on_constant_data(run: RunFolder, study: Study, precision: str) -> NetworkFol
 def flops_per_image(study: Study) -> float:
     """Floating point operations of one training step, in convolutions and inner products alone."""
     net = parsed_net(render(Network.parse(BASE), study))
-    image = (study.images.channels, study.images.crop, study.images.crop)
+    image = source_of(study).input_shape
     blobs, tops = blob_shapes(net, image), {layer.name: layer.top for layer in net.layer}
     uses = (  # every weight is used once at each place of its layer's top
         math.prod(weight) * math.prod(blobs[tops[name][0]][1:])

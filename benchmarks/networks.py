@@ -13,7 +13,8 @@ from caffe_transfer.nets.write import write_network
 from caffe_transfer.paths import NetworkFolder, RunFolder
 from caffe_transfer.report import logs
 from caffe_transfer.studies.network import Network
-from caffe_transfer.studies.study import Images, SolverSettings, Study
+from caffe_transfer.studies.solver import SolverSettings
+from caffe_transfer.studies.study import Images, Study
 from caffe_transfer.training.engine import Engine
 
 

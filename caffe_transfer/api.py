@@ -29,7 +29,7 @@ from caffe_transfer.training.engine import find_engine
 from caffe_transfer.training.preflight import load_network
 from caffe_transfer.training.schedule import JobResult, threads_for
 from caffe_transfer.training.train import OnProgress, Settings, train_network
-from caffe_transfer.training.transplant import Transplant, transplant
+from caffe_transfer.training.transplant import Transplant, transplant, transplant_into
 
 AnyPath: TypeAlias = str | PathLike[str]
 
@@ -159,19 +159,23 @@ def train(
 
 
 def copy_layers(
-    source: AnyPath, out: AnyPath, *, n: int, into: AnyPath | None = None
+    source: AnyPath, out: AnyPath, *, n: int | str, into: AnyPath | None = None
 ) -> Transplant:
-    """Copy the blobs of weight layers 1..n of a model, byte for byte, into a new model.
+    """Copy the blobs of the layers below a cut, byte for byte, from a model into a new one.
 
     Args:
+        n: with `into` a cut of its net, by number or by name; without it the number of weight
+            layers, or the name of the last one.
         into: the folder of the network that will load the file: its net must fit.
 
     Raises:
-        BadInput: n is out of range, or a shape differs; names the layer.
+        BadInput: there is no such cut or layer, or a shape differs; names the layer.
         FormatError: the source is cut off or is no model.
     """
-    target = None if into is None else load_network(Path(into)).target()
-    return transplant(Path(source), Path(out), n, target)
+    if into is None:
+        return transplant(Path(source), Path(out), n)
+    loaded = load_network(Path(into))
+    return transplant_into(loaded.target(loaded.below(n)), Path(source), Path(out))
 
 
 def open_model(path: AnyPath) -> AbstractContextManager[Model]:

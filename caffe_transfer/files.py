@@ -49,6 +49,24 @@ def atomic_text(path: Path, text: str) -> None:
         file.write(text.encode())
 
 
+def link(path: Path, target: str) -> None:
+    """Make `path` a link to `target`, in place of another link.
+
+    Raises:
+        BadInput: something else is there, or the folder is not writable.
+    """
+    if path.is_symlink() and os.readlink(path) == target:
+        return
+    if path.exists() and not path.is_symlink():
+        raise BadInput(f"{path} is in the way of a link to {target}; move it elsewhere")
+    temporary = temporary_path(path)
+    try:
+        temporary.symlink_to(target)
+        temporary.replace(path)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside `path` that is renamed to it if the block succeeds.

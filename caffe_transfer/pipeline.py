@@ -11,8 +11,10 @@ from caffe_transfer.data_prep.progress import OnStep, silent
 from caffe_transfer.data_prep.sources import check_source
 from caffe_transfer.errors import BadInput
 from caffe_transfer.files import atomic_text
-from caffe_transfer.nets.render import parsed_net, render
+from caffe_transfer.nets.places import torn_paths
+from caffe_transfer.nets.render import parsed_net, plain_net, render
 from caffe_transfer.nets.shapes import parameter_shapes
+from caffe_transfer.nets.sources import source_of
 from caffe_transfer.nets.write import write_network
 from caffe_transfer.paths import RunFolder
 from caffe_transfer.report.make import make_report
@@ -22,6 +24,7 @@ from caffe_transfer.studies.network import Network
 from caffe_transfer.studies.study import Study
 from caffe_transfer.studies.write import study_text
 from caffe_transfer.training import schedule
+from caffe_transfer.training.given import check_given, write_given_bases
 from caffe_transfer.training.lock import locked
 from caffe_transfer.training.schedule import JobResult
 from caffe_transfer.training.train import OnProgress, Settings, TrainingProgress
@@ -108,9 +111,8 @@ def estimate(study: Study) -> Estimate:
 
 def _snapshot_bytes(study: Study, network: Network) -> int:
     solver = study.solver_of(network)
-    images = study.images
     net = parsed_net(render(network, study))
-    shapes = parameter_shapes(net, (images.channels, images.side, images.side))
+    shapes = parameter_shapes(net, source_of(study).input_shape)
     values = sum(math.prod(shape) for layer in shapes.values() for shape in layer)
     count = math.ceil(solver.max_iter / solver.snapshot)
     return 2 * FLOAT_BYTES * values * count
@@ -142,18 +144,22 @@ def run(
     """
     folder, callbacks = RunFolder(root), callbacks or Callbacks()
     stop = stop or threading.Event()
-    needs = schedule.graph(study.networks)
+    needs = schedule.graph(study)
     with locked(folder.lock):
         kept = _continued(study, folder)
         check_source(study.images.source)
         for network in study.networks:
             render(network, study)  # names what does not fit before anything is made
+        check_given(study)
         if kept != study:
             atomic_text(folder.study, study_text(study))
+        for torn in torn_paths(study, plain_net(study)):
+            callbacks.warn(torn)
         for image in prepare(study, folder, options.images_from, callbacks.step):
             callbacks.warn(f"{image} is broken and was left out")
         for warning in validation_warnings(study, folder.data):
             callbacks.warn(warning)
+        write_given_bases(study, folder.results)
         for network in study.networks:
             write_network(network, study, folder.results)
         results = schedule.run_all(

@@ -1,6 +1,6 @@
 """Everything that a study's networks read: images, lists, databases, the mean."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from caffe_transfer.data_prep import lists, lmdbs, means, records, splits
@@ -114,7 +114,7 @@ def _checked_halves(study: Study, source: Source) -> dict[str, Halves]:
     halves = {}
     for key in dict.fromkeys([*study.splits, *study.custom_splits]):
         try:
-            halves[key] = splits.halves_of(Split(key), source.classes, study.custom_splits.get(key))
+            halves[key] = splits.halves_of(Split(key), source.classes, _listed(study, key))
         except BadInput as error:
             raise BadInput(f"split {key} of study {study.name!r}: {error}") from error
     if NATMAN in halves:
@@ -126,6 +126,11 @@ def _checked_halves(study: Study, source: Source) -> dict[str, Halves]:
                 f"and {sizes[1]} man-made classes; set natman_classes = {list(sizes)}"
             )
     return halves
+
+
+def _listed(study: Study, key: str) -> tuple[Sequence[str], Sequence[str]] | None:
+    split = study.custom_splits.get(key)
+    return None if split is None else (split.A.classes or (), split.B.classes or ())
 
 
 def _limited(source: Source, images: Images) -> dict[str, ImageList]:

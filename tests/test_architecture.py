@@ -12,7 +12,8 @@ PACKAGE = ROOT / "caffe_transfer"
 # Lowest first; a package imports what stands on a lower line, and itself.
 FLOORS = (
     ("errors", "paths", "version"),
-    ("files", "formats", "studies"),
+    ("files", "formats"),
+    ("studies",),
     ("nets",),
     ("report", "comparison", "data_prep", "caffe_torch"),
     ("training",),

@@ -23,7 +23,13 @@ def test_the_readmes_example(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
         f"results/transfer0A0B_1_4/{name}"
-        for name in ("train_val.prototxt", "deploy.prototxt", "solver.prototxt", "basenet")
+        for name in (
+            "train_val.prototxt",
+            "deploy.prototxt",
+            "solver.prototxt",
+            "cut.json",
+            "basenet",
+        )
     ]
     assert all((tmp_path / line).is_symlink() or (tmp_path / line).is_file()
                for line in done.stdout.splitlines())  # fmt: skip

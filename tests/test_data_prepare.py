@@ -22,7 +22,7 @@ from caffe_transfer.formats.lmdb import check_lmdb, open_lmdb
 from caffe_transfer.paths import RunFolder
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.network import Mode, Network
-from caffe_transfer.studies.study import Images, Study
+from caffe_transfer.studies.study import CustomSplit, Images, Study, Task
 from tests.images import write_images
 
 
@@ -132,7 +132,7 @@ def test_a_split_that_does_not_go_with_the_classes(given_images: Path, tmp_path:
 def test_the_mean_is_of_the_whole_training_set(
     given_images: Path, tmp_path: Path, networks: list[Network]
 ) -> None:
-    custom = {"mine": (("0",), ("1",))}
+    custom = {"mine": CustomSplit(Task(("0",)), Task(("1",)))}
     one, two = RunFolder(tmp_path / "one"), RunFolder(tmp_path / "two")
     prepare(replace(study(*networks), custom_splits=custom), one, given_images)
     prepare(study(WHOLE), two, given_images)
@@ -237,7 +237,9 @@ class TestStudyAgainstItsSource:
         )
 
     def test_classes_of_a_custom_split(self, given_images: Path, tmp_path: Path) -> None:
-        wrong = replace(study(WHOLE), custom_splits={"pets": (("0",), ("cat",))})
+        wrong = replace(
+            study(WHOLE), custom_splits={"pets": CustomSplit(Task(("0",)), Task(("cat",)))}
+        )
         self.fails(given_images, tmp_path, wrong, "split pets of .*: task B names the class 'cat'")
 
     def test_natural_and_man_made(self, given_images: Path, tmp_path: Path) -> None:

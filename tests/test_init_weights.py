@@ -85,4 +85,4 @@ def test_an_engine_that_cannot_draw(small_run: SmallRun, tmp_path: Path) -> None
         draw_weights(loaded, engine, loaded.folder.init)
     names = {path.name for path in loaded.folder.root.iterdir()}
     files = NetworkFolder.names()
-    assert names == {str(files.net), str(files.solver), str(files.deploy)}
+    assert names == {str(files.net), str(files.solver), str(files.deploy), str(files.cut)}

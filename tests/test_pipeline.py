@@ -109,7 +109,7 @@ def test_fewer_networks(runs: Runs) -> None:
         ("batch = 4", "batch = 8", "batch is 4 there and 8 here"),
         ('net = "mini"', 'net = "caffenet"', r'net is "mini" there and "caffenet" here'),
         ("size = 28", "size = 32", "images.size is 28 there and 32 here"),
-        ('A = ["0"]', 'A = ["3"]', r'splits.mine.A is \["0"\] there and \["3"\] here'),
+        ('A = ["0"]', 'A = ["3"]', r'splits.mine.A.classes is \["0"\] there and \["3"\] here'),
         ("max_iter = 3", "max_iter = 5", "reduced_solver.max_iter is 3 there and 5 here"),
         ("natman_classes = [1, 3]", "natman_classes = [2, 2]", r"images.natman_classes is \[1, 3"),
     ],
@@ -155,6 +155,6 @@ def test_an_unknown_source_is_named_before_anything_is_done(runs: Runs) -> None:
 
 def test_a_network_that_does_not_fit_is_named_before_anything_is_done(runs: Runs) -> None:
     study = runs.study(TEXT.replace("n = [3]", "n = [9]"))
-    with pytest.raises(BadInput, match="n = 9 is not a layer to cut at: net mini has 8"):
+    with pytest.raises(BadInput, match="n = 9 is not a place to cut at: net mini has 7"):
         runs.stopped(study)
     assert set(runs.files()) == {runs.folder.lock}

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def run(
 
 @given(st.permutations(PAPER))
 def test_bases_come_before_what_is_copied_from_them(networks: list[Network]) -> None:
-    order = schedule.order(networks)
+    order = schedule.order(replace(paper(), networks=tuple(networks)))
     assert sorted(order) == sorted(network.name for network in networks)
     place = {name: index for index, name in enumerate(order)}
     for network in networks:
@@ -51,11 +52,11 @@ def test_bases_come_before_what_is_copied_from_them(networks: list[Network]) -> 
 
 
 def test_a_study_without_its_base_is_refused() -> None:
-    lonely = [n for n in PAPER if n.mode is Mode.TRANSFER][:1]
+    lonely = next(n for n in PAPER if n.mode is Mode.TRANSFER)
     with pytest.raises(BadInput, match="transfer0A0B_1_1 needs its base half0A"):
-        schedule.graph(lonely)
+        schedule.graph(replace(paper(), networks=(lonely,)))
     with pytest.raises(BadInput, match="names the network half0A twice"):
-        schedule.graph([Network.parse("half0A")] * 2)
+        schedule.graph(replace(paper(), networks=(Network.parse("half0A"),) * 2))
 
 
 def test_a_failure_skips_what_needs_it_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:

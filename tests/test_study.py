@@ -8,7 +8,7 @@ import pytest
 from caffe_transfer.studies.changes import conflicts
 from caffe_transfer.studies.load import built_in_studies, load_study, paper
 from caffe_transfer.studies.network import Mode, Network
-from caffe_transfer.studies.study import Study
+from caffe_transfer.studies.study import CustomSplit, Study, Task
 from caffe_transfer.studies.write import study_text
 
 
@@ -59,6 +59,6 @@ def test_what_does_not_conflict() -> None:
         seconds_per_iteration=1.0,
         networks=study.networks[3:],
         images=replace(study.images, natman_classes=None),
-        custom_splits={"pets": (("cat",), ("dog",))},
+        custom_splits={"pets": CustomSplit(Task(("cat",)), Task(("dog",)))},
     )
     assert conflicts(study, later) == conflicts(later, study) == []

@@ -13,11 +13,10 @@ from caffe_transfer.formats.caffemodel import open_model
 from caffe_transfer.formats.hashes import blob_hashes
 from caffe_transfer.formats.layer_records import same_shape
 from caffe_transfer.formats.proto import caffe_pb2 as pb
-from caffe_transfer.nets.layers import WeightLayer
 from caffe_transfer.nets.render import render
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.network import Network
-from caffe_transfer.training.transplant import TargetNet, transplant
+from caffe_transfer.training.transplant import Target, transplant, transplant_into
 from tests.models import write_model
 
 LEARNED = ["conv1", "conv2", "fc3"]
@@ -58,38 +57,62 @@ def test_hdf5_and_back(tmp_path: Path) -> None:
         assert model.with_blobs["fc6"].blobs[0].tobytes() == arrays["fc3"][0].tobytes()
 
 
-def target_net(shapes: dict[str, list[tuple[int, ...]]]) -> TargetNet:
-    return TargetNet(tuple(WeightLayer(name, "", (name,)) for name in shapes), shapes)
+def target_net(shapes: dict[str, list[tuple[int, ...]]], n: int, **names: str) -> Target:
+    """A net that takes its first `n` layers."""
+    return Target(tuple(shapes)[:n], shapes, names)
 
 
 def test_the_table_of_a_target_net(tmp_path: Path) -> None:
     write_model(tmp_path / "a")
-    target = target_net(
-        {"conv1": [(4, 3, 2, 2), (4,)], "conv2": [(5, 4, 1, 1), (5,)], "new": [(7, 20)]}
-    )
-    done = transplant(tmp_path / "a", tmp_path / "out", 2, target)
+    shapes: dict[str, list[tuple[int, ...]]]
+    shapes = {"conv1": [(4, 3, 2, 2), (4,)], "conv2": [(5, 4, 1, 1), (5,)], "new": [(7, 20)]}
+    done = transplant_into(target_net(shapes, 2), tmp_path / "a", tmp_path / "out")
     assert (done.copied, done.fresh, done.ignored) == (("conv1", "conv2"), ("new",), ("fc3",))
+
+
+@pytest.mark.parametrize("ending", ["", ".h5"])
+@pytest.mark.parametrize("form", ["V0", "V1", "V2"])
+def test_layers_of_other_names(tmp_path: Path, form: str, ending: str) -> None:
+    arrays = write_model(tmp_path / "a", form)
+    shapes: dict[str, list[tuple[int, ...]]]
+    shapes = {"first": [(4, 3, 2, 2), (4,)], "conv2": [(5, 4, 1, 1), (5,)]}
+    out = tmp_path / f"out{ending}"
+    done = transplant_into(target_net(shapes, 2, first="conv1"), tmp_path / "a", out)
+    assert (done.copied, done.fresh, done.ignored) == (("first", "conv2"), (), ("fc3",))
+    with open_model(out) as model:
+        assert set(model.with_blobs) == {"first", "conv2"}
+        ours = [blob.tobytes() for blob in model.with_blobs["first"].blobs]
+        assert ours == [array.tobytes() for array in arrays["conv1"]]
 
 
 def test_what_does_not_fit_is_named_and_nothing_is_written(tmp_path: Path) -> None:
     write_model(tmp_path / "a")
-    target = target_net({"conv1": [(4, 3, 3, 3), (4,)], "conv9": [(1,)]})
+    small: dict[str, list[tuple[int, ...]]] = {"conv1": [(4, 3, 3, 3), (4,)], "conv9": [(1,)]}
     with pytest.raises(
         BadInput, match=r"layer conv1 has the shape 4x3x2x2 \+ 4 in .* and 4x3x3x3 \+ 4 in the"
     ):
-        transplant(tmp_path / "a", tmp_path / "out", 1, target)
-    fits = target_net({"conv1": [(4, 3, 2, 2), (4,)], "conv9": [(1,)]})
-    with pytest.raises(BadInput, match=r"layer conv9 of the target net is not in .*a; copy fewer"):
-        transplant(tmp_path / "a", tmp_path / "out", 2, fits)
-    with pytest.raises(BadInput, match=r"n = 3 .* the target net has 2 weight layers"):
-        transplant(tmp_path / "a", tmp_path / "out", 3, fits)
+        transplant_into(target_net(small, 1), tmp_path / "a", tmp_path / "out")
+    with pytest.raises(
+        BadInput, match=r"a lacks layer conv9 of the net and has conv2, fc3 instead; copy fewer"
+    ):
+        transplant_into(target_net(small, 2), tmp_path / "a", tmp_path / "out")
+    both: dict[str, list[tuple[int, ...]]] = {"conv1": [(1,)], "conv2": [(1,)], "fc3": [(1,)]}
+    with pytest.raises(BadInput, match=r"layer conv1 has .*, and 2 more layers differ; copy"):
+        transplant_into(target_net(both, 3), tmp_path / "a", tmp_path / "out")
     for n in (0, 4):
         with pytest.raises(BadInput, match=f"n = {n} cannot be copied: .* choose 1 to 3"):
             transplant(tmp_path / "a", tmp_path / "out", n)
+    with pytest.raises(BadInput, match="a has no layer 'conv7' with parameters; it has conv1, "):
+        transplant(tmp_path / "a", tmp_path / "out", "conv7")
     (tmp_path / "cut").write_bytes((tmp_path / "a").read_bytes()[:-3])
     with pytest.raises(FormatError, match="cut"):
         transplant(tmp_path / "cut", tmp_path / "out", 1)
     assert not (tmp_path / "out").exists()
+
+
+def test_up_to_a_layer_by_name(tmp_path: Path) -> None:
+    write_model(tmp_path / "a")
+    assert transplant(tmp_path / "a", tmp_path / "out", "conv2").copied == ("conv1", "conv2")
 
 
 def test_parameters_of_normalisation_are_copied_with_the_layer_below(tmp_path: Path) -> None:
@@ -108,8 +131,8 @@ def test_hdf5_keeps_no_order(tmp_path: Path) -> None:
     transplant(tmp_path / "a", tmp_path / "a.h5", 3)
     with pytest.raises(BadInput, match=r"keeps no order of layers, .* name the net with --into"):
         transplant(tmp_path / "a.h5", tmp_path / "out", 1)
-    named = target_net({"conv2x": [(5, 4, 1, 1), (5,)], "conv1x": [(4, 3, 2, 2), (4,)]})
-    assert transplant(tmp_path / "a.h5", tmp_path / "out", 1, named).copied == ("conv2x",)
+    named = target_net({"conv2x": [(5, 4, 1, 1), (5,)], "conv1x": [(4, 3, 2, 2), (4,)]}, 1)
+    assert transplant_into(named, tmp_path / "a.h5", tmp_path / "out").copied == ("conv2x",)
 
 
 def test_shapes_with_leading_ones_are_the_same() -> None:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from caffe_transfer.training.transplant import TargetNet, transplant
+from caffe_transfer.cli.options import CUT
+from caffe_transfer.training.transplant import Transplant, transplant, transplant_into
 
 FILE = click.Path(path_type=Path)
 
@@ -13,7 +14,10 @@ FILE = click.Path(path_type=Path)
 @click.argument("source", metavar="SOURCE.caffemodel", type=FILE)
 @click.argument("out", metavar="OUT.caffemodel", type=FILE)
 @click.option(
-    "--n", type=int, required=True, help="Number of weight layers to copy, counted from the input."
+    "--n",
+    type=CUT,
+    required=True,
+    help="How many weight layers to copy, or the last one's name; with --into a cut of its net.",
 )
 @click.option(
     "--into",
@@ -21,8 +25,8 @@ FILE = click.Path(path_type=Path)
     type=FILE,
     help="Folder of the network that will load the file; shapes must match.",
 )
-def copy_command(source: Path, out: Path, n: int, into: Path | None) -> None:
-    """Copy the blobs of layers 1..n, byte for byte, into a new model.
+def copy_command(source: Path, out: Path, n: int | str, into: Path | None) -> None:
+    """Copy the blobs of the first layers, byte for byte, into a new model.
 
     The model is for `caffe train --weights`, which draws the layers that it lacks afresh.  OUT
     ends in .caffemodel, or in .h5 for HDF5.
@@ -31,15 +35,15 @@ def copy_command(source: Path, out: Path, n: int, into: Path | None) -> None:
     Example:
       caffe-transfer copy half0A.caffemodel init.caffemodel --n 4
     """
-    target = None if into is None else _target(into)
-    done = transplant(source, out, n, target)
+    done = transplant(source, out, n) if into is None else _into(into, source, out, n)
     click.echo(f"copied   {' '.join(done.copied)}")
     if done.fresh is not None:
         click.echo(f"fresh    {' '.join(done.fresh) or '-'}")
     click.echo(f"ignored  {' '.join(done.ignored) or '-'}")
 
 
-def _target(folder: Path) -> TargetNet:
+def _into(folder: Path, source: Path, out: Path, n: int | str) -> Transplant:
     from caffe_transfer.training.preflight import load_network
 
-    return load_network(folder).target()
+    loaded = load_network(folder)
+    return transplant_into(loaded.target(loaded.below(n)), source, out)

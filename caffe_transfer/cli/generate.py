@@ -1,17 +1,20 @@
 """`generate`: writes the folders of one or all networks of a study."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import click
 
-from caffe_transfer.cli.options import grouped
+from caffe_transfer.cli.options import CUT, grouped
 from caffe_transfer.errors import BadInput
-from caffe_transfer.nets.render import DIALECTS, render
+from caffe_transfer.nets.places import numbered, torn_paths
+from caffe_transfer.nets.render import DIALECTS, plain_net, render
 from caffe_transfer.nets.write import links, write_network
 from caffe_transfer.paths import RESULTS
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.network import Mode, Network
+from caffe_transfer.studies.study import Study
+from caffe_transfer.training.given import write_given_bases
 
 TASK = click.Choice(["A", "B"])
 
@@ -21,7 +24,7 @@ class NetworkOptions:
     """The options that describe one network; `mode` is None with --all."""
 
     mode: str | None
-    n: int
+    n: int | str
     base: str | None
     target: str | None
     split: str
@@ -30,18 +33,22 @@ class NetworkOptions:
     per_class: int | None
     seed: int
 
-    def network(self) -> Network:
-        """Return the network described.
+    def network(self, study: Study) -> tuple[Study, Network]:
+        """The network described, and the study that counts its cut.
 
         Raises:
-            BadInput: no network has this combination of options.
+            BadInput: no network has this combination of options, or the net has no such cut.
         """
         options = asdict(self)
-        return Network.from_options(Mode(options.pop("mode")), **options)
+        if isinstance(self.n, str):
+            study, options["n"] = numbered(study, self.n, plain_net(study))
+        return study, Network.from_options(Mode(options.pop("mode")), **options)
 
 
 @click.command("generate")
-@click.option("--n", type=int, default=0, help="Copy or freeze layers 1..N.")
+@click.option(
+    "--n", type=CUT, default=0, help="Copy or freeze the layers below this cut, by number or name."
+)
 @click.option("--mode", type=click.Choice([mode.value for mode in Mode]), help="Kind of network.")
 @click.option("--base", type=TASK, help="Task of the base network.  [default: A]")
 @click.option(
@@ -57,6 +64,9 @@ class NetworkOptions:
 @click.option("--per-class", type=int, help="Images per class, for mode reduced.")
 @click.option("--seed", type=int, default=1, help="Random seed.", show_default=True)
 @click.option("--study", default="paper", help="Built-in study or TOML file.", show_default=True)
+@click.option(
+    "--net", help="Instead of the study's: a built-in net, a prototxt or a Jinja template."
+)
 @click.option("--quick", is_flag=True, help="Use the study's quick form.")
 @click.option(
     "--dialect",
@@ -74,6 +84,7 @@ class NetworkOptions:
 def generate_command(
     options: NetworkOptions,
     study: str,
+    net: str | None,
     quick: bool,
     dialect: str,
     everything: bool,
@@ -85,13 +96,24 @@ def generate_command(
     \b
     Example: layers 1..4 of base A frozen, the rest trained on B (the paper's A4B)
       caffe-transfer generate --n 4 --mode transfer
+    Example: the same of one's own net, cut above its layer fire5
+      caffe-transfer generate --net squeezenet.prototxt --n fire5/concat --mode transfer
     Example: the authors' 170 folders
       caffe-transfer generate --all --dialect 2014 --out authors
     """
     chosen = load_study(study, quick)
+    if net is not None:
+        chosen = chosen.with_net(net)
     if everything == (options.mode is not None):
         raise BadInput("give either --mode with its options, or --all")
-    for network in chosen.networks if everything else [options.network()]:
+    if not everything:
+        chosen, network = options.network(chosen)
+        chosen = replace(chosen, networks=(network,))
+    for sentence in torn_paths(chosen, plain_net(chosen)):
+        click.echo(sentence, err=True)
+    if not dry_run:
+        write_given_bases(chosen, out)
+    for network in chosen.networks:
         if not dry_run:
             write_network(network, chosen, out, dialect)
         for name in [*render(network, chosen, dialect), *links(network, dialect)]:

@@ -1,9 +1,26 @@
-"""Click options grouped into dataclasses, for commands that take many of them."""
+"""What several commands' options share: kinds of values, and options grouped into dataclasses."""
 
 import functools
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
+
+import click
+
+
+class CutName(click.ParamType):  # type: ignore[type-arg]  # generic in click 8.2 alone
+    """A cut by its number or by its name."""
+
+    name = "N|NAME"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        text = str(value)
+        return int(text) if text.isascii() and text.removeprefix("-").isdigit() else text
+
+
+CUT = CutName()
 
 
 def grouped(group: type[Any], name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

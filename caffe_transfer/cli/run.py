@@ -56,7 +56,7 @@ def run_command(
     """
     chosen = load_study(study, quick)
     if dry_run:
-        _print_plan(chosen, schedule.order(chosen.networks), pipeline.estimate(chosen), jobs)
+        _print_plan(chosen, schedule.order(chosen), pipeline.estimate(chosen), jobs)
         return
     settings = options.settings(jobs)
     with stop_on_signal() as stop, Screen(total=len(chosen.networks)) as screen:

@@ -17,7 +17,7 @@ from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.prototxt import read_prototxt
 from caffe_transfer.formats.solverstate import open_state
 from caffe_transfer.formats.upgrade import upgrade_net, upgrade_solver
-from caffe_transfer.nets.render import FRESH_SUFFIX
+from caffe_transfer.nets.dialect_2014 import FRESH_SUFFIX
 
 CHUNK_BYTES = 1 << 20
 MAX_LINES = 20

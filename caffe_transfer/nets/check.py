@@ -7,7 +7,7 @@ from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.prototxt import parse
 from caffe_transfer.formats.upgrade import upgrade_net
 from caffe_transfer.nets.layers import members, weight_layers
-from caffe_transfer.nets.shapes import parameter_shapes
+from caffe_transfer.nets.shapes import Shape, parameter_shapes
 from caffe_transfer.studies.network import Network
 
 
@@ -21,7 +21,7 @@ def check_solver(text: str, name: str) -> pb.SolverParameter:
 
 
 def check_net_1_0(
-    text: str, name: str, network: Network, data_shape: tuple[int, int, int]
+    text: str, name: str, frozen: Collection[str], data_shape: Shape
 ) -> pb.NetParameter:
     """Check a net of dialect 1.0: the freezing is right, and the shapes fit.
 
@@ -29,7 +29,7 @@ def check_net_1_0(
         BadInput: names the layer.
     """
     net = parse(text, pb.NetParameter(), name)
-    _check_freezing(net, name, members(weight_layers(net)[: network.frozen_count]))
+    _check_freezing(net, name, frozen)
     parameter_shapes(net, data_shape)
     return net
 

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.layer_types import modern_type
 from caffe_transfer.nets.graph import Graph
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from caffe_transfer.formats.proto import caffe_pb2 as pb
-    from caffe_transfer.studies.network import Network
 
     class StoredLayer(Protocol):
         """A layer of a model file: layer_records.LayerRecord or caffemodel.Layer."""
@@ -166,29 +164,6 @@ def blob_count(layer: "pb.LayerParameter") -> int:
         case "PReLU" | "Parameter":
             return 1
     return 0
-
-
-def check_cut(network: "Network", layers: Sequence[WeightLayer], net: str) -> None:
-    """Refuse a network whose cut the net does not have.
-
-    Args:
-        layers: the net's weight layers.
-        net: its name, for the message.
-
-    Raises:
-        BadInput: n or preserve is out of range.
-    """
-    last = len(layers) - 1  # the classifier is always fresh
-    if network.n > last:
-        raise BadInput(
-            f"n = {network.n} is not a layer to cut at: net {net} has {len(layers)} weight layers, "
-            f"and mode {network.mode} takes n from 1 to {last}"
-        )
-    if network.n + network.preserve > last:
-        raise BadInput(
-            f"preserve = {network.preserve} reaches past the layer before the last of net {net}; "
-            f"with n = {network.n} it goes from 0 to {last - network.n}"
-        )
 
 
 def members(layers: Iterable[WeightLayer]) -> tuple[str, ...]:

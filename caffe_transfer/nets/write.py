@@ -1,11 +1,11 @@
 """Writes a network's folder: prototxts, a link to its base, and in dialect 2014 to its data."""
 
-import os
 from pathlib import Path
 
 from caffe_transfer.errors import BadInput
-from caffe_transfer.files import atomic_text, temporary_path, unwritable
-from caffe_transfer.nets.render import links_2014, render
+from caffe_transfer.files import atomic_text, link
+from caffe_transfer.nets.dialect_2014 import links_2014
+from caffe_transfer.nets.render import render
 from caffe_transfer.paths import BASENET_LINK, NetworkFolder
 from caffe_transfer.studies.network import Network
 from caffe_transfer.studies.study import Study
@@ -20,15 +20,16 @@ def write_network(network: Network, study: Study, results: Path, dialect: str = 
     folder = results / network.name
     files = render(network, study, dialect)
     changed = [name for name, text in files.items() if _differs(folder / name, text)]
-    if NetworkFolder(folder).snapshots.is_dir() and changed:
+    others = [name for name in changed if (folder / name).exists()]
+    if NetworkFolder(folder).snapshots.is_dir() and others:
         raise BadInput(
-            f"{folder} was trained with another {changed[0]}; name another --out, or remove the "
+            f"{folder} was trained with another {others[0]}; name another --out, or remove the "
             "folder to train it anew"
         )
     for name in changed:
         atomic_text(folder / name, files[name])
     for name, target in links(network, dialect).items():
-        _link(folder / name, target)
+        link(folder / name, target)
     return folder
 
 
@@ -41,16 +42,3 @@ def links(network: Network, dialect: str) -> dict[str, str]:
 
 def _differs(path: Path, text: str) -> bool:
     return not path.is_file() or path.read_bytes() != text.encode()
-
-
-def _link(path: Path, target: str) -> None:
-    if path.is_symlink() and os.readlink(path) == target:
-        return
-    if path.exists() and not path.is_symlink():
-        raise BadInput(f"{path} is in the way of a link to {target}; move it elsewhere")
-    temporary = temporary_path(path)
-    try:
-        temporary.symlink_to(target)
-        temporary.replace(path)
-    except OSError as error:
-        raise unwritable(path, error) from error

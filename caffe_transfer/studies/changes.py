@@ -10,9 +10,9 @@ from typing import Any
 
 from caffe_transfer.studies.network import Mode
 from caffe_transfer.studies.schema import shown
-from caffe_transfer.studies.study import Study
+from caffe_transfer.studies.study import Study, Task
 
-_FIXED = ("net", "batch", "test_batch", "all_outputs")
+_FIXED = ("net", "batch", "test_batch", "all_outputs", "cuts")
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,9 @@ def _later(kept: Study, asked: Study) -> Iterator[Conflict]:
     if before and after and before != after:
         yield Conflict("images.natman_classes", before, after)
     for name in kept.custom_splits.keys() & asked.custom_splits.keys():
-        for side, old, new in zip(
-            "AB", kept.custom_splits[name], asked.custom_splits[name], strict=True
-        ):
-            if sorted(old) != sorted(new):
-                yield Conflict(f"splits.{name}.{side}", old, new)
+        old, new = kept.custom_splits[name], asked.custom_splits[name]
+        for side in "AB":
+            yield from _changed_task(f"splits.{name}.{side}", old.task(side), new.task(side))
     own_solver = kept.reduced_solver is not None or asked.reduced_solver is not None
     if own_solver and all(_has_reduced(study) for study in (kept, asked)):
         old_solver = asdict(kept.reduced_solver or kept.solver)
@@ -60,6 +58,15 @@ def _later(kept: Study, asked: Study) -> Iterator[Conflict]:
         for key in old_solver:
             if old_solver[key] != new_solver[key]:
                 yield Conflict(f"reduced_solver.{key}", old_solver[key], new_solver[key])
+
+
+def _changed_task(key: str, old: Task, new: Task) -> Iterator[Conflict]:
+    """The order of a task's classes changes nothing."""
+    for field, before in asdict(old).items():
+        after = getattr(new, field)
+        lists = isinstance(before, tuple) and isinstance(after, tuple)
+        if sorted(before) != sorted(after) if lists else before != after:
+            yield Conflict(f"{key}.{field}", before, after)
 
 
 def _has_reduced(study: Study) -> bool:

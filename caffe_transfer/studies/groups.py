@@ -11,7 +11,9 @@ from caffe_transfer.studies.schema import Flag, ListOf, OneOf, SplitName, Whole
 Splits = Annotated[tuple[str, ...], ListOf(SplitName()), "splits, each a seed or a name"]
 Targets = Annotated[tuple[str, ...], ListOf(OneOf(("A", "B"))), "halves to train on"]
 Pairs = Annotated[tuple[str, ...], ListOf(OneOf(("AB", "BA"))), "base and target"]
-Cuts = Annotated[tuple[int, ...], ListOf(Whole(1)), "layers 1..n are kept"]
+Cuts = Annotated[
+    tuple[int, ...], ListOf(Whole(1)), "cuts, by number or name: what lies below is kept"
+]
 FineTune = Annotated[tuple[bool, ...], ListOf(Flag()), "false: frozen; true: trained further"]
 Preserve = Annotated[
     tuple[int, ...], ListOf(Whole()), "layers above n that are copied too, and trained further"

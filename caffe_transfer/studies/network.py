@@ -88,9 +88,11 @@ class Network:
 
     Attributes:
         target, base: "A" or "B"; None where the task is all classes, or nothing is copied.
-        n: layers 1..n are copied (in mode random: kept frozen at their random initial weights).
+        n: the cut, counted from the images: layers below it are copied (in mode random: kept
+            frozen at their random initial weights).  In a chain, as the paper's net, these are
+            weight layers 1..n.
         fine_tuned: copied layers are trained further (the paper's "+").
-        preserve: layers n+1..n+preserve are copied too, and fine-tuned.
+        preserve: layers up to cut n + preserve are copied too, and fine-tuned.
         per_class: training images of each class, for mode reduced.
         seed: tells repeats of one network apart.
 
@@ -215,12 +217,12 @@ class Network:
 
     @property
     def copied_count(self) -> int:
-        """How many weight layers start from the base's weights, counted from the first."""
+        """The cut below which layers start from the base's weights, 0 for none."""
         return self.n + self.preserve if self.base else 0
 
     @property
     def frozen_count(self) -> int:
-        """How many weight layers keep the weights that they start from, counted from the first."""
+        """The cut below which layers keep the weights that they start from, 0 for none."""
         return 0 if self.fine_tuned else self.n
 
     @property

@@ -116,23 +116,53 @@ class SplitName:
 
 @dataclass(frozen=True)
 class ListOf:
-    """Lists of different values of one kind; `length` None is any from 1 on."""
+    """Lists of values of one kind, different ones if `distinct`; `length` None is any from 1 on."""
 
     kind: Kind
     length: int | None = None
+    distinct: bool = True
 
     @property
     def expected(self) -> str:
         if self.length is not None:
             return f"a list of {self.length} values, each {self.kind.expected}"
-        return f"a list of one or more different values, each {self.kind.expected}"
+        different = " different" if self.distinct else ""
+        return f"a list of one or more{different} values, each {self.kind.expected}"
 
     def accepts(self, value: object) -> bool:
         if not isinstance(value, list) or not all(map(self.kind.accepts, value)):
             return False
         if self.length is not None:
             return len(value) == self.length
-        return len(value) == len(set(value)) > 0
+        return len(value) > 0 and not (self.distinct and len(set(value)) < len(value))
+
+
+@dataclass(frozen=True)
+class TableOf:
+    """Tables of values of one kind, under any names."""
+
+    kind: Kind
+
+    @property
+    def expected(self) -> str:
+        return f"a table of values, each {self.kind.expected}"
+
+    def accepts(self, value: object) -> bool:
+        return isinstance(value, Mapping) and all(map(self.kind.accepts, value.values()))
+
+
+class Either:
+    """Values of any of several kinds."""
+
+    def __init__(self, *kinds: Kind):
+        self._kinds = kinds
+
+    @property
+    def expected(self) -> str:
+        return ", or ".join(kind.expected for kind in self._kinds)
+
+    def accepts(self, value: object) -> bool:
+        return any(kind.accepts(value) for kind in self._kinds)
 
 
 @dataclass(frozen=True)
@@ -162,7 +192,10 @@ def keys_of(table: type) -> dict[str, Key]:
         hint = hints[field.name]
         if get_origin(hint) is Annotated:
             kind, about = hint.__metadata__
-            found[field.name] = Key(field.name, kind, about, field.default)
+            default = field.default
+            if field.default_factory is not MISSING:
+                default = field.default_factory()
+            found[field.name] = Key(field.name, kind, about, default)
     return found
 
 
@@ -257,5 +290,6 @@ def toml_value(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(toml_value, value))}]"
     if isinstance(value, Mapping):
-        return "{...}"
+        pairs = (f"{toml_value(key)} = {toml_value(each)}" for key, each in value.items())
+        return f"{{ {', '.join(pairs)} }}" if value else "{}"
     return str(value)

@@ -2,28 +2,25 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Annotated
 
 from caffe_transfer.errors import BadInput
 from caffe_transfer.studies.network import NATMAN, Mode, Network
-from caffe_transfer.studies.schema import Flag, ListOf, Number, OneOf, Text, Whole
+from caffe_transfer.studies.schema import (
+    Either,
+    Flag,
+    ListOf,
+    Number,
+    OneOf,
+    TableOf,
+    Text,
+    Whole,
+)
+from caffe_transfer.studies.solver import SolverSettings
 
-
-@dataclass(frozen=True)
-class SolverSettings:
-    """Settings of Caffe's SGD with the step policy (paper section 3); times in iterations."""
-
-    base_lr: Annotated[float, Number(), "learning rate at the start"]
-    stepsize: Annotated[int, Whole(1), "iterations after which the rate is multiplied by gamma"]
-    max_iter: Annotated[int, Whole(1), "iterations of the training"]
-    test_iter: Annotated[int, Whole(1), "batches in a test"]
-    test_interval: Annotated[int, Whole(1), "iterations between tests"]
-    snapshot: Annotated[int, Whole(1), "iterations between snapshots"]
-    gamma: Annotated[float, Number(), "factor of the rate after each stepsize"] = 0.1
-    momentum: Annotated[float, Number(0, 1), "share of the last update in the next"] = 0.9
-    weight_decay: Annotated[float, Number(), "factor of the L2 penalty"] = 0.0005
-    display: Annotated[int, Whole(), "iterations between losses in the log, 0 for none"] = 20
-    gpu: Annotated[bool, Flag(), "train on a GPU"] = False
+ALL = "all"
+IN_ORDER = "in order"
 
 
 @dataclass(frozen=True)
@@ -34,9 +31,25 @@ class Images:
     classes: Annotated[int, Whole(1), "number of classes of the whole source"]
     channels: Annotated[int, OneOf((1, 3)), "3 (BGR) or 1 (gray)"]
     size: Annotated[int, Whole(1), "side to which images are resized"]
-    crop: Annotated[int, Whole(), "side that the net sees, 0 for all of it"] = 0
-    mirror: Annotated[bool, Flag(), "mirror training images at random"] = True
-    scale: Annotated[float, Number(positive=True), "factor of pixels after the mean"] = 1
+    crop: Annotated[
+        int | None, Whole(), "side that the net sees, 0 for all of it; by default as the net has it"
+    ] = None
+    mirror: Annotated[
+        bool | None, Flag(), "mirror training images at random; by default as the net has it, or so"
+    ] = None
+    scale: Annotated[
+        float | None,
+        Number(positive=True),
+        "factor of pixels after the mean; by default as the net has it, or 1",
+    ] = None
+    mean: Annotated[
+        str | None, Text(), "a mean's binaryproto to use instead of the training images' own"
+    ] = None
+    mean_values: Annotated[
+        tuple[float, ...] | None,
+        ListOf(Number(), distinct=False),
+        "a mean for each channel, or one for all, instead of a mean image",
+    ] = None
     natman_classes: Annotated[
         tuple[int, int] | None,
         ListOf(Whole(1), length=2),
@@ -49,10 +62,38 @@ class Images:
         int | None, Whole(1), "at most so many validation images of each class"
     ] = None
 
-    @property
-    def side(self) -> int:
-        """The side of the square that the net sees, in pixels."""
-        return self.crop or self.size
+
+@dataclass(frozen=True)
+class Task:
+    """One task of a custom split: the images of some classes, a given base, or both."""
+
+    classes: Annotated[
+        tuple[str, ...] | str | None,
+        Either(ListOf(Text()), OneOf((ALL,))),
+        'its classes, by name or label, or "all"; needed to train on it',
+    ] = None
+    model: Annotated[
+        str | None, Text(), "its base, a .caffemodel or HDF5 file, which is then never trained"
+    ] = None
+    names: Annotated[
+        Mapping[str, str] | str,
+        Either(TableOf(Text()), OneOf((IN_ORDER,))),
+        "the model's names for layers of the net, where they differ; "
+        f'"{IN_ORDER}" pairs them in the order of both files',
+    ] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CustomSplit:
+    """A user's own tasks A and B."""
+
+    A: Task
+    B: Task
+    overlap: Annotated[bool, Flag(), "the two tasks may share classes"] = False
+
+    def task(self, side: str) -> Task:
+        """Task "A" or "B"."""
+        return self.A if side == "A" else self.B
 
 
 @dataclass(frozen=True)
@@ -61,7 +102,7 @@ class Study:
 
     Attributes:
         reduced_solver: settings for mode reduced; None for those of all.
-        custom_splits: the class names of A and B, by the name of the split.
+        custom_splits: the user's own tasks, by the name of the split.
         all_outputs: as the authors had it; otherwise the classifier has an output for each class
             of its task.
         about: the comment that the study's file opens with.
@@ -69,15 +110,21 @@ class Study:
 
     name: Annotated[str, Text(), "the study's name, for messages"]
     images: Images
-    net: Annotated[str, Text(), "the net's template"]
+    net: Annotated[
+        str, Text(), "a built-in net, or a prototxt or Jinja template (.j2) of one's own"
+    ]
     batch: Annotated[int, Whole(1), "training images in an iteration"]
     test_batch: Annotated[int, Whole(1), "validation images in a batch of a test"]
     solver: SolverSettings
     networks: tuple[Network, ...]
     reduced_solver: SolverSettings | None = None
-    custom_splits: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = field(
-        default_factory=dict
-    )
+    custom_splits: Mapping[str, CustomSplit] = field(default_factory=dict)
+    cuts: Annotated[
+        tuple[str, ...] | None,
+        ListOf(Text()),
+        "blobs or layers to cut at, from the images up, which n then counts; "
+        "by default every cut of the net",
+    ] = None
     seconds_per_iteration: Annotated[
         float | None,
         Number(positive=True),
@@ -93,6 +140,25 @@ class Study:
         if network.mode is Mode.REDUCED and self.reduced_solver:
             return self.reduced_solver
         return self.solver
+
+    @property
+    def net_file(self) -> Path | None:
+        """The user's own net; None for a built-in one."""
+        path = Path(self.net)
+        return path if path.suffix else None
+
+    def with_net(self, net: str) -> "Study":
+        """The same study of another net, whose own crop, mirror and scale are kept."""
+        images = self.images
+        if Path(net).suffix:
+            images = replace(images, crop=None, mirror=None, scale=None)
+        return replace(self, net=net, images=images, cuts=None)
+
+    def given_base(self, network: Network) -> Task | None:
+        """The task whose given model a network's layers are copied from; None if it is trained."""
+        split = self.custom_splits.get(network.split or "")
+        task = split.task(network.base) if split and network.base else None
+        return task if task and task.model else None
 
     def outputs(self, network: Network) -> int:
         """The number of outputs of a network's classifier.
@@ -114,7 +180,7 @@ class Study:
             half = self.images.classes // 2
             return half if network.target == "A" else self.images.classes - half
         if network.split in self.custom_splits:
-            return len(self.custom_splits[network.split][0 if network.target == "A" else 1])
+            return self._classes_of_task(network)
         if network.split != NATMAN:
             raise BadInput(
                 f"study {self.name!r} has no split {network.split!r}; give its classes in "
@@ -126,6 +192,15 @@ class Study:
                 f"{network.split!r} have; set natman_classes in its [images]"
             )
         return self.images.natman_classes[0 if network.target == "A" else 1]
+
+    def _classes_of_task(self, network: Network) -> int:
+        classes = self.custom_splits[network.split or ""].task(network.target or "").classes
+        if classes is None:
+            raise BadInput(
+                f"network {network.name} cannot be trained: splits.{network.split}."
+                f'{network.target} has no classes; list them, or give "{ALL}"'
+            )
+        return self.images.classes if isinstance(classes, str) else len(classes)
 
     def select(self, *names: str) -> "Study":
         """The same study with only the networks of these names.

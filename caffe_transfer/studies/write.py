@@ -7,7 +7,8 @@ from typing import Any
 
 from caffe_transfer.studies.network import DEFAULT_SEED, Mode, Network
 from caffe_transfer.studies.schema import keys_of, toml_value
-from caffe_transfer.studies.study import SolverSettings, Study
+from caffe_transfer.studies.solver import SolverSettings
+from caffe_transfer.studies.study import Study
 
 
 def study_text(study: Study) -> str:
@@ -20,8 +21,9 @@ def study_text(study: Study) -> str:
         lines += ["", "[reduced_solver]", *_pairs(_changed(study.solver, study.reduced_solver))]
     for group in _groups(study.networks):
         lines += ["", "[[networks]]", *_pairs(group)]
-    for name, (a, b) in study.custom_splits.items():
-        lines += ["", f"[splits.{name}]", *_pairs({"A": a, "B": b})]
+    for name, split in study.custom_splits.items():
+        tasks = {side: _set(split.task(side)) for side in "AB"}
+        lines += ["", f"[splits.{name}]", *_pairs(_set(split) | tasks)]
     return "\n".join(lines) + "\n"
 
 

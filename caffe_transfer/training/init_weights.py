@@ -12,12 +12,12 @@ from google.protobuf import text_format
 from caffe_transfer.errors import BadInput, EngineError, Incomplete
 from caffe_transfer.formats.hashes import blob_hashes
 from caffe_transfer.formats.proto import caffe_pb2 as pb
-from caffe_transfer.nets.layers import members
 from caffe_transfer.paths import NetworkFolder
 from caffe_transfer.training.engine import Engine, last_words, run_aside
+from caffe_transfer.training.given import checked_model, read_given
 from caffe_transfer.training.preflight import LoadedNetwork, load_network
 from caffe_transfer.training.snapshots import newest_complete
-from caffe_transfer.training.transplant import transplant
+from caffe_transfer.training.transplant import transplant_into
 
 
 def prepare_init(loaded: LoadedNetwork, engine: Engine) -> Path | None:
@@ -34,7 +34,7 @@ def prepare_init(loaded: LoadedNetwork, engine: Engine) -> Path | None:
     network, folder = loaded.network, loaded.folder
     if network is not None and network.base:
         if folder.basenet.exists() or not folder.init.exists():
-            _transplant(loaded, network.copied_count)
+            _transplant(loaded)
         return folder.init
     if not folder.init.exists():
         if not loaded.frozen:
@@ -43,27 +43,31 @@ def prepare_init(loaded: LoadedNetwork, engine: Engine) -> Path | None:
     return folder.init
 
 
-def _transplant(loaded: LoadedNetwork, n: int) -> None:
+def _transplant(loaded: LoadedNetwork) -> None:
     base, init = trained_model(loaded.folder.basenet), loaded.folder.init
     target = loaded.target()
     if not init.exists():
-        transplant(base, init, n, target)
+        transplant_into(target, base, init)
         return
-    layers = members(target.layers[:n])
-    if blob_hashes(init, layers) != blob_hashes(base, layers):
+    here = blob_hashes(init, target.copied)
+    there = blob_hashes(base, [target.name_in_model(name) for name in target.copied])
+    if any(here.get(name) != there.get(target.name_in_model(name)) for name in target.copied):
         raise BadInput(
-            f"{init} does not hold the layers {layers[0]} to {layers[-1]} of {base}; remove the "
-            "folder's init.caffemodel and snapshots to train it anew"
+            f"{init} does not hold the layers {target.copied[0]} to {target.copied[-1]} of {base}; "
+            "remove the folder's init.caffemodel and snapshots to train it anew"
         )
 
 
 def trained_model(base: Path) -> Path:
-    """The last snapshot of a network that is trained to its end.
+    """The last snapshot of a network that is trained to its end, or the model of a given base.
 
     Raises:
-        Incomplete: it is not.
+        Incomplete: it is not trained, or not there.
+        BadInput: the given model has changed.
     """
     base = Path(base.parent, base.readlink()) if base.is_symlink() else base
+    if given := read_given(base):
+        return checked_model(given)
     name = NetworkFolder(base).root.name
     if base.is_dir():
         loaded = load_network(base.resolve())

@@ -1,5 +1,6 @@
 """A network's folder, loaded, and checks of its inputs before an engine starts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,11 +9,14 @@ from caffe_transfer.formats.binaryproto import read_blob
 from caffe_transfer.formats.lmdb import check_lmdb
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.prototxt import read_net, read_solver
-from caffe_transfer.nets.layers import frozen_layers, outputs, weight_layers
+from caffe_transfer.nets.cut_record import read_cut
+from caffe_transfer.nets.cuts import cuts, find_cut
+from caffe_transfer.nets.layers import frozen_layers, members, outputs, weight_layers
 from caffe_transfer.nets.shapes import parameter_shapes
 from caffe_transfer.paths import SOLVER_2014, NetworkFolder
 from caffe_transfer.studies.network import Network
-from caffe_transfer.training.transplant import TargetNet
+from caffe_transfer.training.given import read_given
+from caffe_transfer.training.transplant import Target
 
 
 @dataclass(frozen=True)
@@ -57,8 +61,20 @@ class LoadedNetwork:
         """The names of the layers whose parameters training leaves as they are."""
         return frozen_layers(self.net)
 
-    def target(self) -> TargetNet:
-        """The net as one that layers are copied into.
+    @property
+    def copied(self) -> tuple[str, ...]:
+        """The names of the layers that the base gives it; () without a base."""
+        record = read_cut(self.folder.cut)
+        if record is not None or self.network is None:
+            return record.copied if record else ()
+        # A folder that another program wrote, of a net that is a chain.
+        return members(weight_layers(self.net)[: self.network.copied_count])
+
+    def target(self, copied: Sequence[str] | None = None) -> Target:
+        """What the net takes from a model.
+
+        Args:
+            copied: the names of the layers; by default those that its base gives it.
 
         Raises:
             Incomplete: there is no deploy.prototxt, which has the size of the images.
@@ -70,9 +86,28 @@ class LoadedNetwork:
             raise BadInput(
                 f"{self.folder.deploy} has no input; give it an Input layer or input_dim"
             )
-        return TargetNet(
-            weight_layers(self.net), parameter_shapes(self.net, tuple(shapes[0].dim[1:]))
+        given = read_given(self.folder.basenet)
+        return Target(
+            self.copied if copied is None else tuple(copied),
+            parameter_shapes(self.net, tuple(shapes[0].dim[1:])),
+            given.names if given else {},
         )
+
+    def below(self, n: int | str) -> tuple[str, ...]:
+        """The names of the layers below a cut of the net, given by its number or its name.
+
+        Raises:
+            BadInput: the net has no such cut.
+        """
+        if isinstance(n, str):
+            return members(find_cut(self.net, n).below)
+        found = cuts(self.net)
+        if not 1 <= n <= len(found):
+            raise BadInput(
+                f"n = {n} is not a place to cut at: the net of {self.folder.root} has "
+                f"{len(found)} cuts; choose 1 to {len(found)}"
+            )
+        return members(found[n - 1].below)
 
 
 def load_network(root: Path) -> LoadedNetwork:

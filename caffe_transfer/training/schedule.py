@@ -11,7 +11,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 from caffe_transfer.errors import BadInput, Busy, CaffeTransferError, Interrupted
-from caffe_transfer.studies.network import Network
+from caffe_transfer.studies.study import Study
 from caffe_transfer.training.train import OnProgress, Settings, train_network
 
 BUSY_RETRY_SECONDS = 1.0
@@ -39,18 +39,21 @@ class JobResult:
         return {"name": self.name, "outcome": self.outcome.value, "reason": self.reason}
 
 
-def graph(networks: Sequence[Network]) -> dict[str, tuple[str, ...]]:
+def graph(study: Study) -> dict[str, tuple[str, ...]]:
     """Map each network's name to the names of those that must be trained before it.
 
     Raises:
         BadInput: a base is not among the networks, or a network occurs twice.
     """
-    names = [network.name for network in networks]
+    names = [network.name for network in study.networks]
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise BadInput(f"the study names the network {twice} twice; leave one out")
     needs: dict[str, tuple[str, ...]] = {
-        network.name: (network.base_name,) if network.base_name else () for network in networks
+        network.name: (network.base_name,)
+        if network.base_name and not study.given_base(network)
+        else ()
+        for network in study.networks
     }
     for name, bases in needs.items():
         for base in bases:
@@ -62,9 +65,9 @@ def graph(networks: Sequence[Network]) -> dict[str, tuple[str, ...]]:
     return needs
 
 
-def order(networks: Sequence[Network]) -> list[str]:
+def order(study: Study) -> list[str]:
     """Return the networks' names, bases first, otherwise in the order of the study."""
-    return list(TopologicalSorter(graph(networks)).static_order())
+    return list(TopologicalSorter(graph(study)).static_order())
 
 
 def run_all(
