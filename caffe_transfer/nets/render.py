@@ -88,7 +88,8 @@ def _render_1_0(network: Network, study: Study) -> dict[str, str]:
     context = _context_1_0(network, study)
     layers = _weight_layers(study, lambda learned: _net_1_0(context | {"learned": learned}))
     check_cut(network, layers, study.net)
-    context["learned"] = LearnedLayers(members(layers[: network.frozen_count]))
+    frozen = members(layers[: network.frozen_count])
+    context["learned"] = LearnedLayers(frozen)
     net = _net_1_0(context)
     deploy = _template("templates", "deploy.prototxt.j2", context)
     solver = _template(
@@ -103,7 +104,7 @@ def _render_1_0(network: Network, study: Study) -> dict[str, str]:
     )
     images = study.images
     for text, name in ((net, folder.net), (deploy, folder.deploy)):
-        check_net_1_0(text, str(name), network, (images.channels, images.side, images.side))
+        check_net_1_0(text, str(name), frozen, (images.channels, images.side, images.side))
     check_solver(solver, str(folder.solver))
     return {str(folder.net): net, str(folder.deploy): deploy, str(folder.solver): solver}
 
