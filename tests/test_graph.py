@@ -60,9 +60,9 @@ def test_values_in_place_are_several() -> None:
         """,
         pb.NetParameter(),
     )
-    graph = Graph(net)
-    assert graph.bottoms[2] == (Value("data", 0), Value("data", 1))
-    assert [value.layer for value in graph.gates() if value.blob == "x"] == [2, 3]
+    graph = Graph(net)  # of TRAIN, in which there is one data layer
+    assert graph.bottoms[1] == (Value("data", 0),)
+    assert [value.layer for value in graph.gates() if value.blob == "x"] == [1, 2]
 
 
 def test_the_main_loss_is_the_heaviest() -> None:

@@ -1,6 +1,7 @@
 """A net as a graph: which layer reads what, and which blobs every path to the loss passes.
 
 A blob that layers change in place is several values under one name; here each is a node of its own.
+A graph is of one phase, in which one layer makes a value.
 Nothing here imports protobuf: `copy` starts faster than that.
 """
 
@@ -9,9 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from caffe_transfer.errors import BadInput
+from caffe_transfer.nets.phases import learning_layers, phase_layers
 
 if TYPE_CHECKING:
     from caffe_transfer.formats.proto import caffe_pb2 as pb
+
+# They show or swallow values, and are no ends of a net.
+_WATCHERS = frozenset({"Accuracy", "HDF5Output", "Silence"})
 
 
 @dataclass(frozen=True)
@@ -31,26 +36,25 @@ class Graph:
     """The layers of a net in order, and the values that pass between them.
 
     Attributes:
-        layers: as the net has them.
-        bottoms: for each layer the values that it reads; several for one bottom where layers of
-            different phases make it.
+        layers: those of the phase, as the net has them.
+        bottoms: for each layer the values that it reads.
         tops: for each layer the values that it makes.
+        missing: for each layer the blobs that it reads and no layer before it makes.
     """
 
-    def __init__(self, net: "pb.NetParameter") -> None:
-        self.layers: Sequence[pb.LayerParameter] = list(net.layer)
+    def __init__(self, net: "pb.NetParameter", phase: int | None = None) -> None:
+        """The graph of a net in a phase, by default that in which it learns."""
+        layers = learning_layers(net) if phase is None else phase_layers(net, phase)
+        self.layers: Sequence[pb.LayerParameter] = layers
         self.bottoms: list[tuple[Value, ...]] = []
         self.tops: list[tuple[Value, ...]] = []
-        self._current: dict[str, tuple[Value, ...]] = {}
+        self.missing: list[tuple[str, ...]] = []
+        current: dict[str, Value] = {}
         for index, layer in enumerate(self.layers):
-            read = tuple(value for blob in layer.bottom for value in self._current.get(blob, ()))
-            made = tuple(Value(blob, index) for blob in layer.top)
-            self.bottoms.append(read)
-            self.tops.append(made)
-            for value in made:
-                # Data layers of both phases make blobs of one name.
-                others = () if layer.bottom else self._current.get(value.blob, ())
-                self._current[value.blob] = (*others, value)
+            self.bottoms.append(tuple(current[blob] for blob in layer.bottom if blob in current))
+            self.missing.append(tuple(blob for blob in layer.bottom if blob not in current))
+            self.tops.append(tuple(Value(blob, index) for blob in layer.top))
+            current.update({value.blob: value for value in self.tops[-1]})
 
     def losses(self) -> list[int]:
         """The indices of the layers whose tops are minimized."""
@@ -63,9 +67,10 @@ class Graph:
         return given if layer.loss_weight else float(layer.type.endswith("Loss"))
 
     def ends(self) -> list[int]:
-        """The indices of the layers that no other one reads."""
-        read = {value.layer for values in self.bottoms for value in values}
-        return [index for index in range(len(self.layers)) if index not in read]
+        """The indices of the layers that compute something which no other one computes with."""
+        used = [i for i, layer in enumerate(self.layers) if layer.type not in _WATCHERS]
+        read = {value.layer for index in used for value in self.bottoms[index]}
+        return [index for index in used if index not in read and self.layers[index].bottom]
 
     def main_end(self) -> int:
         """The layer that the net is for: its heaviest loss, or, in a deploy net, its only output.
@@ -123,7 +128,7 @@ class Graph:
         order = [value for tops in self.tops[: end + 1] for value in tops]
         # A loss reads its scores first; labels are no path of the images.
         last = dict.fromkeys(order, 0) | dict.fromkeys(self.bottoms[end][:1], 1)
-        inputs = [v for v in order if not self.bottoms[v.layer] and v is self.tops[v.layer][0]]
+        inputs = [value for value in order if not self.bottoms[value.layer]]
         down = dict.fromkeys(order, 0) | dict.fromkeys(inputs, 1)
         for value in order:
             down[value] += sum(down[bottom] for bottom in self.bottoms[value.layer])

@@ -3,7 +3,8 @@
 A *weight layer* is what the paper counts: n = 4 is a cut above the fourth one.  It has weights of
 its own (a convolution, an inner product); BatchNorm, Scale, Bias and PReLU hold parameters too, but
 belong to the weight layer below them.  A *classifier* is a weight layer whose output reaches the
-loss through layers without weights only.
+loss through layers without weights only.  A layer that is there in one phase only counts where the
+net learns.
 
 Nets are parsed NetParameters in format V2.  Nothing here imports protobuf or numpy: `copy` starts
 faster than either of them.
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from caffe_transfer.formats.layer_types import modern_type
 from caffe_transfer.nets.graph import Graph
+from caffe_transfer.nets.phases import learning_layers
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -37,6 +39,10 @@ WEIGHT_TYPES = frozenset(
 )  # fmt: skip
 # Their parameters go with the weight layer below.
 COMPANION_TYPES = frozenset({"BatchNorm", "Scale", "Bias", "PReLU"})
+# They read scores of classes and labels; what other losses read are no scores.
+CLASSIFICATION_LOSSES = frozenset(
+    {"SoftmaxWithLoss", "HingeLoss", "InfogainLoss", "MultinomialLogisticLoss"}
+)
 
 
 @dataclass(frozen=True)
@@ -97,14 +103,18 @@ def numbered_weight_layers(names: Iterable[str]) -> tuple[WeightLayer, ...] | No
 
 
 def classifiers(net: "pb.NetParameter") -> tuple[WeightLayer, ...]:
-    """The weight layers that a loss reads, through layers without weights only.
+    """The weight layers that a loss of classes reads, through layers without weights only.
 
-    A net without losses, as a deploy net is, has those that its outputs come from.
+    A net without such losses has those that any loss reads; one without losses, as a deploy net
+    is, those that its outputs come from.
     """
     graph = Graph(net)
+    losses = graph.losses()
+    of_classes = [i for i in losses if graph.layers[i].type in CLASSIFICATION_LOSSES]
     found: set[int] = set()
-    for index in graph.losses() or graph.ends():
-        found |= graph.above(index, WEIGHT_TYPES)
+    for index in of_classes or losses or graph.ends():
+        own = graph.layers[index].type in WEIGHT_TYPES
+        found |= {index} if own else graph.above(index, WEIGHT_TYPES)
     names = {graph.layers[index].name for index in found}
     return tuple(layer for layer in weight_layers(net) if layer.name in names)
 
@@ -117,7 +127,7 @@ def outputs(net: "pb.NetParameter") -> int | None:
     found = classifiers(net)
     if not found:
         return None
-    layer = next(each for each in net.layer if each.name == found[-1].name)
+    layer = next(each for each in learning_layers(net) if each.name == found[-1].name)
     for param in (layer.inner_product_param, layer.convolution_param):
         if param.num_output:
             return int(param.num_output)
@@ -126,7 +136,8 @@ def outputs(net: "pb.NetParameter") -> int | None:
 
 def frozen_layers(net: "pb.NetParameter") -> tuple[str, ...]:
     """The names of the layers whose parameters training cannot change, in the net's order."""
-    return tuple(layer.name for layer in net.layer if blob_count(layer) and is_frozen(layer))
+    layers = learning_layers(net)
+    return tuple(layer.name for layer in layers if blob_count(layer) and is_frozen(layer))
 
 
 def is_frozen(layer: "pb.LayerParameter") -> bool:
@@ -157,8 +168,8 @@ def blob_count(layer: "pb.LayerParameter") -> int:
             return count + (len(layer.bottom) > given)  # a static input has weights of its own
         case "BatchNorm":
             return 3
-        case "Scale":  # of two bottoms it has no parameters: the second one is the factor
-            return 1 + layer.scale_param.bias_term if len(layer.bottom) == 1 else 0
+        case "Scale":  # a second bottom is the factor
+            return (len(layer.bottom) == 1) + layer.scale_param.bias_term
         case "Bias":
             return 1 if len(layer.bottom) == 1 else 0
         case "PReLU" | "Parameter":

@@ -57,7 +57,7 @@ def _render_1_0(network: Network, study: Study) -> dict[str, str]:
     place = place_of(network, study, plain)
     net, deploy = source.train_val(network, place.frozen), source.deploy(network, place.frozen)
     for text, name in ((net, folder.net), (deploy, folder.deploy)):
-        check_net_1_0(text, str(name), place.frozen, source.input_shape)
+        check_net_1_0(text, str(name), place.frozen, source.input_shape, source.given)
     solver = _solver(network, study)
     check_solver(solver, str(folder.solver))
     files = {str(folder.net): net, str(folder.deploy): deploy, str(folder.solver): solver}
