@@ -165,6 +165,16 @@ class TestEnds:
             pb.LayerParameter(), "wanted",
         )  # fmt: skip
 
+    def test_losses_of_each_phase_become_one(self) -> None:
+        twins = "".join(
+            layer("SoftmaxWithLoss", "fc label", "loss", f"include {{ phase: {phase} }}")
+            for phase in ("TRAIN", "TEST")
+        )
+        made = edited(user(DATA + SMALL + twins))
+        assert [each.name for each in made.layer].count("loss") == 1
+        assert "loss" in one_phase(made, TRAIN)
+        assert "loss" in one_phase(made, TEST)
+
     def test_deploy_has_the_main_scores_alone(self) -> None:
         made = deploy(user(USERS_NETS["GoogLeNet"]), name="d", outputs=7, data=SETTINGS)
         names = [each.name for each in made.layer]
