@@ -150,9 +150,8 @@ def run(
             render(network, study)  # names what does not fit before anything is made
         if kept != study:
             atomic_text(folder.study, study_text(study))
-        for image in prepare(study, folder, options.images_from, callbacks.step):
-            callbacks.warn(f"{image} is broken and was left out")
-        for warning in validation_warnings(study, folder.data):
+        left_out = prepare(study, folder, options.images_from, callbacks.step)
+        for warning in [*left_out, *validation_warnings(study, folder.data)]:
             callbacks.warn(warning)
         for network in study.networks:
             write_network(network, study, folder.results)

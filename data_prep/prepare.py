@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from caffe_transfer.data_prep import lists, lmdbs, means, records, splits
+from caffe_transfer import paths
+from caffe_transfer.data_prep import lists, means, records, splits
+from caffe_transfer.data_prep.databases import is_made, left_out_warnings, write_databases
+from caffe_transfer.data_prep.left_out import read_left_out
 from caffe_transfer.data_prep.lists import ImageList
 from caffe_transfer.data_prep.progress import OnStep, silent
 from caffe_transfer.data_prep.records import MeanRecord
@@ -15,9 +18,6 @@ from caffe_transfer.paths import DataFolder, RunFolder
 from caffe_transfer.studies.network import NATMAN, Mode, Network, Split
 from caffe_transfer.studies.study import Images, Study
 
-# Caffe reads a database in key order and never shuffles: training records are written in a
-# random order, which this seed alone decides.
-SHUFFLE_SEED = 1
 # Images of each class in the known sources: training, validation.
 _PER_CLASS = {"fashion-mnist": (6000, 1000), "tiny-imagenet": (500, 50), "ilsvrc12": (1281, 50)}
 _RECORD_OVERHEAD = 64
@@ -26,33 +26,37 @@ _WHOLE_TRAIN = Network(mode=Mode.BASE).train_data
 
 def prepare(
     study: Study, run: RunFolder, given: Path | None = None, progress: OnStep = silent
-) -> list[Path]:
+) -> list[str]:
     """Make what is missing of the data that the study's networks read.
 
     Args:
-        given: the images' folder or archive; None to fetch them.
+        given: the images' folder or archive; None for the study's own, or to fetch them.
 
     Returns:
-        the images that were left out because they are broken.
+        sentences on the images that were left out, now or by an earlier run, if any were.
 
     Raises:
         Incomplete, BadInput: as data_prep.sources.fetch and data_prep.lmdbs.write_lmdb do; or the
             study does not fit its source; or a database or the mean that is there was made of
             something else.
     """
-    source = fetch(study.images.source, run.images, given, progress)
+    source = fetch(
+        study.images.source,
+        run.images,
+        given or (Path(study.images.path) if study.images.path else None),
+        progress,
+        valid_fraction=study.images.valid_fraction,
+    )
     halves = _checked_halves(study, source)
     images = _limited(source, study.images)
     _write_lists(study, source, halves, images, run.data)
     wanted = data_sets(study)
-    missing = [name for name in wanted if not _is_made(name, study.images, run.data)]
+    missing = [name for name in wanted if not is_made(name, study.images, run.data)]
     mean_is_made = _mean_is_made(study.images, run.data)
-    broken = []
-    for name in missing:
-        broken += _write_database(name, study.images, source, run.data, progress)
+    write_databases(missing, study, source, halves, run.data, progress)
     if not mean_is_made:
-        _write_mean(study, source, run.data, progress)
-    return broken
+        _write_mean(study, source, halves, run.data, progress)
+    return left_out_warnings(wanted, source, run.data)
 
 
 def data_sets(study: Study) -> tuple[str, ...]:
@@ -86,7 +90,7 @@ def validation_warnings(study: Study, data: DataFolder) -> list[str]:
     """
     uneven: dict[tuple[int, int], dict[str, int]] = {}
     names = {network.valid_data for network in study.networks}
-    images = {name: lists.count(data.list(name)) for name in names}
+    images = {name: _count(name, data) for name in names}
     for network in study.networks:
         count = images[network.valid_data]
         batches = study.solver_of(network).test_iter
@@ -97,6 +101,11 @@ def validation_warnings(study: Study, data: DataFolder) -> list[str]:
         f"which is no multiple of the images in {_counted(counts)}; tests score different images"
         for (batches, batch), counts in uneven.items()
     ]
+
+
+def _count(name: str, data: DataFolder) -> int:
+    """Images of a data set, without those that its database lacks."""
+    return lists.count(data.list(name)) - len(read_left_out(paths.left_out(data.lmdb(name))))
 
 
 def _counted(counts: Mapping[str, int]) -> str:
@@ -114,11 +123,13 @@ def _checked_halves(study: Study, source: Source) -> dict[str, Halves]:
     halves = {}
     for key in dict.fromkeys([*study.splits, *study.custom_splits]):
         try:
-            halves[key] = splits.halves_of(Split(key), source.classes, study.custom_splits.get(key))
+            halves[key] = splits.halves_of(
+                Split(key), source.classes, *study.custom_splits.get(key, (None, None))
+            )
         except BadInput as error:
             raise BadInput(f"split {key} of study {study.name!r}: {error}") from error
     if NATMAN in halves:
-        sizes = (len(halves[NATMAN].a), len(halves[NATMAN].b))
+        sizes = tuple(len(chosen) for _, chosen in halves[NATMAN].sides)
         if sizes != study.images.natman_classes:
             raise BadInput(
                 f"study {study.name!r} has images.natman_classes = "
@@ -151,45 +162,6 @@ def _write_lists(
             splits.write_reduced(network.per_class, images["train"], data)
 
 
-def _part(name: str) -> str:
-    """ "train" or "valid"."""
-    return name.rsplit("_", 1)[1]
-
-
-def _shuffle(name: str) -> int | None:
-    return SHUFFLE_SEED if _part(name) == "train" else None
-
-
-def _is_made(name: str, images: Images, data: DataFolder) -> bool:
-    """Whether the database is there; one that was made of something else is an error."""
-    if not data.lmdb(name).is_dir():
-        return False
-    lmdbs.check_made_of(
-        data.lmdb(name),
-        data.list(name),
-        size=images.size,
-        gray=images.channels == 1,
-        shuffle=_shuffle(name),
-    )
-    return True
-
-
-def _write_database(
-    name: str, images: Images, source: Source, data: DataFolder, progress: OnStep
-) -> list[Path]:
-    root = source.folder.images(_part(name))
-    written = lmdbs.write_lmdb(
-        lists.read(data.list(name)),
-        root,
-        data.lmdb(name),
-        size=images.size,
-        gray=images.channels == 1,
-        shuffle=_shuffle(name),
-        progress=lambda _step, done, total: progress(name, done, total),
-    )
-    return [root / image for image in written.broken]
-
-
 def _mean_is_made(images: Images, data: DataFolder) -> bool:
     """Whether the mean is there; one that was made of something else is an error."""
     if not data.mean.is_file():
@@ -209,7 +181,13 @@ def _mean_is_made(images: Images, data: DataFolder) -> bool:
     return True
 
 
-def _write_mean(study: Study, source: Source, data: DataFolder, progress: OnStep) -> None:
+def _write_mean(
+    study: Study,
+    source: Source,
+    halves: Mapping[str, Halves],
+    data: DataFolder,
+    progress: OnStep,
+) -> None:
     """One mean for all networks, over the whole training set, as the authors had it.
 
     So it does not depend on which networks a study has now and gets later.  Where the study's
@@ -217,7 +195,7 @@ def _write_mean(study: Study, source: Source, data: DataFolder, progress: OnStep
     split that leaves classes out), the images are read without making a database of them.
     """
     images = study.images
-    names = _whole_sets(study, data)
+    names = _whole_sets(study, source, halves)
     made_of: dict[str, str | None] = {}
     if names:
         means.write_mean([data.lmdb(name) for name in names], data.mean, progress)
@@ -247,14 +225,20 @@ def _write_mean(study: Study, source: Source, data: DataFolder, progress: OnStep
     )
 
 
-def _whole_sets(study: Study, data: DataFolder) -> list[str]:
-    """Databases of the study that together hold the whole training set; [] if none do."""
-    wanted = data_sets(study)
-    halves = [[f"{Split(key).task(side)}_train" for side in "AB"] for key in study.splits]
-    count = lists.count(data.list(_WHOLE_TRAIN))
-    for names in ([_WHOLE_TRAIN], *halves):
-        if not set(names) <= set(wanted):
-            continue
-        if sum(lists.count(data.list(name)) for name in names) == count:
-            return names
+def _whole_sets(study: Study, source: Source, halves: Mapping[str, Halves]) -> list[str]:
+    """Databases of the study that together hold each training image once; [] if none do."""
+    wanted = set(data_sets(study))
+    if _WHOLE_TRAIN in wanted:
+        return [_WHOLE_TRAIN]
+    everything = list(range(len(source.classes)))
+    for key in study.splits:
+        split = Split(key)
+        there = [
+            (f"{split.task(side)}_train", chosen)
+            for side, chosen in halves[key].sides
+            if f"{split.task(side)}_train" in wanted
+        ]
+        for sets in (there[:1], there[1:], there):
+            if sorted(label for _, chosen in sets for label in chosen) == everything:
+                return [name for name, _ in sets]
     return []

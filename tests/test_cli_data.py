@@ -38,7 +38,7 @@ def test_from_images_to_mean(folder: Path) -> None:
     for step in steps:
         done = call(folder, *step)
         assert done.returncode == 0, done.stderr
-    assert "db: 6 images, 0 broken" in call_again_is_refused(folder, steps[2])
+    assert "db: 6 images, 0 left out" in call_again_is_refused(folder, steps[2])
     listed = (folder / "data/half0A_train/files.txt").read_bytes()
     record = json.loads((folder / "db.json").read_text())
     assert record["list_sha256"] == hashlib.sha256(listed).hexdigest()
@@ -93,7 +93,7 @@ def test_verify_says_what_is_identical(folder: Path, authors: Path) -> None:
         (("split", "--out", "x"), "name the images with --images"),
         (("split", "--images", "given", "--out", "x"), "given holds no images with their lists"),
         (("lmdb", "none.txt", "given", "x"), "there is no image list none.txt"),
-        (("lmdb", "spaces.txt", "given", "x"), "line 1: the name 'a b.png' holds a space"),
+        (("lmdb", "spaces.txt", "given", "x"), "are missing, first given/a b.png"),
         (("lmdb", "missing.txt", "given", "x"), "1 of 1 images of the list are missing"),
         (("lmdb", "missing.txt", "given", "x", "--shuffle", "-1"), "-1 is not a seed from 0"),
         (("mean", "given", "x"), "given is not an LMDB"),

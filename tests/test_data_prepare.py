@@ -107,8 +107,11 @@ def test_training_records_are_shuffled_and_lists_are_not(
 def test_broken_images_are_named(given_images: Path, tmp_path: Path) -> None:
     (given_images / "train/5.png").write_bytes(b"no image")
     run = RunFolder(tmp_path / "run")
-    broken = prepare(study(WHOLE), run, given_images)
-    assert [path.resolve() for path in broken] == [given_images / "train/5.png"]
+    (warning,) = prepare(study(WHOLE), run, given_images)
+    assert warning == (
+        f"1 file was left out: 1 not an image ({given_images}/train/5.png); they are in "
+        f"{run.data.root}/whole_train/lmdb.left_out.txt"
+    )
     assert entries(run)["whole_train"] == 15
     record = json.loads((run.data.root / "whole_train/lmdb.json").read_text())
     assert (record["count"], record["broken"]) == (15, 1)

@@ -130,7 +130,7 @@ def test_impossible_splits() -> None:
     with pytest.raises(BadInput, match="give its two class lists"):
         splits.halves_of(Split("mine"), ["cat", "dog"])
     with pytest.raises(BadInput, match="letters a-z"):
-        splits.halves_of(Split("m1"), ["cat", "dog"], (["cat"], ["dog"]))
+        splits.halves_of(Split("m1"), ["cat", "dog"], ["cat"], ["dog"])
 
 
 def test_class_lists_are_read(tmp_path: Path) -> None:

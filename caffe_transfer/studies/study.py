@@ -37,6 +37,12 @@ class Images:
     crop: Annotated[int, Whole(), "side that the net sees, 0 for all of it"] = 0
     mirror: Annotated[bool, Flag(), "mirror training images at random"] = True
     scale: Annotated[float, Number(positive=True), "factor of pixels after the mean"] = 1
+    path: Annotated[str | None, Text(), "folder or archive that holds the images"] = None
+    valid_fraction: Annotated[
+        float | None,
+        Number(0.01, 0.99),
+        "share of each class set aside for validation, where the images are not divided",
+    ] = None
     natman_classes: Annotated[
         tuple[int, int] | None,
         ListOf(Whole(1), length=2),
