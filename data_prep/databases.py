@@ -10,6 +10,7 @@ from caffe_transfer.data_prep.left_out import (
     all_problems,
     read_left_out,
     real_path,
+    reasons,
     summary,
 )
 from caffe_transfer.data_prep.progress import OnStep
@@ -55,7 +56,7 @@ def write_databases(
             classes = _classes_of(name, source, halves)
             for label, files in error.left_out.items():
                 what = f"class {classes[label]} has no {part_of(name)} image that can be used"
-                problems[f"{what}: {summary(_real(files, name, source))}"] = None
+                problems[f"{what}: {reasons(_real(files, name, source))}"] = None
     if problems:
         raise all_problems(
             f"the images of study {study.name!r} are not enough",
@@ -106,8 +107,10 @@ def left_out_warnings(names: Sequence[str], source: Source, data: DataFolder) ->
         lists_of_files += [paths.left_out(data.lmdb(name))] if found else []
     if not files:
         return []
-    where = ", ".join(map(str, lists_of_files))
-    return [f"{summary(list(files.values()))}; they are in {where}", *_small_classes(lost, source)]
+    where = ", ".join(map(str, lists_of_files[:2]))
+    more = f" and {len(lists_of_files) - 2} more" if len(lists_of_files) > 2 else ""
+    first = f"{summary(list(files.values()))}; see {where}{more}"
+    return [first, *_small_classes(lost, source)]
 
 
 def _small_classes(lost: Mapping[str, set[str]], source: Source) -> Iterator[str]:

@@ -64,9 +64,18 @@ def list_folder(root: Path, valid_fraction: float | None = None) -> Listing:
             not divided itself; None for VALID_FRACTION.
 
     Raises:
-        BadInput: `valid_fraction` is given for a folder that is divided.
+        BadInput: the folder cannot be read, or `valid_fraction` is given for one that is divided.
         Incomplete: there is a folder for one part and none for the other.
     """
+    try:
+        return _listed(root, valid_fraction)
+    except OSError as error:
+        raise BadInput(
+            f"{shown(error.filename)} cannot be read: {error.strerror}; name another folder"
+        ) from error
+
+
+def _listed(root: Path, valid_fraction: float | None) -> Listing:
     roots = part_roots(root)
     if not roots:
         return _divided(_find(root), VALID_FRACTION if valid_fraction is None else valid_fraction)

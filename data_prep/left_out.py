@@ -37,20 +37,21 @@ class LeftOut:
     fault: Fault
 
 
-def summary(files: Sequence[LeftOut]) -> str:
-    """ "12 files were left out: 3 truncated (first: cat/1.jpg), ...", as half a sentence."""
+def reasons(files: Sequence[LeftOut]) -> str:
+    """ "3 truncated (first: cat/1.jpg), 1 empty (dog/2.jpg)", the most frequent first."""
     by_fault: dict[Fault, list[str]] = {}
     for each in files:
         by_fault.setdefault(each.fault, []).append(each.path)
-    parts = [
+    return ", ".join(
         f"{len(names)} {fault} ({'first: ' if len(names) > 1 else ''}{shown(names[0])})"
         for fault, names in sorted(by_fault.items(), key=lambda item: -len(item[1]))
-    ]
-    return f"{_files(len(files))} left out: {', '.join(parts)}"
+    )
 
 
-def _files(count: int) -> str:
-    return "1 file was" if count == 1 else f"{count} files were"
+def summary(files: Sequence[LeftOut]) -> str:
+    """How many files were left out, and why, as half a sentence."""
+    count = "1 file was" if len(files) == 1 else f"{len(files)} files were"
+    return f"{count} left out: {reasons(files)}"
 
 
 def all_problems(what: str, problems: Sequence[str], remedy: str) -> BadInput:

@@ -15,7 +15,7 @@ import lmdb
 
 from caffe_transfer import paths
 from caffe_transfer.data_prep.decode import read_image
-from caffe_transfer.data_prep.left_out import Fault, LeftOut, summary, write_left_out
+from caffe_transfer.data_prep.left_out import Fault, LeftOut, reasons, summary, write_left_out
 from caffe_transfer.data_prep.lists import ImageList
 from caffe_transfer.data_prep.names import shown
 from caffe_transfer.data_prep.progress import OnStep, silent
@@ -59,7 +59,7 @@ class EmptyClasses(BadInput):
         first = min(left_out)
         super().__init__(
             f"no image of {len(left_out)} classes can be used, first of class {first}: "
-            f"{summary(left_out[first])}; mend the images"
+            f"{reasons(left_out[first])}; mend the images"
         )
 
 
@@ -110,7 +110,7 @@ def write_lmdb(
             raise EmptyClasses(empty)
         if not count:
             raise BadInput(
-                f"no image of {len(images)} under {root} can be used: {summary(left_out)}; mend "
+                f"no image of {len(images)} under {root} can be used: {reasons(left_out)}; mend "
                 "the images"
             )
         write_left_out(left_out, paths.left_out(path))

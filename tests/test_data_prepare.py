@@ -109,7 +109,7 @@ def test_broken_images_are_named(given_images: Path, tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
     (warning,) = prepare(study(WHOLE), run, given_images)
     assert warning == (
-        f"1 file was left out: 1 not an image ({given_images}/train/5.png); they are in "
+        f"1 file was left out: 1 not an image ({given_images}/train/5.png); see "
         f"{run.data.root}/whole_train/lmdb.left_out.txt"
     )
     assert entries(run)["whole_train"] == 15
