@@ -55,7 +55,8 @@ def write_databases(
         except lmdbs.EmptyClasses as error:
             classes = _classes_of(name, source, halves)
             for label, files in error.left_out.items():
-                what = f"class {classes[label]} has no {part_of(name)} image that can be used"
+                part = splits.PART_WORDS[part_of(name)]
+                what = f"class {classes[label]} has no {part} image that can be used"
                 problems[f"{what}: {reasons(_real(files, name, source))}"] = None
     if problems:
         raise all_problems(
@@ -122,7 +123,7 @@ def _small_classes(lost: Mapping[str, set[str]], source: Source) -> Iterator[str
             if 2 * missing[label] > total[label]:
                 yield (
                     f"class {source.classes[label]} lost {missing[label]} of its {total[label]} "
-                    f"{part} images; mend them, or its results say little"
+                    f"{splits.PART_WORDS[part]} images; mend them, or its results say little"
                 )
 
 

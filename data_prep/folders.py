@@ -14,6 +14,7 @@ import numpy as np
 from caffe_transfer.data_prep.left_out import Fault, LeftOut
 from caffe_transfer.data_prep.lists import ImageList
 from caffe_transfer.data_prep.names import canonical, class_name_fault, shown
+from caffe_transfer.data_prep.splits import PART_WORDS
 from caffe_transfer.errors import BadInput, Incomplete
 
 IMAGE_ENDINGS = {".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif",
@@ -21,7 +22,6 @@ IMAGE_ENDINGS = {".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm", ".png
 VALID_FRACTION = 0.2  # where the user names no other
 SPLIT_SEED = 1
 PART_NAMES = {"train": ("train",), "valid": ("valid", "val")}
-_PART_WORDS = {"train": "training", "valid": "validation"}
 # What systems leave in folders, beside names that begin with a dot.
 _SYSTEM_FILES = {"thumbs.db", "desktop.ini", "__macosx"}
 _Identity = tuple[int, int]
@@ -139,7 +139,7 @@ def _joined(found: Mapping[str, _Found]) -> Listing:
         if len(lacking) == len(found):
             problems.append(f"class {name} has no images")
         else:
-            problems += [f"class {name} has no {_PART_WORDS[part]} images" for part in lacking]
+            problems += [f"class {name} has no {PART_WORDS[part]} images" for part in lacking]
     if not classes:
         problems.append(f"{shown(found['train'].root)} holds no images in folders, one a class")
     return Listing(

@@ -1,6 +1,6 @@
 """Everything that a study's networks read: images, lists, databases, the mean."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from caffe_transfer import paths
@@ -195,7 +195,7 @@ def _write_mean(
     split that leaves classes out), the images are read without making a database of them.
     """
     images = study.images
-    names = _whole_sets(study, source, halves)
+    names = whole_sets(data_sets(study), len(source.classes), halves)
     made_of: dict[str, str | None] = {}
     if names:
         means.write_mean([data.lmdb(name) for name in names], data.mean, progress)
@@ -225,20 +225,20 @@ def _write_mean(
     )
 
 
-def _whole_sets(study: Study, source: Source, halves: Mapping[str, Halves]) -> list[str]:
-    """Databases of the study that together hold each training image once; [] if none do."""
-    wanted = set(data_sets(study))
+def whole_sets(wanted: Collection[str], classes: int, halves: Mapping[str, Halves]) -> list[str]:
+    """Data sets that together hold each training image once; [] if none do.
+
+    Args:
+        wanted: the data sets that there are.
+        classes: number of the source's classes.
+        halves: the splits by their keys.
+    """
     if _WHOLE_TRAIN in wanted:
         return [_WHOLE_TRAIN]
-    everything = list(range(len(source.classes)))
-    for key in study.splits:
-        split = Split(key)
-        there = [
-            (f"{split.task(side)}_train", chosen)
-            for side, chosen in halves[key].sides
-            if f"{split.task(side)}_train" in wanted
-        ]
+    for key, both in halves.items():
+        named = [(f"{Split(key).task(side)}_train", chosen) for side, chosen in both.sides]
+        there = [(name, chosen) for name, chosen in named if name in wanted]
         for sets in (there[:1], there[1:], there):
-            if sorted(label for _, chosen in sets for label in chosen) == everything:
+            if sorted(label for _, chosen in sets for label in chosen) == list(range(classes)):
                 return [name for name, _ in sets]
     return []

@@ -28,6 +28,7 @@ from caffe_transfer.studies.network import MAX_SPLIT_SEED, NATMAN, Split
 NATURAL = frozenset([*range(398), *range(936, 959), 970, *range(972, 999)])
 
 PARTS = ("train", "valid")
+PART_WORDS = {"train": "training", "valid": "validation"}
 ALL: Literal["all"] = "all"
 # The classes of a task as a user gives them, by name or label; None where no images are needed.
 Task: TypeAlias = Sequence[str] | None

@@ -301,8 +301,8 @@ class TestTooFew:
         with pytest.raises(BadInput) as error:
             prepare(study(3, WHOLE), run, given_images)
         assert (
-            "class ant has no train image that can be used: 2 truncated (first: "
-            f"{given_images}/train/ant/0.png); class bee has no valid image"
+            "class ant has no training image that can be used: 2 truncated (first: "
+            f"{given_images}/train/ant/0.png); class bee has no validation image"
         ) in str(error.value)
         assert not run.data.lmdb("whole_train").exists()
         (given_images / "train/ant/0.png").write_bytes(awkward.WHOLE["plain.png"]())
@@ -318,7 +318,7 @@ class TestTooFew:
         run = RunFolder(tmp_path / "run")
         own = study(2, WHOLE)
         _, small = prepare(own, run, tmp_path / "given")
-        assert small.startswith("class cat lost 2 of its 3 train images")
+        assert small.startswith("class cat lost 2 of its 3 training images")
         solver = replace(own.solver, test_iter=5)
         assert validation_warnings(replace(own, solver=solver, test_batch=1), run.data) == []
 

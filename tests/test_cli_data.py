@@ -58,6 +58,26 @@ def call_again_is_refused(folder: Path, step: tuple[str, ...]) -> str:
     return other.stdout.replace("db2", "db")
 
 
+def test_a_folder_that_is_not_divided(folder: Path) -> None:
+    own = folder / "given/train"
+    (own / "ant/0.png").rename(own / "ant/größe \udcff.png")
+    (own / "bee/0.png").write_bytes((own / "bee/0.png").read_bytes()[:-20])
+    (own / "cat/notes \udcff.txt").write_text("cats")
+    done = call(folder, "fetch", "folder", "--from", "given/train", "--out", "images",
+                "--valid-fraction", "0.4")  # fmt: skip
+    assert "images: 4 classes, 8 train, 4 valid images" in done.stdout
+    assert "1 file was left out: 1 without an image's ending ('" in done.stdout
+    assert "images/left_out.txt lists them" in done.stdout
+    left_out = 0
+    for part in ("train", "valid"):
+        done = call(folder, "lmdb", f"images/{part}.txt", f"images/{part}", part)
+        assert done.returncode == 0, done.stderr
+        left_out += done.stdout.count("truncated: images/")
+    assert left_out == 1
+    done = call(folder, "fetch", "folder", "--from", "given", "--out", "x", "--valid-fraction", "1")
+    assert "--valid-fraction" in done.stderr
+
+
 def test_custom_split(folder: Path) -> None:
     (folder / "a.txt").write_text("cat\nant\n")
     (folder / "b.txt").write_text("dog\n")

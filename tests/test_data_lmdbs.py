@@ -65,7 +65,7 @@ def test_the_map_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_progress_ends_at_the_total(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    images = write_images(tmp_path / "images", count=3)
+    images = write_images(tmp_path / "images", count=3, broken=2)
     lmdbs.write_lmdb(
         images, tmp_path / "images", tmp_path / "db", progress=lambda _, n, m: seen.append((n, m))
     )

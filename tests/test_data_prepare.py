@@ -16,7 +16,9 @@ from caffe_transfer.data_prep.prepare import (
     disk_estimate,
     prepare,
     validation_warnings,
+    whole_sets,
 )
+from caffe_transfer.data_prep.splits import Halves
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.lmdb import check_lmdb, open_lmdb
 from caffe_transfer.paths import RunFolder
@@ -141,6 +143,34 @@ def test_the_mean_is_of_the_whole_training_set(
     prepare(study(WHOLE), two, given_images)
     assert set(entries(one)) == {n for e in networks for n in (e.train_data, e.valid_data)}
     assert one.data.mean.read_bytes() == two.data.mean.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "halves", "expected"),
+    [
+        ("whole_train halfxA_train", Halves((0, 1), (2,)), "whole_train"),
+        ("halfxA_train halfxB_train", Halves((0, 2), (1,)), "halfxA_train halfxB_train"),
+        ("halfxA_train halfxA_valid", Halves((0, 2), (1,)), ""),
+        ("halfxA_train halfxB_train", Halves((0,), (1,)), ""),
+        ("halfxA_train halfxB_train", Halves((0, 1), (1,)), ""),  # as many as there are classes
+        ("halfxA_train halfxB_train", Halves((0, 1), (0, 1, 2)), "halfxB_train"),
+        ("halfxB_train", Halves((), (0, 1, 2)), "halfxB_train"),
+    ],
+)
+def test_databases_that_hold_every_image_once(wanted: str, halves: Halves, expected: str) -> None:
+    assert whole_sets(wanted.split(), 3, {"x": halves}) == expected.split()
+
+
+def test_tasks_of_all_classes_and_of_none(given_images: Path, tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    target = Network(mode=Mode.BASE, target="B", split="mine")
+    own = replace(study(target), custom_splits={"mine": (None, "all")})  # type: ignore[dict-item]
+    prepare(own, run, given_images)
+    assert entries(run) == {"halfmineB_train": 16, "halfmineB_valid": 8}
+    assert sorted(each.name for each in run.data.root.iterdir()) == [
+        "halfmineB_train", "halfmineB_valid", "halfmine_labels.txt", "mean.binaryproto",
+        "mean.binaryproto.json", "whole_train", "whole_valid",
+    ]  # fmt: skip
 
 
 def test_a_study_that_grows_keeps_its_mean(given_images: Path, tmp_path: Path) -> None:
