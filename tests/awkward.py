@@ -45,11 +45,13 @@ def animation(kind: str) -> bytes:
     return file(frames[0], kind, save_all=True, append_images=frames[1:])
 
 
-def turned(orientation: int, kind: str = "JPEG") -> bytes:
+def turned(
+    orientation: int, kind: str = "JPEG", pixels: npt.NDArray[np.uint8] | None = None
+) -> bytes:
     """An image with EXIF's orientation, 1 to 8."""
     exif = Image.Exif()
     exif[0x112] = orientation
-    return file(smooth(), kind, exif=exif)
+    return file(smooth() if pixels is None else pixels, kind, exif=exif)
 
 
 def with_thumbnail(data: bytes) -> bytes:
@@ -99,6 +101,9 @@ WHOLE: dict[str, Callable[[], bytes]] = {
     "plain.png": lambda: file(smooth(), "PNG"),
     "plain.bmp": lambda: file(smooth(), "BMP"),
     "plain.tif": lambda: file(smooth(), "TIFF"),
+    "two pages.tif": lambda: file(
+        smooth(), "TIFF", save_all=True, append_images=[Image.fromarray(noise())]
+    ),
     "plain.ppm": lambda: file(smooth(), "PPM"),
     "plain.webp": lambda: file(smooth(), "WEBP", lossless=True),
     "PLAIN.JPEG": lambda: file(smooth(), "JPEG"),
@@ -142,6 +147,9 @@ FAULTY: dict[str, tuple[Fault, Callable[[], bytes]]] = {
     "half cmyk.jpg": (
         Fault.TRUNCATED,
         lambda: half(file(Image.fromarray(noise()).convert("CMYK"), "JPEG")) + _END_OF_JPEG,
+    ),
+    "half turned.jpg": (
+        Fault.TRUNCATED, lambda: half(turned(6, pixels=noise())) + _END_OF_JPEG
     ),
     "half ycck.jpg": (Fault.TRUNCATED, lambda: half(adobe_ycck()) + _END_OF_JPEG),
     "half with a thumbnail.jpg": (
