@@ -41,6 +41,8 @@ def test_a_runs_report_lies_in_its_folder(tmp_path: Path) -> None:
         "results.csv", "decomposition.csv", "table.md", "index.html",
         "figure2.png", "figure2.pdf", "figure2.svg",
     }  # fmt: skip
+    assert "Verdict, Random halves:\n- Frozen features: base - transfer is 5.00" in done.stdout
+    assert done.stdout.endswith("What these intervals mean: demo/report/table.md\n")
     top1 = {
         row.network.name: row.top1
         for row in read_results(tmp_path / "demo/report/results.csv").rows

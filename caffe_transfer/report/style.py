@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator
+from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, MultipleLocator
 
 from caffe_transfer.files import atomic_write
 from caffe_transfer.report.decomposition import Values
@@ -37,7 +37,8 @@ STYLE: Any = {
     "svg.hashsalt": "caffe-transfer",
 }
 _DPI = 160
-_NAME_SIZE = 8  # of cuts' names, in points
+_NAME_SIZE, _SMALLEST = 8, 5  # of cuts' names, in points
+_LETTER, _LINE = 0.65, 1.2  # width and height that a name takes, in font sizes
 _TILT = 40  # degrees
 BLUE, LIGHT_BLUE, RED, LIGHT_RED = "#0000ee", "#a8a8ff", "#ee0000", "#ffa0a0"
 ORANGE, OLIVE, GRAY, LIGHT_GRAY = "#ff8c00", "#bcbc00", "#9a9a9a", "#d4d4d4"
@@ -94,14 +95,17 @@ def cut_axis(axes: Axes, last: int, names: Mapping[int, str] | None = None, firs
         names: of cuts, written under their numbers, tilted or upright where they have no room.
     """
     axes.set_xlim(first - 0.4, last + 0.5)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=20, steps=[1, 2, 5, 10], integer=True))
-    shown = {n: name for n, name in (names or {}).items() if first <= n <= last}
-    if not shown:
-        return
+    axes.xaxis.set_major_locator(
+        MultipleLocator(1) if last <= 20 else MaxNLocator(20, steps=[1, 2, 5, 10], integer=True)
+    )
     figure = axes.get_figure(root=True)
     assert figure is not None
     room = 72 * 0.85 * figure.get_figwidth() / (last - first + 0.9)  # points from one n to the next
-    angle, size = _fit(max(map(len, shown.values())), room)
+    every = math.ceil(_LINE * _SMALLEST / room)
+    shown = {n: name for n, name in (names or {}).items() if n <= last and n % every == 0}
+    if not shown:
+        return
+    angle, size = _fit(max(map(len, shown.values())), room * every)
     # Minor ticks, which are not to give way to the major ones at the same places.
     axes.xaxis.remove_overlapping_locs = False
     axes.xaxis.set_minor_locator(FixedLocator(list(shown)))
@@ -116,11 +120,11 @@ def cut_axis(axes: Axes, last: int, names: Mapping[int, str] | None = None, firs
 
 def _fit(letters: int, room: float) -> tuple[float, float]:
     """Angle in degrees and font size in points at which names of so many letters have room."""
-    if 0.6 * _NAME_SIZE * letters <= room:
+    if _LETTER * _NAME_SIZE * letters <= room:
         return 0, _NAME_SIZE
-    if room * math.sin(math.radians(_TILT)) >= 1.2 * _NAME_SIZE:
+    if room * math.sin(math.radians(_TILT)) >= _LINE * _NAME_SIZE:
         return _TILT, _NAME_SIZE
-    return 90, max(5, min(_NAME_SIZE, room / 1.15))
+    return 90, min(_NAME_SIZE, room / _LINE)
 
 
 def legend(axes: Axes) -> None:

@@ -24,40 +24,42 @@ TEXT_COLUMNS = ("network", "cut", "state")
 
 @dataclass(frozen=True)
 class Table:
-    """A table for people; a column "cut" is there only if a cut has a name."""
+    """A table for people."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
     @classmethod
-    def of(cls, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> "Table":
-        """The table of these columns, without that of cuts if it is empty."""
+    def of(
+        cls, columns: Sequence[str], rows: Iterable[Sequence[str]], optional: Sequence[str]
+    ) -> "Table":
+        """The table of these columns, without those of the optional ones that are empty."""
         cells = [tuple(row) for row in rows]
-        at = columns.index("cut")
-        if any(row[at] for row in cells):
-            return cls(tuple(columns), tuple(cells))
-        return cls(_without(columns, at), tuple(_without(row, at) for row in cells))
-
-
-def _without(cells: Sequence[str], at: int) -> tuple[str, ...]:
-    return (*cells[:at], *cells[at + 1 :])
+        kept = [
+            at
+            for at, name in enumerate(columns)
+            if name not in optional or any(row[at] for row in cells)
+        ]
+        picked = (tuple(row[at] for at in kept) for row in (columns, *cells))
+        return cls(next(picked), tuple(picked))
 
 
 def row_table(rows: Iterable[Row]) -> Table:
     """The networks."""
-    return Table.of(ROW_COLUMNS, map(row_cells, rows))
+    return Table.of(ROW_COLUMNS, map(row_cells, rows), ("cut",))
 
 
 def effect_table(of_group: Decomposition) -> Table:
     """The effects at each n, then over ranges of n."""
     effects = (*of_group.effects, *of_group.averages)
     cells = [effect_cells(effect, of_group.cut_of(effect) or "") for effect in effects]
-    return Table.of(EFFECT_COLUMNS, cells)
+    return Table.of(EFFECT_COLUMNS, cells, ("cut",))
 
 
 def verdict_table(verdict: Verdict) -> Table:
     """The differences at each n, with their intervals."""
-    return Table.of(verdict_text.COLUMNS, map(verdict_text.cells, verdict.cuts))
+    cells = map(verdict_text.cells, verdict.cuts)
+    return Table.of(verdict_text.COLUMNS, cells, verdict_text.COLUMNS)
 
 
 def decomposition_csv(decompositions: Iterable[Decomposition]) -> str:
@@ -77,8 +79,7 @@ def markdown(report: Report) -> str:
             "# What the drops are due to\n",
             "Top-1 accuracy and differences in percent, means over the networks: lost",
             "co-adaptation = base - selffer, specificity = selffer - transfer,",
-            "boost = transfer+ - base; its control: boost over selffer+ = transfer+ - selffer+.",
-            "A range of n is over all networks with these n (the paper's table 1).\n",
+            "boost = transfer+ - base; its control: boost over selffer+ = transfer+ - selffer+.\n",
             *map(_markdown_decomposition, report.decompositions),
         ]
     parts += ["# Networks\n", _markdown_table(row_table(report.rows))]
@@ -98,6 +99,8 @@ def _markdown_verdict(verdict: Verdict) -> str:
 
 def _markdown_decomposition(of_group: Decomposition) -> str:
     parts = [f"## {groups.title(of_group.group)}\n", _markdown_table(effect_table(of_group))]
+    if of_group.averages:
+        parts.append("Ranges of n are over all networks with these n (the paper's table 1).\n")
     if of_group.control:
         parts.append(f"{control_sentence(of_group.control)}\n")
     return "\n".join(parts)

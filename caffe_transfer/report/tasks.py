@@ -25,9 +25,12 @@ def classes(network: Network, settings: NetworkSettings) -> int | None:
 def valid_images(settings: NetworkSettings, classes: int | None) -> int | None:
     """The different images that a test scores: it may read a part of them, or some of them twice.
 
-    The authors' tests read 50000 images, so that each of a half's 25000 is scored twice.
+    The authors' tests read 50000 images, so that each of a half's 25000 is scored twice. None where
+    it is unknown how many a test reads.
     """
+    if settings.tested is None:
+        return None
     there = settings.validation_set
     if there is None and classes and settings.outputs == _ILSVRC_CLASSES:
         there = classes * _ILSVRC_VALID_PER_CLASS
-    return min(filter(None, (settings.tested, there)), default=None)
+    return min(settings.tested, there or settings.tested)
