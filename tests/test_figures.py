@@ -1,8 +1,9 @@
 """Figures: what is drawn of which networks, with which labels, and files that stay the same."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import matplotlib as mpl
 import numpy as np
@@ -16,6 +17,7 @@ from caffe_transfer.report.results import Row
 from caffe_transfer.studies.load import paper
 from caffe_transfer.studies.network import Mode, Network
 
+Corners: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]  # (4, 2), in pixels
 PAPER = [
     Row(network, 1, top1=0.6 - 0.01 * network.n + 0.0001 * index % 0.01)
     for index, network in enumerate(paper().networks)
@@ -213,27 +215,30 @@ def test_names_of_cuts_stand_under_their_numbers_and_do_not_collide(
         for tick in shown:
             assert tick.label1.get_text() == names[int(tick.get_loc())]
         corners = [_corners(tick.label1) for tick in shown]
-        for left, right in zip(corners, corners[1:], strict=False):
+        for left, right in pairwise(corners):
             assert _apart(left, right)
         for label in axes.get_xticklabels():
             below = max(tick.label1.get_window_extent().y1 for tick in shown)
             assert label.get_window_extent().y0 > below
 
 
-def _corners(label: Text) -> np.ndarray[Any, Any]:
+def _corners(label: Text) -> Corners:
     """The corners of a turned label, clockwise from the lower left one."""
     angle = np.deg2rad(label.get_rotation())
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     flat = Text(*label.get_position(), label.get_text(), fontproperties=label.get_fontproperties())
-    flat.set_figure(label.get_figure(root=False))
+    figure = label.get_figure(root=True)
+    assert figure is not None
+    flat.set_figure(figure)
     size = flat.get_window_extent()
     box = np.array([(0, 0), (0, size.height), (size.width, size.height), (size.width, 0)])
     turned = box @ turn.T
     extent = label.get_window_extent()
-    return turned - turned.min(axis=0) + (extent.x0, extent.y0)
+    corners: Corners = turned - turned.min(axis=0) + (extent.x0, extent.y0)
+    return corners
 
 
-def _apart(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> bool:
+def _apart(one: Corners, other: Corners) -> bool:
     """Whether a line along a side of one of two boxes has the other on its far side."""
     for box in (one, other):
         for start, end in zip(box, np.roll(box, -1, axis=0), strict=True):

@@ -38,9 +38,8 @@ def test_a_whole_verdict() -> None:
         "Best: transfer+ at n = 3 (conv3) (transfer-ftmineAB_1_3) with 64.00 [61.87, 66.07] %, "
         "picked as the highest of 8 and so rather too high. Not shown to be worse: transfer+ at "
         "n = 4.",
-        "Fine-tune: it gains at n = 3, where transfer+ - transfer reaches 11.00 [7.95, 14.02] "
-        "points (n = 3); no difference is shown at n = 4, where transfer+ - transfer reaches 3.00 "
-        "[-0.03, 6.02] points (n = 4).",
+        "Fine-tune, by transfer+ - transfer: it gains at n = 3: 11.00 [7.95, 14.02] points; no "
+        "difference is shown at n = 4: 3.00 [-0.03, 6.02] points.",
         "Of the loss of 7.00 points at n = 3 (conv3), lost co-adaptation accounts for 2.00 "
         "[-1.05, 5.04] (not shown) and specificity for 5.00 [1.92, 8.07].",
         "The 95 % intervals are binomial, from 2000 validation images.",
@@ -68,13 +67,21 @@ def test_a_whole_verdict() -> None:
         ({"transfermineAB_1_2": 0.4}, "Freeze or", " fine-tune: no cut has both networks"),
         (
             {"transfermineAB_1_2": 0.6, "transfer__ftmineAB_1_2": 0.5},
-            "Freeze: it",
-            " costs at n = 2, where transfer+ - transfer reaches -10.00 [-13.",
+            "Freeze, by",
+            " transfer+ - transfer: it costs at n = 2: -10.00 [-13.",
         ),
         (
             {"transfermineAB_1_2": 0.6, "transfer__ftmineAB_1_2": 0.6},
             "Freeze or fine-tune, whichever",
-            " is easier: no difference is shown at n = 2, where transfer+ - transfer reaches 0.00",
+            " is easier, by transfer+ - transfer: no difference is shown at n = 2: 0.00 [-",
+        ),
+        (
+            {f"transfermineAB_1_{n}": 0.6 for n in (1, 2, 4, 5)}
+            | {f"transfer__ftmineAB_1_{n}": 0.6 + n / 30 for n in (1, 2, 4)}
+            | {"transfer__ftmineAB_1_5": 0.5},
+            "Fine-tune at some cuts and",
+            " freeze at others, by transfer+ - transfer: it gains at n = 1-2, 4, most at n = 4: "
+            "13.33 [",
         ),
         (
             {"halfmineB": 0.6, "transfermineAB_1_2": 0.4},
@@ -85,7 +92,7 @@ def test_a_whole_verdict() -> None:
             {"halfmineB": 0.7, "transfermineAB_1_2": 0.4},
             "Best: the base (halfmineB)",
             " with 70.00 [67.95, 71.97] %, picked as the highest of 2 and so rather too high. All "
-            "that can be compared with it are shown to be worse.",
+            "others that can be compared with it are shown to be worse.",
         ),
     ],
 )

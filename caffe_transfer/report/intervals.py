@@ -131,7 +131,8 @@ def _student(values: list[float]) -> float:
     """Half the width of Student's interval of a mean."""
     from scipy.stats import t  # here, since it takes as long to import as the rest of the report
 
-    return float(t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * stdev(values) / len(values) ** 0.5
+    quantile = float(t.ppf((1 + CONFIDENCE) / 2, len(values) - 1))
+    return quantile * stdev(values) / math.sqrt(len(values))
 
 
 def _binomial(firsts: list[Score], seconds: list[Score]) -> tuple[float, float]:

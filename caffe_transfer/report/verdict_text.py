@@ -1,7 +1,7 @@
 """A verdict in words and numbers: percentages, and differences in percentage points."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from caffe_transfer.report.groups import RANDOM_HALVES
 from caffe_transfer.report.intervals import Estimate, Kind
@@ -18,7 +18,8 @@ CAPTION = (
     "images, although they share them: they are rather too wide. Student's are of the mean of "
     "paired differences over repeats; for the seeds of one task, which share their images, the "
     "wider of the two counts. Top-1, the mean of the ten highest validation accuracies, rewards "
-    "noise. Cuts are judged one by one, without a correction for their number."
+    "noise. Cuts are judged one by one, without a correction for their number. The two parts add "
+    "up to the loss where all three come from the same tasks and seeds."
 )
 _NO_INTERVAL = (
     "neither the number of validation images is known nor is there a repeat, so that it cannot be "
@@ -101,7 +102,7 @@ def _best(verdict: Verdict) -> str:
     if equal:
         text += f" Not shown to be worse: {_list(equal)}."
     elif compared:
-        text += " All that can be compared with it are shown to be worse."
+        text += " All others that can be compared with it are shown to be worse."
     if apart := [each for each in verdict.others if not each.behind]:
         text += f" Not comparable, for want of a common task and seed: {_list(apart)}."
     return text
@@ -121,25 +122,26 @@ def _tuning(verdict: Verdict) -> str:
             f"{_counted(len(cuts), 'cut')}; {_NO_INTERVAL}."
         )
     parts = []
-    for found, what, most in ((gains, "gains", max), (costs, "costs", min)):
-        if found:
-            at = most(found, key=lambda cut: _tuned(cut).value)
-            parts.append(f"it {what} at n = {_ranges(cut.n for cut in found)}, {_largest(at)}")
+    if gains:
+        parts.append(f"it gains at {_largest(gains, 'most')}")
+    if costs:
+        parts.append(f"it costs at {_largest(costs, 'most')}")
     if rest:
-        at = max(rest, key=lambda cut: abs(_tuned(cut).value))
-        ranges = _ranges(cut.n for cut in rest)
-        parts.append(f"no difference is shown at n = {ranges}, {_largest(at)}")
+        parts.append(f"no difference is shown at {_largest(rest, 'the largest')}")
     advice = {
         (True, False): "Fine-tune",
         (False, True): "Freeze",
-        (True, True): "Fine-tune at some cuts, freeze at others",
+        (True, True): "Fine-tune at some cuts and freeze at others",
         (False, False): "Freeze or fine-tune, whichever is easier",
     }[bool(gains), bool(costs)]
-    return f"{advice}: {'; '.join(parts)}."
+    return f"{advice}, by transfer+ - transfer: {'; '.join(parts)}."
 
 
-def _largest(cut: CutVerdict) -> str:
-    return f"where transfer+ - transfer reaches {_number(_tuned(cut))} points (n = {cut.n})"
+def _largest(cuts: Sequence[CutVerdict], which: str) -> str:
+    """The cuts, and the largest difference among them: "n = 3-7, most at n = 7: 16.46 points"."""
+    at = max(cuts, key=lambda cut: abs(_tuned(cut).value))
+    where = f", {which} at n = {at.n}" if len(cuts) > 1 else ""
+    return f"n = {_ranges(cut.n for cut in cuts)}{where}: {_number(_tuned(at))} points"
 
 
 def _parts(verdict: Verdict) -> str:
