@@ -15,7 +15,7 @@ from caffe_transfer.report.contents import Decomposition, Report
 from caffe_transfer.report.make import make_report
 from caffe_transfer.report.verdict import Verdict
 
-# With these names, and without the last column, the table of effects fits into 80 characters.
+# With these names, and without the control's column, the table of effects fits into 80 characters.
 _SHORT = {"lost co-adaptation": "co-adapt.", "specificity": "specific."}
 _LEFT_OUT = "boost over selffer+"
 
@@ -61,7 +61,10 @@ def report_command(folder: Path, published: Path | None, out: Path | None) -> No
 def _show(report: Report) -> None:
     console = Console()
     for of_group in report.decompositions:
-        console.print(_effects_table(of_group))
+        table = _effects_table(of_group)
+        wide = console.options.update(max_width=1000)
+        console.width = max(console.width, console.measure(table, options=wide).maximum)
+        console.print(table)
         if of_group.control:
             click.echo(tables.control_sentence(of_group.control))
     unscored = sum(row.top1 is None for row in report.rows)
@@ -85,12 +88,12 @@ def _effects_table(of_group: Decomposition) -> Table:
     shown = tables.effect_table(of_group)
     title = f"{groups.title(of_group.group)}: top-1 accuracy and differences, percent"
     table = Table(title=title, box=None, pad_edge=False)
-    columns = [i for i, name in enumerate(shown.columns) if name != _LEFT_OUT]
-    for i in columns:
-        name = shown.columns[i]
-        is_text = name in tables.TEXT_COLUMNS
+    columns = [i for i, name in enumerate(shown.columns) if name not in ("cut", _LEFT_OUT)]
+    if "cut" in shown.columns:  # last, so that in a narrow terminal the numbers stay in line
+        columns.append(shown.columns.index("cut"))
+    for name in (shown.columns[i] for i in columns):
         table.add_column(
-            _SHORT.get(name, name), justify="left" if is_text else "right", no_wrap=not is_text
+            _SHORT.get(name, name), justify="left" if name == "cut" else "right", no_wrap=True
         )
     for number, cells in enumerate(shown.rows):
         if number == len(of_group.effects):
