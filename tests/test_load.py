@@ -181,6 +181,7 @@ def test_quick_that_is_no_table(tmp_path: Path) -> None:
 FULL = tomllib.loads(
     "seconds_per_iteration = 1\nall_outputs = true\n"
     + TEXT.replace("channels", "crop = 8\nmirror = true\nscale = 1\nnatman_classes = [1, 3]\n"
+                   "path = 'photos'\nvalid_fraction = 0.25\n"
                    "train_per_class = 3\nvalid_per_class = 2\nchannels")
     .replace("display", "gamma = 0.1\nmomentum = 0.9\nweight_decay = 0\ngpu = false\ndisplay")
     + "[[networks]]\nmode = 'selffer'\nsplits = ['natman']\ntargets = ['A']\nn = [1]\n"
