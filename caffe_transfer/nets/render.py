@@ -51,6 +51,11 @@ def plain_net(study: Study) -> pb.NetParameter:
     return parse(source_of(study).train_val(network, ()), pb.NetParameter(), study.net)
 
 
+def reads_mean(study: Study) -> bool:
+    """Whether the study's networks read a mean image: one with mean values of its own does not."""
+    return any(layer.transform_param.mean_file for layer in plain_net(study).layer)
+
+
 def _render_1_0(network: Network, study: Study) -> dict[str, str]:
     folder, source = paths.NetworkFolder.names(), source_of(study)
     plain = parse(source.train_val(network, ()), pb.NetParameter(), study.net)
