@@ -82,6 +82,11 @@ def record(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
+def left_out(path: Path) -> Path:
+    """The list of images that a database lacks, beside it: lmdb.left_out.txt beside lmdb."""
+    return path.with_name(f"{path.name}.left_out.txt")
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """The files of one run of a study."""
@@ -131,6 +136,10 @@ class ImagesFolder:
     @property
     def classes(self) -> Path:
         return self.root / "classes.txt"
+
+    @property
+    def left_out(self) -> Path:
+        return self.root / "left_out.txt"
 
 
 @dataclass(frozen=True)

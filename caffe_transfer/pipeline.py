@@ -172,11 +172,9 @@ def run(
         check_given(study)
         if kept != study:
             atomic_text(folder.study, study_text(study))
-        for torn in torn_paths(study, plain_net(study)):
-            callbacks.warn(torn)
-        for image in prepare(study, folder, options.images_from, callbacks.step):
-            callbacks.warn(f"{image} is broken and was left out")
-        for warning in validation_warnings(study, folder.data):
+        left_out = prepare(study, folder, options.images_from, callbacks.step)
+        torn = torn_paths(study, plain_net(study))
+        for warning in [*torn, *left_out, *validation_warnings(study, folder.data)]:
             callbacks.warn(warning)
         write_given_bases(study, folder.results)
         for network in study.networks:

@@ -1,4 +1,8 @@
-"""Image lists: text files of "path label" lines, as Caffe's convert_imageset reads them."""
+"""Image lists: text files of "path label" lines, as Caffe's convert_imageset reads them.
+
+The label follows the last space, so that a path may hold spaces, and any other byte but a line
+break; its bytes in a list are its bytes on disk.
+"""
 
 import os
 from collections import Counter
@@ -8,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from caffe_transfer.data_prep.names import shown
 from caffe_transfer.errors import BadInput, FormatError, Incomplete
-from caffe_transfer.files import atomic_text
+from caffe_transfer.files import atomic_write
 
 MAX_SEED = 2**32 - 1  # of numpy's RandomState
 
@@ -35,6 +40,11 @@ class ImageList:
         return "".join(
             f"{path} {label}\n" for path, label in zip(self.paths, self.labels, strict=True)
         )
+
+    @property
+    def content(self) -> bytes:
+        """The bytes of the list's file."""
+        return os.fsencode(self.text)
 
     @property
     def class_count(self) -> int:
@@ -83,7 +93,7 @@ class ImageList:
         if missing:
             raise BadInput(
                 f"{len(missing)} of {len(self)} images of the list are missing, first "
-                f"{root / missing[0]}; check the root folder and the list"
+                f"{shown(root / missing[0])}; check the root folder and the list"
             )
 
     def check_labels(self, classes: int) -> None:
@@ -95,7 +105,7 @@ class ImageList:
         for path, label in zip(self.paths, self.labels, strict=True):
             if label >= classes:
                 raise BadInput(
-                    f"image {path} has label {label}, but there are {classes} classes "
+                    f"image {shown(path)} has label {label}, but there are {classes} classes "
                     f"(labels 0 to {classes - 1}); correct the list or the list of classes"
                 )
 
@@ -105,17 +115,17 @@ def read(path: Path) -> ImageList:
 
     Raises:
         Incomplete: there is no such file.
-        FormatError: a line is not "path label", or a path contains a space, where the
-            convert_imageset of 2014 would cut it.
+        FormatError: a line is not "path label".
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise FormatError(f"{path} is not a text file in UTF-8: {error.reason}") from error
+        content = path.read_bytes()
     except FileNotFoundError as error:
         raise Incomplete(f"there is no image list {path}; write it or name another") from error
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}") from error
+    if b"\0" in content:
+        raise FormatError(f"{path} is not a text file in UTF-8; write it as one")
+    text = os.fsdecode(content)
     # Not splitlines(), which also splits at characters that a file name may contain.
     parsed = [
         _parse(path, number, line.rstrip("\r"))
@@ -136,33 +146,21 @@ def _parse(path: Path, number: int, line: str) -> tuple[str, int]:
     name, _, label = line.rpartition(" ")
     if not name or not (label.isascii() and label.isdigit()):
         raise FormatError(f"{path}, line {number}: {line!r} is not 'path label'")
-    check_name(name, f"{path}, line {number}")
     return name, int(label)
-
-
-def check_name(name: str, where: str) -> None:
-    """Check that a path can stand in a list.
-
-    Args:
-        where: the file and line, for the message.
-
-    Raises:
-        FormatError: it contains white space.
-    """
-    if len(name.split(None, 1)) != 1 or name.strip() != name:
-        raise FormatError(
-            f"{where}: the name {name!r} holds a space, which ends a name in an image list; "
-            "rename the file"
-        )
 
 
 def write(images: ImageList, path: Path) -> None:
     """Write a list, whole or not at all.
 
     Raises:
-        FormatError: a path contains a space.
+        FormatError: a path contains a line break.
         BadInput: the file cannot be written.
     """
     for name in images.paths:
-        check_name(name, str(path))
-    atomic_text(path, images.text)
+        if "\n" in name:
+            raise FormatError(
+                f"{path}: the name {name!r} holds a line break, which ends a line of an image "
+                "list; rename the file"
+            )
+    with atomic_write(path) as file:
+        file.write(images.content)

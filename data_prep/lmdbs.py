@@ -1,21 +1,23 @@
 """LMDBs of Datum records, as Caffe's convert_imageset writes them.
 
-A key is the image's line number in eight digits, "_" and its path; the numbers of broken images
-are skipped.  Pixels are uint8, channels x height x width, in BGR order.
+A key is the image's line number in eight digits, "_" and its path, cut where LMDB ends keys; the
+numbers of images that cannot be used are skipped.  Pixels are uint8, channels x height x width,
+in BGR order.
 """
 
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import lmdb
-import numpy as np
-import numpy.typing as npt
 
 from caffe_transfer import paths
+from caffe_transfer.data_prep.decode import read_image
+from caffe_transfer.data_prep.left_out import Fault, LeftOut, reasons, summary, write_left_out
 from caffe_transfer.data_prep.lists import ImageList
+from caffe_transfer.data_prep.names import shown
 from caffe_transfer.data_prep.progress import OnStep, silent
 from caffe_transfer.data_prep.records import (
     LmdbRecord,
@@ -28,20 +30,37 @@ from caffe_transfer.data_prep.records import (
 )
 from caffe_transfer.errors import BadInput
 from caffe_transfer.files import atomic_folder, unwritable
-from caffe_transfer.formats.datum import datum, planes
+from caffe_transfer.formats.datum import datum
 from caffe_transfer.formats.hashes import sha256
 
 RECORDS_PER_COMMIT = 1000
 FIRST_MAP_BYTES = 1 << 26
 _RESERVE_BYTES = 1 << 12
+_MAX_KEY_BYTES = 511  # LMDB's own limit
 
 
 @dataclass(frozen=True)
 class Written:
-    """Number of records in a database, and the paths of images that could not be decoded."""
+    """Number of records in a database, and the images that could not be used."""
 
     count: int
-    broken: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+class EmptyClasses(BadInput):
+    """Of some classes no image can be used.
+
+    Attributes:
+        left_out: the images of each, by label.
+    """
+
+    def __init__(self, left_out: dict[int, list[LeftOut]]) -> None:
+        self.left_out = left_out
+        first = min(left_out)
+        super().__init__(
+            f"no image of {len(left_out)} classes can be used, first of class {first}: "
+            f"{reasons(left_out[first])}; mend the images"
+        )
 
 
 def write_lmdb(
@@ -53,33 +72,48 @@ def write_lmdb(
     gray: bool = False,
     shuffle: int | None = None,
     strict: bool = False,
+    keep_classes: bool = False,
     progress: OnStep = silent,
 ) -> Written:
-    """Write the images of a list as a database, with its record beside it, whole or not at all.
+    """Write the images of a list as a database, whole or not at all.
+
+    Beside it stand its record, and the list of the images that were left out, if any were.
 
     Args:
         root: the folder that the list's paths are relative to.
         size: side in pixels to which images are resized, None to keep theirs.
         gray: one channel instead of three.
         shuffle: seed of a random order, None for the list's order.
-        strict: a broken image is an error.
+        strict: an image that cannot be used is an error.
+        keep_classes: a class of which no image can be used is an error.
 
     Raises:
-        BadInput: `path` exists, the disk is full, images differ in size, none can be decoded, or,
+        BadInput: `path` exists, the disk is full, images differ in size, none can be used, or,
             if `strict`, one cannot.
+        EmptyClasses: no image of a class can be used, if `keep_classes`.
     """
     if path.exists():
         raise BadInput(f"{path} is there already; remove it or name another database")
-    broken: list[str] = []
+    left_out: list[LeftOut] = []
     ordered = images if shuffle is None else images.shuffled(shuffle)
     images.check_files(root)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_folder(path) as temporary:
-        count = _write(temporary, path, _records(ordered, root, size, gray, broken, progress))
-        if broken and strict:
-            raise BadInput(_broken_images(broken, root))
+        count = _write(temporary, path, _records(ordered, root, size, gray, left_out, progress))
+        left_out.sort(key=lambda each: each.path)
+        if left_out and strict:
+            raise BadInput(
+                f"{path} is to hold every image, but {summary(left_out)}; mend them, take them "
+                "from the list, or leave --strict out"
+            )
+        if keep_classes and (empty := _empty_classes(images, left_out)):
+            raise EmptyClasses(empty)
         if not count:
-            raise BadInput(f"no image of {len(images)} under {root} can be decoded")
+            raise BadInput(
+                f"no image of {len(images)} under {root} can be used: {reasons(left_out)}; mend "
+                "the images"
+            )
+        write_left_out(left_out, paths.left_out(path))
         # Before the database takes its name: one of ours never stands without its record.
         write_record(
             path,
@@ -89,12 +123,12 @@ def write_lmdb(
                 channels=_channels(gray),
                 shuffle=shuffle,
                 count=count,
-                broken=len(broken),
+                broken=len(left_out),
                 bytes=(temporary / paths.LMDB_DATA).stat().st_size,
                 versions=versions(),
             ),
         )
-    return Written(count, tuple(broken))
+    return Written(count, tuple(left_out))
 
 
 def check_made_of(
@@ -129,11 +163,17 @@ def _channels(gray: bool) -> int:
     return 1 if gray else 3
 
 
-def _broken_images(broken: list[str], root: Path) -> str:
-    return (
-        f"{len(broken)} images cannot be decoded, first {root / broken[0]}; mend or remove them "
-        "from the list, or leave --strict out"
-    )
+def _empty_classes(images: ImageList, left_out: Sequence[LeftOut]) -> dict[int, list[LeftOut]]:
+    """The classes of which all images were left out, and those, by label."""
+    label = dict(zip(images.paths, images.labels, strict=True))
+    lost = Counter(label[each.path] for each in left_out)
+    there = Counter(images.labels)
+    empty = {each for each, count in lost.items() if count == there[each]}
+    found: dict[int, list[LeftOut]] = {}
+    for each in left_out:
+        if label[each.path] in empty:
+            found.setdefault(label[each.path], []).append(each)
+    return found
 
 
 def _records(
@@ -141,34 +181,23 @@ def _records(
     root: Path,
     size: int | None,
     gray: bool,
-    broken: list[str],
+    left_out: list[LeftOut],
     progress: OnStep,
 ) -> Iterator[tuple[bytes, bytes]]:
     shape: tuple[int, ...] | None = None
     for number, (name, label) in enumerate(zip(images.paths, images.labels, strict=True)):
         pixels = read_image(root / name, size, gray)
-        if pixels is None:
-            broken.append(name)
-            continue
-        if shape is not None and pixels.shape != shape:
-            raise BadInput(
-                f"image {root / name} has the shape {pixels.shape}, those before {shape}; give "
-                "a size to resize to"
-            )
-        shape = pixels.shape
-        yield f"{number:08d}_{name}".encode(), datum(pixels, label)
+        if isinstance(pixels, Fault):
+            left_out.append(LeftOut(name, pixels))
+        else:
+            if pixels.shape != (shape := shape or pixels.shape):
+                raise BadInput(
+                    f"image {shown(root / name)} has the shape {pixels.shape}, those before "
+                    f"{shape}; give a size to resize to"
+                )
+            yield os.fsencode(f"{number:08d}_{name}")[:_MAX_KEY_BYTES], datum(pixels, label)
         if (number + 1) % 100 == 0 or number + 1 == len(images):
             progress("converting images", number + 1, len(images))
-
-
-def read_image(path: Path, size: int | None, gray: bool) -> npt.NDArray[np.uint8] | None:
-    """An image as Caffe decodes it: uint8, channels x height x width, BGR; None if broken."""
-    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE if gray else cv2.IMREAD_COLOR)
-    if image is None:
-        return None
-    if size is not None:
-        image = cv2.resize(image, (size, size))
-    return planes(image)
 
 
 def _write(folder: Path, path: Path, records: Iterator[tuple[bytes, bytes]]) -> int:

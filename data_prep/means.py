@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from caffe_transfer.data_prep.decode import read_image
+from caffe_transfer.data_prep.left_out import Fault
 from caffe_transfer.data_prep.lists import ImageList
-from caffe_transfer.data_prep.lmdbs import read_image
+from caffe_transfer.data_prep.names import shown
 from caffe_transfer.data_prep.progress import OnStep, silent
 from caffe_transfer.errors import BadInput
 from caffe_transfer.files import atomic_write
@@ -70,8 +72,8 @@ def _decoded(
 ) -> Iterator[Named]:
     for number, name in enumerate(images.paths, 1):
         pixels = read_image(root / name, size, gray)
-        if pixels is not None:
-            yield f"image {root / name}", pixels
+        if not isinstance(pixels, Fault):
+            yield f"image {shown(root / name)}", pixels
         _report(progress, number, len(images))
 
 

@@ -3,56 +3,58 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from caffe_transfer.data_prep import lists, lmdbs, means, records, splits
+from caffe_transfer import paths
+from caffe_transfer.data_prep import lists, splits
+from caffe_transfer.data_prep.databases import is_made, left_out_warnings, write_databases
+from caffe_transfer.data_prep.left_out import read_left_out
 from caffe_transfer.data_prep.lists import ImageList
 from caffe_transfer.data_prep.progress import OnStep, silent
-from caffe_transfer.data_prep.records import MeanRecord
 from caffe_transfer.data_prep.sources import Source, fetch
 from caffe_transfer.data_prep.splits import Halves
+from caffe_transfer.data_prep.study_mean import is_mean_made, write_study_mean
 from caffe_transfer.errors import BadInput
-from caffe_transfer.formats.hashes import sha256
 from caffe_transfer.paths import DataFolder, RunFolder
-from caffe_transfer.studies.network import NATMAN, Mode, Network, Split
+from caffe_transfer.studies.network import NATMAN, Split
 from caffe_transfer.studies.study import Images, Study
 
-# Caffe reads a database in key order and never shuffles: training records are written in a
-# random order, which this seed alone decides.
-SHUFFLE_SEED = 1
 # Images of each class in the known sources: training, validation.
 _PER_CLASS = {"fashion-mnist": (6000, 1000), "tiny-imagenet": (500, 50), "ilsvrc12": (1281, 50)}
 _RECORD_OVERHEAD = 64
-_WHOLE_TRAIN = Network(mode=Mode.BASE).train_data
 
 
 def prepare(
     study: Study, run: RunFolder, given: Path | None = None, progress: OnStep = silent
-) -> list[Path]:
+) -> list[str]:
     """Make what is missing of the data that the study's networks read.
 
     Args:
-        given: the images' folder or archive; None to fetch them.
+        given: the images' folder or archive; None for the study's own, or to fetch them.
 
     Returns:
-        the images that were left out because they are broken.
+        sentences on the images that were left out, now or by an earlier run, if any were.
 
     Raises:
         Incomplete, BadInput: as data_prep.sources.fetch and data_prep.lmdbs.write_lmdb do; or the
             study does not fit its source; or a database or the mean that is there was made of
             something else.
     """
-    source = fetch(study.images.source, run.images, given, progress)
+    source = fetch(
+        study.images.source,
+        run.images,
+        given or (Path(study.images.path) if study.images.path else None),
+        progress,
+        valid_fraction=study.images.valid_fraction,
+    )
     halves = _checked_halves(study, source)
     images = _limited(source, study.images)
     _write_lists(study, source, halves, images, run.data)
     wanted = data_sets(study)
-    missing = [name for name in wanted if not _is_made(name, study.images, run.data)]
-    mean_is_made = _mean_is_made(study.images, run.data)
-    broken = []
-    for name in missing:
-        broken += _write_database(name, study.images, source, run.data, progress)
+    missing = [name for name in wanted if not is_made(name, study.images, run.data)]
+    mean_is_made = is_mean_made(study.images, run.data)
+    write_databases(missing, study, source, halves, run.data, progress)
     if not mean_is_made:
-        _write_mean(study, source, run.data, progress)
-    return broken
+        write_study_mean(data_sets(study), study.images, source, halves, run.data, progress)
+    return left_out_warnings(wanted, source, run.data)
 
 
 def data_sets(study: Study) -> tuple[str, ...]:
@@ -86,7 +88,7 @@ def validation_warnings(study: Study, data: DataFolder) -> list[str]:
     """
     uneven: dict[tuple[int, int], dict[str, int]] = {}
     names = {network.valid_data for network in study.networks}
-    images = {name: lists.count(data.list(name)) for name in names}
+    images = {name: _count(name, data) for name in names}
     for network in study.networks:
         count = images[network.valid_data]
         batches = study.solver_of(network).test_iter
@@ -97,6 +99,11 @@ def validation_warnings(study: Study, data: DataFolder) -> list[str]:
         f"which is no multiple of the images in {_counted(counts)}; tests score different images"
         for (batches, batch), counts in uneven.items()
     ]
+
+
+def _count(name: str, data: DataFolder) -> int:
+    """Images of a data set, without those that its database lacks."""
+    return lists.count(data.list(name)) - len(read_left_out(paths.left_out(data.lmdb(name))))
 
 
 def _counted(counts: Mapping[str, int]) -> str:
@@ -114,11 +121,11 @@ def _checked_halves(study: Study, source: Source) -> dict[str, Halves]:
     halves = {}
     for key in dict.fromkeys([*study.splits, *study.custom_splits]):
         try:
-            halves[key] = splits.halves_of(Split(key), source.classes, _listed(study, key))
+            halves[key] = _halves_of(Split(key), study, source.classes)
         except BadInput as error:
             raise BadInput(f"split {key} of study {study.name!r}: {error}") from error
     if NATMAN in halves:
-        sizes = (len(halves[NATMAN].a), len(halves[NATMAN].b))
+        sizes = tuple(len(chosen) for _, chosen in halves[NATMAN].sides)
         if sizes != study.images.natman_classes:
             raise BadInput(
                 f"study {study.name!r} has images.natman_classes = "
@@ -128,9 +135,12 @@ def _checked_halves(study: Study, source: Source) -> dict[str, Halves]:
     return halves
 
 
-def _listed(study: Study, key: str) -> tuple[Sequence[str], Sequence[str]] | None:
-    split = study.custom_splits.get(key)
-    return None if split is None else (split.A.classes or (), split.B.classes or ())
+def _halves_of(split: Split, study: Study, classes: Sequence[str]) -> Halves:
+    custom = study.custom_splits.get(split.key)
+    if custom is None:
+        return splits.halves_of(split, classes)
+    a, b = custom.A.classes, custom.B.classes
+    return splits.halves_of(split, classes, a, b, overlap=custom.may_overlap)
 
 
 def _limited(source: Source, images: Images) -> dict[str, ImageList]:
@@ -154,112 +164,3 @@ def _write_lists(
     for network in study.networks:
         if network.per_class is not None:
             splits.write_reduced(network.per_class, images["train"], data)
-
-
-def _part(name: str) -> str:
-    """ "train" or "valid"."""
-    return name.rsplit("_", 1)[1]
-
-
-def _shuffle(name: str) -> int | None:
-    return SHUFFLE_SEED if _part(name) == "train" else None
-
-
-def _is_made(name: str, images: Images, data: DataFolder) -> bool:
-    """Whether the database is there; one that was made of something else is an error."""
-    if not data.lmdb(name).is_dir():
-        return False
-    lmdbs.check_made_of(
-        data.lmdb(name),
-        data.list(name),
-        size=images.size,
-        gray=images.channels == 1,
-        shuffle=_shuffle(name),
-    )
-    return True
-
-
-def _write_database(
-    name: str, images: Images, source: Source, data: DataFolder, progress: OnStep
-) -> list[Path]:
-    root = source.folder.images(_part(name))
-    written = lmdbs.write_lmdb(
-        lists.read(data.list(name)),
-        root,
-        data.lmdb(name),
-        size=images.size,
-        gray=images.channels == 1,
-        shuffle=_shuffle(name),
-        progress=lambda _step, done, total: progress(name, done, total),
-    )
-    return [root / image for image in written.broken]
-
-
-def _mean_is_made(images: Images, data: DataFolder) -> bool:
-    """Whether the mean is there; one that was made of something else is an error."""
-    if not data.mean.is_file():
-        return False
-    record = records.read_record(data.mean, MeanRecord)
-    if record is None:
-        return True
-    if record.sha256 != sha256(data.mean):
-        raise records.made_by_others(data.mean, "mean")
-    remedy = f"remove {data.mean} to make it anew, or name another --out"
-    if found := records.difference(record, {"size": images.size, "channels": images.channels}):
-        raise BadInput(f"{data.mean} was made {found}; {remedy}")
-    for name, digest in record.lists.items():
-        listed = data.list(name)
-        if listed.is_file() and digest not in (None, sha256(listed)):
-            raise BadInput(f"{data.mean} was made of other images than {listed} lists; {remedy}")
-    return True
-
-
-def _write_mean(study: Study, source: Source, data: DataFolder, progress: OnStep) -> None:
-    """One mean for all networks, over the whole training set, as the authors had it.
-
-    So it does not depend on which networks a study has now and gets later.  Where the study's
-    databases do not hold the whole set together (reduced sets alone, one half alone, a custom
-    split that leaves classes out), the images are read without making a database of them.
-    """
-    images = study.images
-    names = _whole_sets(study, data)
-    made_of: dict[str, str | None] = {}
-    if names:
-        means.write_mean([data.lmdb(name) for name in names], data.mean, progress)
-        for name in names:
-            database = records.read_record(data.lmdb(name), records.LmdbRecord)
-            made_of[name] = database.list_sha256 if database else None
-    else:
-        whole = lists.read(data.list(_WHOLE_TRAIN))
-        means.write_mean_of_images(
-            whole,
-            source.folder.images("train"),
-            data.mean,
-            size=images.size,
-            gray=images.channels == 1,
-            progress=progress,
-        )
-        made_of[_WHOLE_TRAIN] = records.list_sha256(whole)
-    records.write_record(
-        data.mean,
-        MeanRecord(
-            lists=made_of,
-            size=images.size,
-            channels=images.channels,
-            sha256=sha256(data.mean),
-            versions=records.versions(),
-        ),
-    )
-
-
-def _whole_sets(study: Study, data: DataFolder) -> list[str]:
-    """Databases of the study that together hold the whole training set; [] if none do."""
-    wanted = data_sets(study)
-    halves = [[f"{Split(key).task(side)}_train" for side in "AB"] for key in study.splits]
-    count = lists.count(data.list(_WHOLE_TRAIN))
-    for names in ([_WHOLE_TRAIN], *halves):
-        if not set(names) <= set(wanted):
-            continue
-        if sum(lists.count(data.list(name)) for name in names) == count:
-            return names
-    return []

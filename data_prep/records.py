@@ -29,7 +29,7 @@ class LmdbRecord:
         size: side in pixels to which images were resized; None if they were not.
         channels: 3 (BGR) or 1 (gray).
         shuffle: the seed of the records' order; None for the list's order.
-        count: number of records; broken: number of images that could not be decoded.
+        count: number of records; broken: number of images that were left out.
         bytes: size of data.mdb.
         versions: of caffe_transfer and OpenCV, which decoded and resized.
     """
@@ -72,7 +72,7 @@ def versions() -> dict[str, str]:
 
 def list_sha256(images: ImageList) -> str:
     """SHA-256 of the list's text, as its file holds it."""
-    return hashlib.sha256(images.text.encode()).hexdigest()
+    return hashlib.sha256(images.content).hexdigest()
 
 
 def write_record(path: Path, record: LmdbRecord | MeanRecord) -> None:

@@ -3,10 +3,12 @@
 train/  valid/         the images, or links to the user's own folders
 train.txt  valid.txt   "path label" lines, paths relative to train/ and valid/
 classes.txt            the classes' names, by label
+left_out.txt           files of the user's that are not listed, and why; where there are any
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from caffe_transfer.data_prep import fashion_mnist, lists, tiny_imagenet, user_images
@@ -17,13 +19,14 @@ from caffe_transfer.errors import BadInput, Incomplete
 from caffe_transfer.files import atomic_folder, atomic_text
 from caffe_transfer.paths import ImagesFolder
 
+FOLDER = "folder"  # the one source whose images may have to be divided
 # A source fills a new folder's train/ and valid/ and returns its lists and its classes.
 Filler = Callable[[ImagesFolder, Path | None, OnStep], tuple[dict[str, ImageList], list[str]]]
 SOURCES: dict[str, Filler] = {
     "fashion-mnist": fashion_mnist.fill,
     "tiny-imagenet": tiny_imagenet.fill,
     "ilsvrc12": user_images.fill_ilsvrc12,
-    "folder": user_images.fill_folder,
+    FOLDER: user_images.fill_folder,
     "list": user_images.fill_list,
 }
 
@@ -53,32 +56,48 @@ def check_source(name: str) -> None:
 
 
 def fetch(
-    name: str, destination: Path, given: Path | None = None, progress: OnStep = silent
+    name: str,
+    destination: Path,
+    given: Path | None = None,
+    progress: OnStep = silent,
+    *,
+    valid_fraction: float | None = None,
 ) -> Source:
     """Bring the images of a source into `destination`, unless they are there already.
 
     Args:
         name: one of SOURCES.
         given: a folder or archive of the images; required for a user's own.
+        valid_fraction: share of each class for validation; for a folder that is not divided.
 
     Raises:
-        BadInput: the source is unknown, or `given` is not what it needs.
+        BadInput: the source is unknown, `given` is not what it needs, or the source is divided
+            already.
         Incomplete: `given` is missing, or the download failed; says what to do.
     """
-    check_source(name)
-    if given is not None and not given.exists():
-        raise Incomplete(f"there is no {given}; check what --from names")
+    filler = _filler(name, valid_fraction)
     if not destination.is_dir():
+        if given is not None and not given.exists():
+            raise Incomplete(f"there is no {given}; check what --from or images.path names")
         destination.parent.mkdir(parents=True, exist_ok=True)
         with atomic_folder(destination) as temporary:
             folder = ImagesFolder(temporary)
-            found, classes = SOURCES[name](folder, given and given.absolute(), progress)
+            found, classes = filler(folder, given and given.absolute(), progress)
             for part in PARTS:
                 found[part].check_files(folder.images(part))
                 found[part].check_labels(len(classes))
                 lists.write(found[part], folder.list(part))
             atomic_text(folder.classes, "".join(f"{each}\n" for each in classes))
     return read_source(destination)
+
+
+def _filler(name: str, valid_fraction: float | None) -> Filler:
+    check_source(name)
+    if valid_fraction is None:
+        return SOURCES[name]
+    if name != FOLDER:
+        raise BadInput(f"source {name} has validation images of its own; leave valid_fraction out")
+    return partial(user_images.fill_folder, valid_fraction=valid_fraction)
 
 
 def read_source(destination: Path) -> Source:
@@ -96,5 +115,5 @@ def read_source(destination: Path) -> Source:
     return Source(
         folder,
         {part: lists.read(folder.list(part)) for part in PARTS},
-        tuple(folder.classes.read_text().splitlines()),
+        tuple(folder.classes.read_text(encoding="utf-8").removesuffix("\n").split("\n")),
     )

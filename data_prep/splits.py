@@ -1,7 +1,8 @@
 """Splits of the classes into two tasks A and B, and the lists of their images.
 
 Paper section 4 and the authors' ilsvrc12/make_reduced_dataset.py: a class's new label is its
-rank within its task, and the images keep their order.
+rank within its task, and the images keep their order.  A user's own tasks may have classes in
+common, hold all of them, or have none, where a base is given instead of trained.
 """
 
 import re
@@ -10,34 +11,44 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
 from caffe_transfer.data_prep import lists
 from caffe_transfer.data_prep.lists import ImageList
+from caffe_transfer.data_prep.names import canonical, shown
 from caffe_transfer.errors import BadInput
 from caffe_transfer.files import atomic_text
 from caffe_transfer.paths import DataFolder
 from caffe_transfer.studies.network import MAX_SPLIT_SEED, NATMAN, Split
+from caffe_transfer.studies.study import ALL
 
 # ILSVRC2012 class indices of living things, plants, food and landscapes: the authors'
 # half_nat_idx.txt.
 NATURAL = frozenset([*range(398), *range(936, 959), 970, *range(972, 999)])
 
 PARTS = ("train", "valid")
+PART_WORDS = {"train": "training", "valid": "validation"}
+# The classes of a task as a user gives them, by name or label; None where no images are needed.
+Task: TypeAlias = Sequence[str] | None
 
 
 @dataclass(frozen=True)
 class Halves:
-    """The old labels of task A and task B, in the order of their new labels."""
+    """The old labels of task A and task B, in the order of their new labels.
+
+    A task that needs no images has no classes.
+    """
 
     a: tuple[int, ...]
     b: tuple[int, ...]
 
     @property
     def sides(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
-        """Both tasks with their letters."""
-        return ("A", self.a), ("B", self.b)
+        """The tasks that have images, with their letters."""
+        both = ("A", self.a), ("B", self.b)
+        return tuple((side, chosen) for side, chosen in both if chosen)
 
 
 @cache
@@ -84,28 +95,43 @@ def natural_man_made(classes: Sequence[str]) -> Halves:
     return Halves(natural, man_made)
 
 
-def custom(a: Sequence[str], b: Sequence[str], classes: Sequence[str]) -> Halves:
-    """Two tasks of chosen classes, each given by name or by label.
+def custom(a: Task, b: Task, classes: Sequence[str], *, overlap: bool = False) -> Halves:
+    """Two tasks of chosen classes, each given by name or by label, or "all" of them.
+
+    Args:
+        a, b: None for a task without images.
+        overlap: the tasks may have classes in common.
 
     Raises:
-        BadInput: a class is unknown, named twice or in both tasks, or a task is empty.
+        BadInput: a class is unknown, named twice, or in both tasks without `overlap`, or a task is
+            empty, or neither has images.
     """
+    if a is None and b is None:
+        raise BadInput("neither task has classes; give those of one")
     halves = Halves(_labels("A", a, classes), _labels("B", b, classes))
-    if both := set(halves.a) & set(halves.b):
-        raise BadInput(f"class {classes[min(both)]} is in both tasks; leave it in one")
+    both = set(halves.a) & set(halves.b)
+    if both and not overlap:
+        raise BadInput(
+            f"class {classes[min(both)]} is in both tasks; leave it in one, or say that they may "
+            "overlap"
+        )
     return halves
 
 
-def _labels(side: str, names: Sequence[str], classes: Sequence[str]) -> tuple[int, ...]:
+def _labels(side: str, names: Task, classes: Sequence[str]) -> tuple[int, ...]:
+    if names is None:
+        return ()
+    if names == ALL:
+        return tuple(range(len(classes)))
     index = {str(label): label for label in range(len(classes))}
-    index |= {name: label for label, name in enumerate(classes)}
-    unknown = [name for name in names if name not in index]
+    index |= {canonical(name): label for label, name in enumerate(classes)}
+    unknown = [name for name in names if canonical(name) not in index]
     if unknown:
         raise BadInput(
-            f"task {side} names the class {unknown[0]!r}, which is not among the "
-            f"{len(classes)} classes {', '.join(classes[:5])}, ..."
+            f"task {side} names the class {', '.join(map(repr, unknown))}, which is not among the "
+            f"{len(classes)} classes {', '.join(map(shown, classes[:5]))}, ..."
         )
-    labels = sorted(index[name] for name in names)
+    labels = sorted(index[canonical(name)] for name in names)
     if not labels or len(set(labels)) != len(labels):
         raise BadInput(f"task {side} has no classes, or one of them twice; correct its list")
     return tuple(labels)
@@ -118,9 +144,10 @@ def read_classes(path: Path) -> tuple[str, ...]:
         BadInput: the file cannot be read as text, or is empty.
     """
     try:
-        names = tuple(line.strip() for line in path.read_text().splitlines() if line.strip())
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"cannot read the list of classes {path}: {error}") from error
+    names = tuple(canonical(line.strip()) for line in lines if line.strip())
     if not names:
         raise BadInput(f"{path} lists no classes; write one a line")
     return names
@@ -129,12 +156,15 @@ def read_classes(path: Path) -> tuple[str, ...]:
 def halves_of(
     split: Split,
     classes: Sequence[str],
-    chosen: tuple[Sequence[str], Sequence[str]] | None = None,
+    a: Task = None,
+    b: Task = None,
+    *,
+    overlap: bool = False,
 ) -> Halves:
     """The tasks of a split of `classes`.
 
     Args:
-        chosen: the classes of A and of B, for a custom split.
+        a, b, overlap: the tasks of a custom split, as for `custom`.
 
     Raises:
         BadInput: the classes cannot be split so.
@@ -145,11 +175,11 @@ def halves_of(
         return natural_man_made(classes)
     if not re.fullmatch("[a-z]+", split.key):
         raise BadInput(f"a custom split is named by letters a-z, not {split.key!r}")
-    if chosen is None:
+    if a is None and b is None:
         raise BadInput(
             f"split {split.key!r} is neither a seed nor {NATMAN}; give its two class lists"
         )
-    return custom(*chosen, classes)
+    return custom(a, b, classes, overlap=overlap)
 
 
 def write_split(
@@ -159,7 +189,7 @@ def write_split(
     classes: Sequence[str],
     data: DataFolder,
 ) -> None:
-    """Write <task>_<part>/files.txt for both tasks, and the map of old to new labels.
+    """Write <task>_<part>/files.txt for the tasks with images, and the map of old to new labels.
 
     Args:
         images: "train" and "valid" lists over all classes.
@@ -196,13 +226,13 @@ def write_all(
         BadInput: the classes cannot be split so.
     """
     write_whole(images, data)
-    custom_lists: dict[str, tuple[Sequence[str], Sequence[str]] | None] = dict.fromkeys(keys)
+    tasks: dict[str, tuple[Task, Task]] = dict.fromkeys(keys, (None, None))
     if chosen is not None:
         name, a, b = chosen
-        custom_lists[name] = read_classes(Path(a)), read_classes(Path(b))
-    for key, halves in custom_lists.items():
+        tasks[name] = read_classes(Path(a)), read_classes(Path(b))
+    for key, both in tasks.items():
         split = Split(key)
-        write_split(split, halves_of(split, classes, halves), images, classes, data)
+        write_split(split, halves_of(split, classes, *both), images, classes, data)
     for count in per_class:
         write_reduced(count, images["train"], data)
     return sorted(data.root.glob("*/files.txt"))
@@ -233,5 +263,5 @@ def write_reduced(per_class: int, train: ImageList, data: DataFolder) -> None:
 
 def _write_if_changed(images: ImageList, path: Path) -> None:
     # An unchanged list keeps its time stamp, so that make-like tools do not rebuild from it.
-    if not path.is_file() or path.read_text() != images.text:
+    if not path.is_file() or path.read_bytes() != images.content:
         lists.write(images, path)

@@ -3,14 +3,15 @@
 from pathlib import Path
 
 from caffe_transfer.data_prep import lists
+from caffe_transfer.data_prep.folders import PART_NAMES, list_folder
+from caffe_transfer.data_prep.left_out import all_problems, write_left_out
 from caffe_transfer.data_prep.lists import ImageList
+from caffe_transfer.data_prep.names import shown
 from caffe_transfer.data_prep.progress import OnStep
 from caffe_transfer.data_prep.splits import PARTS, ilsvrc12_synsets, read_classes
 from caffe_transfer.errors import BadInput, Incomplete
 from caffe_transfer.paths import ImagesFolder
 
-IMAGE_ENDINGS = {".jpeg", ".jpg", ".png", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
-_FOLDERS = {"train": ("train",), "valid": ("valid", "val")}
 _LISTS = {"train": ("train.txt",), "valid": ("valid.txt", "val.txt")}
 Found = tuple[dict[str, ImageList], list[str]]
 
@@ -22,7 +23,7 @@ def fill_ilsvrc12(folder: ImagesFolder, given: Path | None, progress: OnStep) ->
         Incomplete: `given` is None, or one of them is missing.
     """
     root = _needed(given, "a folder with train/, val/, train.txt and val.txt")
-    found = _link_and_read(folder, root, {part: _first(root, _FOLDERS[part]) for part in PARTS})
+    found = _link_and_read(folder, root, {part: _first(root, PART_NAMES[part]) for part in PARTS})
     return found, list(ilsvrc12_synsets())
 
 
@@ -41,38 +42,31 @@ def fill_list(folder: ImagesFolder, given: Path | None, progress: OnStep) -> Fou
     return found, list(read_classes(names)) if names.is_file() else list(map(str, range(count)))
 
 
-def fill_folder(folder: ImagesFolder, given: Path | None, progress: OnStep) -> Found:
-    """One folder a class: train/CLASS/* and valid/CLASS/*, classes sorted by name.
+def fill_folder(
+    folder: ImagesFolder,
+    given: Path | None,
+    progress: OnStep,
+    *,
+    valid_fraction: float | None = None,
+) -> Found:
+    """One folder a class: train/CLASS/ and valid/CLASS/, or CLASS/ alone; see folders.py.
+
+    Args:
+        valid_fraction: share of each class for validation, where the folder is not divided.
 
     Raises:
-        Incomplete: `given` is None, or one of the two is missing.
-        BadInput: there are no images, or valid/ has a class that train/ lacks.
+        Incomplete: `given` is None, or one of train/ and valid/ is missing.
+        BadInput: the images cannot be used; names all problems.
     """
-    root = _needed(given, "a folder with train/CLASS/ and valid/CLASS/")
-    folders = {part: _first(root, _FOLDERS[part]) for part in PARTS}
-    classes = sorted(each.name for each in folders["train"].iterdir() if each.is_dir())
-    found = {}
-    for part, images in folders.items():
+    root = _needed(given, "a folder with train/CLASS/ and valid/CLASS/, or with CLASS/ alone")
+    found = list_folder(root, valid_fraction)
+    if found.problems:
+        raise all_problems(f"{shown(root)} cannot be used", found.problems, "correct the folders")
+    for part, images in found.roots.items():
         folder.images(part).symlink_to(images)
-        found[part] = _images_by_class(images, classes)
-        progress(f"listing {part} images", len(found[part]), len(found[part]))
-    return found, classes
-
-
-def _images_by_class(root: Path, classes: list[str]) -> ImageList:
-    label = {name: index for index, name in enumerate(classes)}
-    rows: list[tuple[int, str]] = []
-    for each in sorted(root.iterdir()):
-        if not each.is_dir():
-            continue
-        if each.name not in label:
-            raise BadInput(f"{each} is a class without training images; add or remove it")
-        names = (f"{each.name}/{image.name}" for image in each.iterdir()
-                 if image.suffix.lower() in IMAGE_ENDINGS)  # fmt: skip
-        rows += [(label[each.name], name) for name in sorted(names)]
-    if not rows:
-        raise BadInput(f"{root} holds no images in folders, one a class")
-    return ImageList(tuple(name for _, name in rows), tuple(index for index, _ in rows))
+        progress(f"listing {part} images", len(found.lists[part]), len(found.lists[part]))
+    write_left_out(found.left_out, folder.left_out)
+    return dict(found.lists), list(found.classes)
 
 
 def _link_and_read(

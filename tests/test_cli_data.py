@@ -38,7 +38,7 @@ def test_from_images_to_mean(folder: Path) -> None:
     for step in steps:
         done = call(folder, *step)
         assert done.returncode == 0, done.stderr
-    assert "db: 6 images, 0 broken" in call_again_is_refused(folder, steps[2])
+    assert "db: 6 images, 0 left out" in call_again_is_refused(folder, steps[2])
     listed = (folder / "data/half0A_train/files.txt").read_bytes()
     record = json.loads((folder / "db.json").read_text())
     assert record["list_sha256"] == hashlib.sha256(listed).hexdigest()
@@ -56,6 +56,26 @@ def call_again_is_refused(folder: Path, step: tuple[str, ...]) -> str:
     assert "db is there already" in done.stderr
     other = call(folder, *(part if part != "db" else "db2" for part in step))
     return other.stdout.replace("db2", "db")
+
+
+def test_a_folder_that_is_not_divided(folder: Path) -> None:
+    own = folder / "given/train"
+    (own / "ant/0.png").rename(own / "ant/größe \udcff.png")
+    (own / "bee/0.png").write_bytes((own / "bee/0.png").read_bytes()[:-20])
+    (own / "cat/notes \udcff.txt").write_text("cats")
+    done = call(folder, "fetch", "folder", "--from", "given/train", "--out", "images",
+                "--valid-fraction", "0.4")  # fmt: skip
+    assert "images: 4 classes, 8 train, 4 valid images" in done.stdout
+    assert "1 file was left out: 1 without an image's ending ('" in done.stdout
+    assert "images/left_out.txt lists them" in done.stdout
+    left_out = 0
+    for part in ("train", "valid"):
+        done = call(folder, "lmdb", f"images/{part}.txt", f"images/{part}", part)
+        assert done.returncode == 0, done.stderr
+        left_out += done.stdout.count("truncated: images/")
+    assert left_out == 1
+    done = call(folder, "fetch", "folder", "--from", "given", "--out", "x", "--valid-fraction", "1")
+    assert "--valid-fraction" in done.stderr
 
 
 def test_custom_split(folder: Path) -> None:
@@ -93,7 +113,7 @@ def test_verify_says_what_is_identical(folder: Path, authors: Path) -> None:
         (("split", "--out", "x"), "name the images with --images"),
         (("split", "--images", "given", "--out", "x"), "given holds no images with their lists"),
         (("lmdb", "none.txt", "given", "x"), "there is no image list none.txt"),
-        (("lmdb", "spaces.txt", "given", "x"), "line 1: the name 'a b.png' holds a space"),
+        (("lmdb", "spaces.txt", "given", "x"), "are missing, first given/a b.png"),
         (("lmdb", "missing.txt", "given", "x"), "1 of 1 images of the list are missing"),
         (("lmdb", "missing.txt", "given", "x", "--shuffle", "-1"), "-1 is not a seed from 0"),
         (("mean", "given", "x"), "given is not an LMDB"),

@@ -63,6 +63,29 @@ def test_squeezenet(shared: Path) -> None:
     assert found[2].name == "fire2/concat"
 
 
+def test_googlenet(caffe_prefix: Path) -> None:
+    models = caffe_prefix / "share/caffe/models/bvlc_googlenet"
+    blocks = ["3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b"]
+    for file in ("train_val.prototxt", "deploy.prototxt"):  # with auxiliary classifiers, without
+        found = cuts(read_net(models / file))
+        assert [cut.name for cut in found] == [
+            "conv1/7x7_s2", "conv2/3x3_reduce", "conv2/3x3",
+            *(f"inception_{block}/output" for block in blocks),
+        ]  # fmt: skip
+        assert len(members(found[-1].below)) == 3 + 6 * len(blocks)
+
+
+def test_bare_scores(caffe_prefix: Path) -> None:
+    net = read_net(caffe_prefix / "share/caffe/models/bvlc_reference_rcnn_ilsvrc13/deploy.prototxt")
+    assert [cut.name for cut in cuts(net)][-2:] == ["fc6", "fc7"]
+
+
+def test_labels_before_images() -> None:
+    net = inception()
+    net.layer[0].top[:] = ["label", "data"]
+    assert [cut.name for cut in cuts(net)] == ["conv1", "a/output", "b"]
+
+
 @pytest.mark.parametrize(
     ("name", "n", "blob"),
     [

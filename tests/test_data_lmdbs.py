@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caffe_transfer.data_prep import lists, lmdbs
+from caffe_transfer.data_prep.left_out import Fault, LeftOut
 from caffe_transfer.data_prep.lists import ImageList
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.datum import datum
@@ -43,7 +44,7 @@ def test_bytes_of_convert_imageset(
     written = lmdbs.write_lmdb(images, tmp_path / "images", tmp_path / "ours", size=size, gray=gray)
     assert records(tmp_path / "ours") == records(tmp_path / "theirs")
     assert written.count == 6
-    assert written.broken == (images.paths[2],)
+    assert written.left_out == (LeftOut(images.paths[2], Fault.NOT_AN_IMAGE),)
 
 
 @settings(max_examples=20, deadline=None)
@@ -64,7 +65,7 @@ def test_the_map_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_progress_ends_at_the_total(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    images = write_images(tmp_path / "images", count=3)
+    images = write_images(tmp_path / "images", count=3, broken=2)
     lmdbs.write_lmdb(
         images, tmp_path / "images", tmp_path / "db", progress=lambda _, n, m: seen.append((n, m))
     )
@@ -73,7 +74,9 @@ def test_progress_ends_at_the_total(tmp_path: Path) -> None:
 
 def test_strict_names_the_broken_image_and_leaves_nothing(tmp_path: Path) -> None:
     images = write_images(tmp_path / "images", count=3, broken=1)
-    with pytest.raises(BadInput, match=rf"1 images cannot be decoded, first .*{images.paths[1]}"):
+    with pytest.raises(
+        BadInput, match=rf"1 file was left out: 1 not an image \({images.paths[1]}\)"
+    ):
         lmdbs.write_lmdb(images, tmp_path / "images", tmp_path / "db", strict=True)
     assert sorted(each.name for each in tmp_path.iterdir()) == ["images"]
 
@@ -83,7 +86,7 @@ def test_images_that_cannot_make_a_database(tmp_path: Path) -> None:
     images = write_images(root, count=2, broken=0)
     with pytest.raises(BadInput, match="1 of 3 images of the list are missing"):
         lmdbs.write_lmdb(ImageList((*images.paths, "none.png"), (0, 0, 0)), root, tmp_path / "db")
-    with pytest.raises(BadInput, match=r"no image of 1 .* can be decoded"):
+    with pytest.raises(BadInput, match=r"no image of 1 .* can be used"):
         lmdbs.write_lmdb(ImageList(images.paths[:1], (0,)), root, tmp_path / "db")
     cv2.imwrite(str(root / "large.png"), np.zeros((50, 50, 3), np.uint8))
     with pytest.raises(BadInput, match=r"large\.png has the shape .* give a size"):

@@ -17,8 +17,11 @@ from caffe_transfer.data_prep.prepare import (
     prepare,
     validation_warnings,
 )
+from caffe_transfer.data_prep.splits import Halves
+from caffe_transfer.data_prep.study_mean import whole_sets
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.lmdb import check_lmdb, open_lmdb
+from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.paths import RunFolder
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.network import Mode, Network
@@ -107,8 +110,11 @@ def test_training_records_are_shuffled_and_lists_are_not(
 def test_broken_images_are_named(given_images: Path, tmp_path: Path) -> None:
     (given_images / "train/5.png").write_bytes(b"no image")
     run = RunFolder(tmp_path / "run")
-    broken = prepare(study(WHOLE), run, given_images)
-    assert [path.resolve() for path in broken] == [given_images / "train/5.png"]
+    (warning,) = prepare(study(WHOLE), run, given_images)
+    assert warning == (
+        f"1 file was left out: 1 not an image ({given_images}/train/5.png); see "
+        f"{run.data.root}/whole_train/lmdb.left_out.txt"
+    )
     assert entries(run)["whole_train"] == 15
     record = json.loads((run.data.root / "whole_train/lmdb.json").read_text())
     assert (record["count"], record["broken"]) == (15, 1)
@@ -138,6 +144,34 @@ def test_the_mean_is_of_the_whole_training_set(
     prepare(study(WHOLE), two, given_images)
     assert set(entries(one)) == {n for e in networks for n in (e.train_data, e.valid_data)}
     assert one.data.mean.read_bytes() == two.data.mean.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "halves", "expected"),
+    [
+        ("whole_train halfxA_train", Halves((0, 1), (2,)), "whole_train"),
+        ("halfxA_train halfxB_train", Halves((0, 2), (1,)), "halfxA_train halfxB_train"),
+        ("halfxA_train halfxA_valid", Halves((0, 2), (1,)), ""),
+        ("halfxA_train halfxB_train", Halves((0,), (1,)), ""),
+        ("halfxA_train halfxB_train", Halves((0, 1), (1,)), ""),  # as many as there are classes
+        ("halfxA_train halfxB_train", Halves((0, 1), (0, 1, 2)), "halfxB_train"),
+        ("halfxB_train", Halves((), (0, 1, 2)), "halfxB_train"),
+    ],
+)
+def test_databases_that_hold_every_image_once(wanted: str, halves: Halves, expected: str) -> None:
+    assert whole_sets(wanted.split(), 3, {"x": halves}) == expected.split()
+
+
+def test_tasks_of_all_classes_and_of_none(given_images: Path, tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    target = Network(mode=Mode.BASE, target="B", split="mine")
+    own = replace(study(target), custom_splits={"mine": CustomSplit(Task(model="x"), Task("all"))})
+    prepare(own, run, given_images)
+    assert entries(run) == {"halfmineB_train": 16, "halfmineB_valid": 8}
+    assert sorted(each.name for each in run.data.root.iterdir()) == [
+        "halfmineB_train", "halfmineB_valid", "halfmine_labels.txt", "mean.binaryproto",
+        "mean.binaryproto.json", "whole_train", "whole_valid",
+    ]  # fmt: skip
 
 
 def test_a_study_that_grows_keeps_its_mean(given_images: Path, tmp_path: Path) -> None:
@@ -283,3 +317,50 @@ def test_data_sets_and_estimate() -> None:
     assert estimate is not None
     assert images * 28 * 28 < estimate < 1.2 * images * 28 * 28
     assert disk_estimate(study(WHOLE)) is None
+
+
+def test_tasks_that_overlap(given_images: Path, tmp_path: Path) -> None:
+    networks = [Network(mode=Mode.BASE, target=side, split="mine") for side in "AB"]
+    for split in (
+        CustomSplit(Task(("0", "1")), Task(("1", "2")), overlap=True),
+        CustomSplit(Task(("0", "1")), Task("all")),
+    ):
+        run = RunFolder(tmp_path / str(split.overlap))
+        prepare(replace(study(*networks), custom_splits={"mine": split}), run, given_images)
+        shared = "1"
+        assert all(
+            shared in (run.data.root / f"halfmine{side}_train/files.txt").read_text()
+            for side in "AB"
+        )
+
+
+class TestTheMeanThatAStudyGives:
+    def images(self, **changes: object) -> Study:
+        return replace(study(WHOLE), images=replace(study(WHOLE).images, **changes))  # type: ignore[arg-type]
+
+    def test_a_mean_image_is_copied(self, given_images: Path, tmp_path: Path) -> None:
+        other = RunFolder(tmp_path / "other")
+        prepare(study(WHOLE), other, given_images)
+        mean = tmp_path / "mine.binaryproto"
+        mean.write_bytes(other.data.mean.read_bytes())
+        run = RunFolder(tmp_path / "run")
+        prepare(self.images(mean=str(mean)), run, given_images)
+        assert run.data.mean.read_bytes() == mean.read_bytes()
+        prepare(self.images(mean=str(mean)), run, given_images)
+        blob = pb.BlobProto.FromString(mean.read_bytes())
+        blob.data[0] += 1
+        mean.write_bytes(blob.SerializeToString())
+        with pytest.raises(BadInput, match=r"mean\.binaryproto is another mean than .*mine"):
+            prepare(self.images(mean=str(mean)), run, given_images)
+
+    def test_of_another_size(self, given_images: Path, tmp_path: Path) -> None:
+        mean = tmp_path / "mine.binaryproto"
+        blob = pb.BlobProto(num=1, channels=3, height=2, width=2, data=[0] * 12)
+        mean.write_bytes(blob.SerializeToString())
+        with pytest.raises(BadInput, match=r"mine\.binaryproto is the mean of images of 3x2x2"):
+            prepare(self.images(mean=str(mean)), RunFolder(tmp_path / "run"), given_images)
+
+    def test_mean_values_need_no_mean(self, given_images: Path, tmp_path: Path) -> None:
+        run = RunFolder(tmp_path / "run")
+        prepare(self.images(mean_values=(104.0,)), run, given_images)
+        assert not run.data.mean.exists()

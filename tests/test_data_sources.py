@@ -234,11 +234,11 @@ class TestOwnImages:
 
         fails("none", "there is no source 'none'; the sources are fashion-mnist, ")
         fails("folder", "name them with --from", with_given=False)
-        fails("folder", "there is no .*given; check what --from names")
+        fails("folder", "there is no .*given; check what --from or images.path names")
         images = write_images(given / "train" / "cat", count=2)
         fails("folder", "lacks valid or val; add it")
         write_images(given / "valid" / "dog", count=1)
-        fails("folder", r"valid/dog is a class without training images")
+        fails("folder", "class cat has no validation images; class dog has no training images")
         fails("list", r"lacks train\.txt; add it")
         (given / "train.txt").write_text(images.text)
         fails("ilsvrc12", r"lacks valid\.txt or val\.txt")

@@ -130,13 +130,52 @@ def test_impossible_splits() -> None:
     with pytest.raises(BadInput, match="give its two class lists"):
         splits.halves_of(Split("mine"), ["cat", "dog"])
     with pytest.raises(BadInput, match="letters a-z"):
-        splits.halves_of(Split("m1"), ["cat", "dog"], (["cat"], ["dog"]))
+        splits.halves_of(Split("m1"), ["cat", "dog"], ["cat"], ["dog"])
+
+
+def test_tasks_that_overlap_or_have_no_classes() -> None:
+    mine, classes = Split("mine"), ["cat", "bus", "dog"]
+
+    def tasks(a: splits.Task, b: splits.Task, overlap: bool = False) -> splits.Halves:
+        return splits.halves_of(mine, classes, a, b, overlap=overlap)
+
+    assert tasks(None, "all") == splits.Halves((), (0, 1, 2))
+    assert tasks(None, "all").sides == (("B", (0, 1, 2)),)
+    assert tasks(["dog"], None).sides == (("A", (2,)),)
+    assert tasks(["dog", "cat"], "all", overlap=True) == splits.Halves((0, 2), (0, 1, 2))
+    with pytest.raises(BadInput, match=r"class cat is in both tasks; .* that they may overlap"):
+        tasks(["cat", "dog"], ["0"])
+    with pytest.raises(BadInput, match="class cat is in both"):
+        tasks("all", ["0"])
+    with pytest.raises(BadInput, match="neither task has classes"):
+        splits.custom(None, None, classes)
+
+
+def test_a_task_without_classes_has_no_lists(tmp_path: Path) -> None:
+    data, images = DataFolder(tmp_path), {"train": ImageList(("a", "b"), (1, 0))}
+    splits.write_split(Split("x"), splits.Halves((), (0, 1)), images, ["cat", "dog"], data)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["halfxB_train", "halfx_labels.txt"]
+    assert "halfxA" not in data.labels("halfx").read_text()
+
+
+def test_forms_of_unicode_are_one_name() -> None:
+    assert splits.custom(["Ba\u0308r"], ["dog"], ["B\xe4r", "dog"]) == splits.Halves((0,), (1,))
+    assert splits.custom(["B\xe4r"], ["dog"], ["Ba\u0308r", "dog"]) == splits.Halves((0,), (1,))
+    with pytest.raises(BadInput, match="one of them twice"):
+        splits.custom(["B\xe4r", "Ba\u0308r"], ["dog"], ["B\xe4r", "dog"])
+
+
+def test_all_unknown_classes_are_named() -> None:
+    with pytest.raises(BadInput, match="task A names the class 'bus', 'car', which is not"):
+        splits.custom(["bus", "cat", "car"], ["dog"], ["cat", "dog"])
 
 
 def test_class_lists_are_read(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("cat\n\n dog\n")
     assert splits.read_classes(path) == ("cat", "dog")
+    path.write_text("\ufeffcat\r\nBa\u0308r")
+    assert splits.read_classes(path) == ("cat", "B\xe4r")
     path.write_text("\n")
     with pytest.raises(BadInput, match="lists no classes"):
         splits.read_classes(path)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.nets.graph import Graph, Value
+from caffe_transfer.nets.phases import TEST, TRAIN
 
 
 def net_of(edges: list[tuple[list[int], int]]) -> pb.NetParameter:
@@ -85,3 +86,34 @@ def test_nets_without_a_loss() -> None:
         Graph(net).main_end()
     with pytest.raises(BadInput, match="no loss, and no layers"):
         Graph(pb.NetParameter()).main_end()
+
+
+def test_a_blob_that_no_layer_makes_is_missing() -> None:
+    net = pb.NetParameter()
+    net.layer.add(name="both", type="Eltwise", bottom=["x", "y"], top=["z"])
+    net.layer.add(name="late", type="Power", bottom=["z"], top=["x"])
+    graph = Graph(net)
+    assert graph.missing == [("x", "y"), ()]
+    assert graph.bottoms == [(), (Value("z", 0),)]
+
+
+def test_each_phase_has_a_graph_of_its_own() -> None:
+    net = net_of([([0], 1)])
+    for phase in (TRAIN, TEST):
+        net.layer.add(name="2", type="BatchNorm", bottom=["0"], top=["2"]).include.add(phase=phase)
+    net.layer.add(name="3", type="EuclideanLoss", bottom=["2", "label"], loss_weight=[2])
+    for graph in (Graph(net), Graph(net, TEST)):
+        assert [layer.name for layer in graph.layers] == ["0", "1", "2", "3"]
+        assert graph.bottoms[3][0] == Value("2", 2)
+        assert graph.main_end() == 3
+        assert [value.blob for value in graph.gates()] == ["0", "2"]
+
+
+def test_what_watches_is_no_end() -> None:
+    net = net_of([([0], 1), ([1], 2)])
+    net.layer[-1].type = "InnerProduct"
+    net.layer.add(name="accuracy", type="Accuracy", bottom=["2", "label"], top=["accuracy"])
+    net.layer.add(name="silence", type="Silence", bottom=["1"])
+    net.layer.add(name="unread", type="Input", top=["unread"])
+    graph = Graph(net)
+    assert graph.layers[graph.main_end()].name == "2"

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from caffe_transfer.formats.caffemodel import Blob, Layer
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.prototxt import read_net
+from caffe_transfer.nets.cuts import cuts
 from caffe_transfer.nets.layers import (
     WeightLayer,
     blob_count,
@@ -143,6 +144,46 @@ def test_layers_in_place_and_shared_blobs() -> None:
         WeightLayer("c2", "Convolution", ("c2", "p2")),
     )
     assert names(classifiers(net)) == ["c1", "c2"]
+
+
+def test_bare_scores_of_a_deploy_net_are_the_classifiers() -> None:
+    net = chain("c1 Convolution", "fc2 InnerProduct", "fc3 InnerProduct")
+    assert names(classifiers(net)) == ["fc3"]
+    net.layer.add(name="prob", type="Softmax", bottom=["fc3"], top=["prob"])
+    assert names(classifiers(net)) == ["fc3"]
+
+
+def test_what_is_compared_with_no_labels_is_no_classifier() -> None:
+    net = chain("code Convolution", "decoded Deconvolution", "fc InnerProduct")
+    net.layer.add(name="loss", type="SoftmaxWithLoss", bottom=["fc", "label"], top=["loss"])
+    net.layer.add(name="aux", type="EuclideanLoss", bottom=["decoded", "data"], top=["aux"])
+    assert names(classifiers(net)) == ["fc"]
+
+
+def test_layers_of_both_phases_count_once_and_as_they_learn() -> None:
+    net = parsed(
+        """
+        layer { name: "c" type: "Convolution" bottom: "data" top: "c" }
+        layer { name: "b" type: "BatchNorm" bottom: "c" top: "b" include { phase: TRAIN } }
+        layer { name: "b" type: "BatchNorm" bottom: "c" top: "b" include { phase: TEST }
+                batch_norm_param { use_global_stats: true } }
+        layer { name: "fc" type: "InnerProduct" bottom: "b" top: "fc" }
+        layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label"
+                include { phase: TRAIN } }
+        layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label"
+                include { phase: TEST } }
+        """
+    )
+    assert [layer.members for layer in weight_layers(net)] == [("c", "b"), ("fc",)]
+    assert frozen_layers(net) == ()  # in TRAIN the statistics move
+    assert [cut.name for cut in cuts(net)] == ["c"]
+
+
+def test_a_factor_from_below_leaves_the_summand() -> None:
+    scale = pb.LayerParameter(type="Scale", bottom=["x", "y"])
+    assert blob_count(scale) == 0
+    scale.scale_param.bias_term = True
+    assert blob_count(scale) == 1  # as nets/shapes has it, which is held against real Caffe
 
 
 ZEROS = "param { lr_mult: 0 } param { lr_mult: 0 }"

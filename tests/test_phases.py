@@ -4,7 +4,14 @@ import pytest
 from google.protobuf import text_format
 
 from caffe_transfer.formats.proto import caffe_pb2 as pb
-from caffe_transfer.nets.phases import included_in
+from caffe_transfer.nets.phases import (
+    TEST,
+    TRAIN,
+    included_in,
+    learning_layers,
+    phase_layers,
+    phases_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -24,3 +31,35 @@ from caffe_transfer.nets.phases import included_in
 def test_rules_of_phase_level_and_stage(rules: str, state: str, in_net: bool) -> None:
     layer = text_format.Parse(rules, pb.LayerParameter())
     assert included_in(layer, text_format.Parse(state, pb.NetState())) is in_net
+
+
+def parsed(text: str) -> pb.NetParameter:
+    return text_format.Parse(text, pb.NetParameter())
+
+
+def test_the_layers_of_each_phase() -> None:
+    net = parsed(
+        """
+        state { stage: "mine" }
+        layer { name: "both" }
+        layer { name: "train" bottom: "x" include { phase: TRAIN } }
+        layer { name: "test" exclude { phase: TRAIN } }
+        layer { name: "staged" include { phase: TEST stage: "mine" } }
+        layer { name: "other" include { stage: "other" } }
+        """
+    )
+    names = {phase: [each.name for each in phase_layers(net, phase)] for phase in (TRAIN, TEST)}
+    assert names == {TRAIN: ["both", "train"], TEST: ["both", "test", "staged"]}
+    where = [phases_of(net, each) for each in net.layer]
+    assert where == [(TRAIN, TEST), (TRAIN,), (TEST,), (TEST,), ()]
+    assert [each.name for each in learning_layers(net)] == names[TRAIN]
+
+
+def test_a_net_of_test_alone_learns_nowhere_else() -> None:
+    net = parsed(
+        """
+        layer { name: "data" top: "x" }
+        layer { name: "test" bottom: "x" include { phase: TEST } }
+        """
+    )
+    assert [each.name for each in learning_layers(net)] == ["data", "test"]

@@ -6,6 +6,8 @@ import click
 
 from caffe_transfer.cli.show import Screen
 from caffe_transfer.data_prep import lists, lmdbs, means, published, sources, splits
+from caffe_transfer.data_prep.left_out import read_left_out, summary
+from caffe_transfer.data_prep.names import shown
 from caffe_transfer.paths import DataFolder
 
 PATH = click.Path(path_type=Path)
@@ -29,17 +31,28 @@ def data_command() -> None:
 @click.argument("source", type=click.Choice(list(sources.SOURCES)))
 @click.option("--out", type=PATH, required=True, help="Folder for the images and their lists.")
 @click.option("--from", "given", type=PATH, help="Folder or archive to take them from.")
-def fetch_command(source: str, out: Path, given: Path | None) -> None:
+@click.option(
+    "--valid-fraction",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Share of each class for validation, where the folder is not divided.  [default: 0.2]",
+)
+def fetch_command(source: str, out: Path, given: Path | None, valid_fraction: float | None) -> None:
     """Fetch images into a folder with their lists, unless they are there already.
+
+    A folder of your own has train/CLASS/ and valid/CLASS/, as for PyTorch's ImageFolder, or CLASS/
+    alone, of whose images a share is set aside for validation.
 
     \b
     Example:
+      caffe-transfer data fetch folder --from photos --out images
       caffe-transfer data fetch tiny-imagenet --from tiny-imagenet-200.zip --out images
     """
     with Screen(total=1) as screen:
-        found = sources.fetch(source, out, given, screen.step)
+        found = sources.fetch(source, out, given, screen.step, valid_fraction=valid_fraction)
     counts = ", ".join(f"{len(images)} {part}" for part, images in found.lists.items())
     click.echo(f"{out}: {len(found.classes)} classes, {counts} images")
+    if files := read_left_out(found.folder.left_out):
+        click.echo(f"{summary(files)}; {found.folder.left_out} lists them")
 
 
 @data_command.command("split")
@@ -97,7 +110,7 @@ def split_command(
 @click.option(
     "--shuffle", type=int, metavar="SEED", help="Shuffle the list; Caffe itself never does."
 )
-@click.option("--strict", is_flag=True, help="Fail at a broken image instead of leaving it out.")
+@click.option("--strict", is_flag=True, help="Fail at images that cannot be used.")
 def lmdb_command(
     image_list: Path,
     root: Path,
@@ -108,6 +121,8 @@ def lmdb_command(
     strict: bool,
 ) -> None:
     """Write the images of a list to an LMDB, byte for byte as convert_imageset does.
+
+    Images that cannot be used, truncated ones too, are left out and listed beside the LMDB.
 
     \b
     Example:
@@ -125,9 +140,9 @@ def lmdb_command(
             strict=strict,
             progress=screen.step,
         )
-    click.echo(f"{out}: {written.count} images, {len(written.broken)} broken")
-    for name in written.broken:
-        click.echo(f"broken: {root / name}")
+    click.echo(f"{out}: {written.count} images, {len(written.left_out)} left out")
+    for each in written.left_out:
+        click.echo(f"{each.fault}: {shown(root / each.path)}")
 
 
 @data_command.command("mean")

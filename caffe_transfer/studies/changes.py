@@ -38,7 +38,7 @@ def _fixed(study: Study) -> dict[str, Any]:
     settings = {key: getattr(study, key) for key in _FIXED}
     for table in ("images", "solver"):
         settings |= {f"{table}.{k}": v for k, v in asdict(getattr(study, table)).items()}
-    del settings["images.natman_classes"]
+    del settings["images.natman_classes"], settings["images.path"]  # a folder may be moved
     return settings
 
 

@@ -46,7 +46,6 @@ def load_study(name_or_path: str, quick: bool = False) -> Study:
     Raises:
         BadInput: the file is missing or is not TOML, or a key is unknown, missing or of a wrong
             value, in [quick] too; names file and key.
-        Incomplete, FormatError: its solver's file is missing, or is no solver.
     """
     path = find_study(name_or_path)
     text, table = _read_toml(path)

@@ -50,6 +50,12 @@ class Images:
         ListOf(Number(), distinct=False),
         "a mean for each channel, or one for all, instead of a mean image",
     ] = None
+    path: Annotated[str | None, Text(), "folder or archive that holds the images"] = None
+    valid_fraction: Annotated[
+        float | None,
+        Number(0.01, 0.99),
+        "share of each class set aside for validation, where the images are not divided",
+    ] = None
     natman_classes: Annotated[
         tuple[int, int] | None,
         ListOf(Whole(1), length=2),
@@ -89,11 +95,16 @@ class CustomSplit:
 
     A: Task
     B: Task
-    overlap: Annotated[bool, Flag(), "the two tasks may share classes"] = False
+    overlap: Annotated[bool, Flag(), 'two lists may share classes; "all" says so by itself'] = False
 
     def task(self, side: str) -> Task:
         """Task "A" or "B"."""
         return self.A if side == "A" else self.B
+
+    @property
+    def may_overlap(self) -> bool:
+        """Whether a class may be in both tasks."""
+        return self.overlap or ALL in (self.A.classes, self.B.classes)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from caffe_transfer.errors import BadInput
+from caffe_transfer.errors import BadInput, CaffeTransferError
 from caffe_transfer.studies.checks import check_study
 from caffe_transfer.studies.groups import GROUPS
 from caffe_transfer.studies.network import NATMAN, Mode, Network, is_split
@@ -53,8 +53,8 @@ def parse_study(
         about: the comment that it opens with.
 
     Raises:
-        BadInput: a key is unknown, missing or of a wrong value, in [quick] too; names it.
-        Incomplete, FormatError: its solver's file is missing, or is no solver.
+        BadInput: a key is unknown, missing or of a wrong value, in [quick] too, or the solver's
+            file cannot be used; names it.
     """
     plain = {key: value for key, value in table.items() if key != "quick"}
     if isinstance(plain.get("solver"), str):  # short for a table with this file
@@ -97,7 +97,10 @@ def _solver(table: object, place: Place, folder: Path) -> SolverSettings:
         if not isinstance(file, str) or not file:
             raise place.wrong(SOLVER_FILE, file, "the name of a solver's prototxt")
         own = {key: value for key, value in table.items() if key != SOLVER_FILE}
-        table = {**keys_of_file(folder / file), **own}
+        try:
+            table = {**keys_of_file(folder / file), **own}
+        except CaffeTransferError as error:
+            raise BadInput(f"{place.file}: {place.key(SOLVER_FILE)}: {error}") from error
         place = replace(place, detail=f" (with {folder / file})")
     return read(SolverSettings, table, place)
 
@@ -194,7 +197,7 @@ def _with_absolute_paths(study: Study, folder: Path) -> Study:
     def found(name: str | None) -> str | None:
         return None if name is None else str(folder / name)
 
-    images = replace(study.images, mean=found(study.images.mean))
+    images = replace(study.images, mean=found(study.images.mean), path=found(study.images.path))
     splits = {
         name: replace(
             split,

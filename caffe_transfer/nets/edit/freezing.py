@@ -23,7 +23,14 @@ def freeze(net: pb.NetParameter, frozen: Collection[str]) -> None:
         if layer.name in frozen:
             _freeze(layer)
         elif TRAIN in phases_of(net, layer) and layer.batch_norm_param.use_global_stats:
-            layer.batch_norm_param.ClearField("use_global_stats")
+            choose_by_phase(layer)
+
+
+def choose_by_phase(layer: pb.LayerParameter) -> None:
+    """Let a BatchNorm use its statistics in TEST, and the batch's in TRAIN: Caffe's default."""
+    layer.batch_norm_param.ClearField("use_global_stats")
+    if not layer.batch_norm_param.ListFields():
+        layer.ClearField("batch_norm_param")
 
 
 def _freeze(layer: pb.LayerParameter) -> None:

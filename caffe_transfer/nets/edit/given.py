@@ -4,6 +4,7 @@ from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.upgrade import upgrade_net
 from caffe_transfer.nets.cuts import cuts
+from caffe_transfer.nets.edit.freezing import choose_by_phase
 from caffe_transfer.nets.edit.messages import naming, with_layers
 from caffe_transfer.nets.edit.wiring import set_phases, wired
 from caffe_transfer.nets.phases import TEST, TRAIN, phases_of
@@ -57,5 +58,5 @@ def _in_force(net: pb.NetParameter) -> pb.NetParameter:
         layer.ClearField("blobs")
         set_phases(layer, (TRAIN, TEST) if one_phase else where)
         if one_phase and not layer.batch_norm_param.use_global_stats:
-            layer.batch_norm_param.ClearField("use_global_stats")
+            choose_by_phase(layer)
     return found

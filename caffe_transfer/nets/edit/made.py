@@ -7,7 +7,7 @@ from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.nets.edit.data import DataSettings, data_layers, image_shape
 from caffe_transfer.nets.edit.freezing import freeze
-from caffe_transfer.nets.edit.messages import naming, with_layers
+from caffe_transfer.nets.edit.messages import copy_softmax, naming, with_layers
 from caffe_transfer.nets.edit.wiring import (
     ACCURACY,
     LOSS,
@@ -78,7 +78,7 @@ def deploy(
         source = pb.LayerParameter(name=user.images, type="Input", top=[user.images])
         source.input_param.shape.add(dim=(DEPLOY_BATCH, *image_shape(user, data)))
         prob = pb.LayerParameter(name=PROB, type="Softmax", bottom=[user.scores], top=[PROB])
-        prob.softmax_param.CopyFrom(_loss(user.net).softmax_param)
+        copy_softmax(_loss(user.net), prob)
         found = with_layers(user.net, [source, *_scoring(user), prob])
         found.name = name
         _set_outputs(found, user, outputs)

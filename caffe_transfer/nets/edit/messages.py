@@ -16,6 +16,12 @@ def with_layers(net: pb.NetParameter, layers: Iterable[pb.LayerParameter]) -> pb
     return found
 
 
+def copy_softmax(source: pb.LayerParameter, target: pb.LayerParameter) -> None:
+    """Give a layer the settings of another one's softmax, if it has some."""
+    if source.HasField("softmax_param"):
+        target.softmax_param.CopyFrom(source.softmax_param)
+
+
 @contextmanager
 def naming(file: str) -> Iterator[None]:
     """Put a file's name before the message of any BadInput."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.proto import caffe_pb2 as pb
-from caffe_transfer.nets.edit.messages import with_layers
+from caffe_transfer.nets.edit.messages import copy_softmax, with_layers
 from caffe_transfer.nets.graph import Graph
 from caffe_transfer.nets.layers import CLASSIFICATION_LOSSES
 from caffe_transfer.nets.phases import TEST, TRAIN, phases_of
@@ -94,7 +94,8 @@ def _with_main_loss(net: pb.NetParameter) -> tuple[pb.NetParameter, int]:
         )
     _join_softmax(loss, graph, end)
     loss.name = LOSS
-    loss.top[:] = [LOSS, *loss.top[1:]]
+    loss.top[:] = [LOSS]
+    del loss.loss_weight[1:]
     set_phases(loss, (TRAIN, TEST))
     return found, places[end]
 
@@ -105,7 +106,7 @@ def _join_softmax(loss: pb.LayerParameter, graph: Graph, end: int) -> None:
     if loss.type == "MultinomialLogisticLoss" and below.type == "Softmax":
         loss.type = "SoftmaxWithLoss"
         loss.bottom[0] = below.bottom[0]
-        loss.softmax_param.CopyFrom(below.softmax_param)
+        copy_softmax(below, loss)
 
 
 def _with_new_loss(net: pb.NetParameter, graph: Graph, end: int) -> tuple[pb.NetParameter, int]:
@@ -114,7 +115,7 @@ def _with_new_loss(net: pb.NetParameter, graph: Graph, end: int) -> tuple[pb.Net
     dropped = set[int]()
     loss = pb.LayerParameter(name=LOSS, type="SoftmaxWithLoss", top=[LOSS])
     while graph.layers[end].type in _VERDICTS and graph.bottoms[end]:
-        loss.softmax_param.MergeFrom(graph.layers[end].softmax_param)
+        copy_softmax(graph.layers[end], loss)
         dropped.add(places[end])
         end = graph.bottoms[end][0].layer
     sources = [layer for layer in net.layer if layer.type in DATA_TYPES and len(layer.top) > 1]

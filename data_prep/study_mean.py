@@ -1,0 +1,143 @@
+"""The mean that a study's networks subtract: of its training images, or one that it gives."""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from caffe_transfer.data_prep import lists, means, records
+from caffe_transfer.data_prep.progress import OnStep
+from caffe_transfer.data_prep.records import MeanRecord
+from caffe_transfer.data_prep.sources import Source
+from caffe_transfer.data_prep.splits import Halves
+from caffe_transfer.errors import BadInput
+from caffe_transfer.files import atomic_write
+from caffe_transfer.formats.binaryproto import read_blob
+from caffe_transfer.formats.hashes import sha256
+from caffe_transfer.paths import DataFolder
+from caffe_transfer.studies.network import Mode, Network, Split
+from caffe_transfer.studies.study import Images
+
+_WHOLE_TRAIN = Network(mode=Mode.BASE).train_data
+
+
+def is_mean_made(images: Images, data: DataFolder) -> bool:
+    """Whether the mean is there, or none is needed.
+
+    Raises:
+        BadInput: the one that is there was made of something else, or the study's own is of images
+            of another size.
+        Incomplete, FormatError: the study's own is not there, or is no mean.
+    """
+    if images.mean_values is not None:
+        return True
+    if images.mean is not None:
+        _check_given(Path(images.mean), images)
+    if not data.mean.is_file():
+        return False
+    record = records.read_record(data.mean, MeanRecord)
+    if record is None:
+        return True
+    if record.sha256 != sha256(data.mean):
+        raise records.made_by_others(data.mean, "mean")
+    remedy = f"remove {data.mean} to make it anew, or name another --out"
+    if found := records.difference(record, {"size": images.size, "channels": images.channels}):
+        raise BadInput(f"{data.mean} was made {found}; {remedy}")
+    if images.mean is not None and record.sha256 != sha256(Path(images.mean)):
+        raise BadInput(f"{data.mean} is another mean than {images.mean}; {remedy}")
+    for name, digest in record.lists.items():
+        listed = data.list(name)
+        if listed.is_file() and digest not in (None, sha256(listed)):
+            raise BadInput(f"{data.mean} was made of other images than {listed} lists; {remedy}")
+    return True
+
+
+def write_study_mean(
+    wanted: Collection[str],
+    images: Images,
+    source: Source,
+    halves: Mapping[str, Halves],
+    data: DataFolder,
+    progress: OnStep,
+) -> None:
+    """One mean for all networks, over the whole training set, as the authors had it.
+
+    So it does not depend on which networks a study has now and gets later.  Where the study's
+    databases do not hold the whole set together (reduced sets alone, one half alone, a custom
+    split that leaves classes out), the images are read without making a database of them.  A mean
+    that the study gives is copied.
+
+    Args:
+        wanted: the data sets that the study's networks read.
+    """
+    if images.mean is not None:
+        _take(Path(images.mean), images, data)
+        return
+    names = whole_sets(wanted, len(source.classes), halves)
+    made_of: dict[str, str | None] = {}
+    if names:
+        means.write_mean([data.lmdb(name) for name in names], data.mean, progress)
+        for name in names:
+            database = records.read_record(data.lmdb(name), records.LmdbRecord)
+            made_of[name] = database.list_sha256 if database else None
+    else:
+        whole = lists.read(data.list(_WHOLE_TRAIN))
+        means.write_mean_of_images(
+            whole,
+            source.folder.images("train"),
+            data.mean,
+            size=images.size,
+            gray=images.channels == 1,
+            progress=progress,
+        )
+        made_of[_WHOLE_TRAIN] = records.list_sha256(whole)
+    _record(made_of, images, data)
+
+
+def _record(made_of: Mapping[str, str | None], images: Images, data: DataFolder) -> None:
+    records.write_record(
+        data.mean,
+        MeanRecord(
+            lists=made_of,
+            size=images.size,
+            channels=images.channels,
+            sha256=sha256(data.mean),
+            versions=records.versions(),
+        ),
+    )
+
+
+def _check_given(path: Path, images: Images) -> None:
+    found, wanted = read_blob(path).shape[-3:], (images.channels, images.size, images.size)
+    if found != wanted:
+        raise BadInput(
+            f"{path} is the mean of images of {_shape(found)}, and those of the study are "
+            f"{_shape(wanted)}; set images.size to its size, or give mean_values"
+        )
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
+
+
+def _take(path: Path, images: Images, data: DataFolder) -> None:
+    with atomic_write(data.mean) as file:
+        file.write(path.read_bytes())
+    _record({}, images, data)
+
+
+def whole_sets(wanted: Collection[str], classes: int, halves: Mapping[str, Halves]) -> list[str]:
+    """Data sets that together hold each training image once; [] if none do.
+
+    Args:
+        wanted: the data sets that there are.
+        classes: number of the source's classes.
+        halves: the splits by their keys.
+    """
+    if _WHOLE_TRAIN in wanted:
+        return [_WHOLE_TRAIN]
+    for key, both in halves.items():
+        named = [(f"{Split(key).task(side)}_train", chosen) for side, chosen in both.sides]
+        there = [(name, chosen) for name, chosen in named if name in wanted]
+        for sets in (there[:1], there[1:], there):
+            if sorted(label for _, chosen in sets for label in chosen) == list(range(classes)):
+                return [name for name, _ in sets]
+    return []
