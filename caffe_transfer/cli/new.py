@@ -22,9 +22,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--images", type=PATH, required=True, help="Folder of images, one folder a class.")
 @click.option("--net", help="Built-in net, prototxt or Jinja template.  [default: by the images]")
 @click.option("--weights", type=PATH, help="Model of the net: whose features shall serve you?")
-@click.option(
-    "--minutes", type=float, default=60, help="Time for all training.", show_default=True
-)
+@click.option("--minutes", type=float, default=60, help="Time for all training.", show_default=True)
 def new_command(
     file: Path, images: Path, net: str | None, weights: Path | None, minutes: float
 ) -> None:

@@ -100,5 +100,5 @@ def best_schedule(
 
 def _rounded_down(count: int) -> int:
     """To two digits, for reading; 1234 is 1200."""
-    unit = 10 ** max(0, len(str(count)) - 2)
+    unit = int("1".ljust(len(str(count)) - 1, "0"))
     return max(1, count // unit * unit)

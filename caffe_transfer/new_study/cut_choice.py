@@ -32,5 +32,6 @@ def spread(positions: Sequence[float], count: int) -> list[int]:
     for number in range(1, count - 1):
         wanted = positions[0] + number * step
         free = range(found[-1] + 1, len(positions) - (count - 1 - number))
-        found.append(min(free, key=lambda at, wanted=wanted: abs(positions[at] - wanted)))
+        distances = [abs(positions[at] - wanted) for at in free]
+        found.append(free[distances.index(min(distances))])
     return [*found, len(positions) - 1]

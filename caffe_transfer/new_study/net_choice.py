@@ -79,8 +79,8 @@ def image_settings(study: Study, found: Survey, weights_channels: int | None) ->
     """
     net = source_of(study).given
     if net is None:
-        channels = weights_channels or found.channels
-        return replace(study.images, channels=channels, **_built_in(study.net, found))
+        images = replace(study.images, channels=weights_channels or found.channels)
+        return _for_small_net(images, found) if study.net == SMALL_NET else _for_large_net(images)
     shape, side = image_shape(net), _small_side(found)
     channels = _channels(net) or weights_channels or found.channels
     if channels not in (GRAY_CHANNELS, COLOUR_CHANNELS):
@@ -118,12 +118,14 @@ def with_batches(study: Study, training_images: int) -> Study:
     return replace(study, batch=batch, test_batch=min(fitting, _MOST_TEST_BATCH))
 
 
-def _built_in(net: str, found: Survey) -> dict[str, int | float]:
-    if net != SMALL_NET:
-        return {"crop": LARGE_CROP, "size": _STORED[LARGE_CROP]}
+def _for_small_net(images: Images, found: Survey) -> Images:
     size = min(_small_side(found), SMALL_SIDE)
     crop = round(size / _STORED_PER_CROP) if size >= _SMALLEST_WITH_CROP else 0
-    return {"size": size, "crop": crop, "scale": SMALL_SCALE}
+    return replace(images, size=size, crop=crop, scale=SMALL_SCALE)
+
+
+def _for_large_net(images: Images) -> Images:
+    return replace(images, size=_STORED[LARGE_CROP], crop=LARGE_CROP)
 
 
 def _channels(net: pb.NetParameter) -> int | None:

@@ -71,9 +71,7 @@ def tasks_of(found: Survey, given_base: bool) -> Tasks:
     """
     problems = [*found.problems, *_emptied(found.classes)]
     if problems:
-        raise all_problems(
-            f"{shown(found.folder)} cannot be used", problems, "correct the folders"
-        )
+        raise all_problems(f"{shown(found.folder)} cannot be used", problems, "correct the folders")
     count = len(found.classes)
     if given_base:
         if count < FEWEST_OF_TASK:
