@@ -59,7 +59,7 @@ def _report(plan: Plan) -> Sequence[str]:
     valid = sum(each.valid for each in found.classes)
     lines = [
         f"images: {len(found.classes)} classes, {train} for training, {valid} for validation, "
-        f"{found.median_width}x{found.median_height} pixels in the middle",
+        f"median {found.median_width}x{found.median_height} pixels",
         *([f"  {summary(found.left_out)}"] if found.left_out else []),
         f"net: {study.net}, {len(draft.cuts)} cuts, of which the study has "
         f"{', '.join(each.cut.name for each in plan.layout.cuts)}",

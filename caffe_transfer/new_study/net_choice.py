@@ -53,15 +53,15 @@ def net_choices(request: Request, found: Survey) -> list[NetChoice]:
     if request.weights is not None:
         return [NetChoice(net, f"The built-in net that {request.weights.name} is a model of.")
                 for net in (LARGE_NET, SMALL_NET)]  # fmt: skip
-    seen = f"the images have {found.median_width}x{found.median_height} pixels in the middle"
+    seen = f"their median is {found.median_width}x{found.median_height} pixels"
     if _small_side(found) <= SMALL_SIDE:
-        return [NetChoice(SMALL_NET, f"The small built-in net: {seen}.")]
+        return [NetChoice(SMALL_NET, f"The built-in net for small images: {seen}.")]
     return [
-        NetChoice(LARGE_NET, f"The paper's net, for large images: {seen}."),
+        NetChoice(LARGE_NET, f"The paper's net, for images above {SMALL_SIDE} pixels."),
         NetChoice(
             SMALL_NET,
-            f"The small built-in net: the paper's net ({LARGE_NET}) for large images would need "
-            "more time than there is.",
+            f"The built-in net for small images: the paper's, {LARGE_NET}, would need more time "
+            "than there is.",
         ),
     ]
 

@@ -16,7 +16,8 @@ from caffe_transfer.studies.study import Images, Study
 
 _WIDTH = 96
 _ABOUT = {
-    Mode.BASE: "Trained from random weights.",
+    Mode.BASE: "Trained from random weights.  With seeds = [1, 2, 3] in every group all networks "
+    "are trained three times, to see how far chance goes.",
     Mode.SELFFER: "Cut from base B and trained on B again: what a cut alone costs, by torn "
     "co-adaptation.",
     Mode.TRANSFER: "Cut from A and trained on B: what A's features are worth to B.",
@@ -96,16 +97,18 @@ def _tested(study: Study, draft: Draft) -> str:
         "a test reads each validation image of B once."
     )
     if not testing.even:
-        sentence += "  Those of A are fewer, and are read unevenly."
+        sentence += "  A has another number, and is read unevenly."
     return sentence
 
 
 def _images(study: Study) -> Iterator[str]:
     yield from ("", "[images]")
     yield from _pairs(_set(study.images, Images, _IMAGES))
+    unless = ", unless the net has mean values" if study.net_file else ""
     yield from _comments(
-        "The training images' own mean is subtracted, unless the net has mean values; of your own: "
-        'mean = "mean.binaryproto", or mean_values = [104, 117, 123] in the order blue, green, red.'
+        f"The training images' mean is subtracted{unless}; in its place, one of",
+        'mean = "mean.binaryproto"',
+        "mean_values = [104, 117, 123]    # blue, green, red",
     )
 
 
@@ -115,9 +118,10 @@ def _solver(study: Study, draft: Draft) -> Iterator[str]:
     yield ""
     yield from _comments(
         f"Plain SGD, which sees each training image of B about {passes:.3g} times.  Where the loss "
-        "becomes nan or stays at ln(classes), divide base_lr by 10.  All networks share one "
-        "solver, so that they can be compared.  A solver of your own stands in the place of this "
-        'table: solver = "solver.prototxt".'
+        "becomes nan or stays at ln(classes), divide base_lr by 10.  All networks share these "
+        "settings, so that they can be compared.  A solver's prototxt of your own, whose settings "
+        "those of the table go before:",
+        'file = "solver.prototxt"',
     )
     yield "[solver]"
     yield from _pairs({name: getattr(solver, name) for name in _SOLVER})
@@ -159,8 +163,8 @@ def _pairs(table: Mapping[str, Any]) -> Iterator[str]:
     return (f"{key} = {toml_value(value)}" for key, value in table.items())
 
 
-def _comments(text: str) -> list[str]:
-    return _comment(text).splitlines()
+def _comments(text: str, *examples: str) -> list[str]:
+    return [*_comment(text).splitlines(), *(f"#     {line}" for line in examples)]
 
 
 def _comment(text: str) -> str:
