@@ -51,6 +51,7 @@ setup(
         "opencv-python-headless>=4.8,<5",
         "protobuf>=4.25",
         "rich>=13",
+        "scipy>=1.11",
     ],
     extras_require={
         "torch": ["torch>=2.9"],
@@ -60,6 +61,7 @@ setup(
             "mypy>=1.10",
             "pytest>=8",
             "ruff>=0.6",
+            "scipy-stubs>=1.11",
             "types-protobuf>=4.25",
             "build>=1",
             "setuptools>=77",

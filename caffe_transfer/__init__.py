@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     )
     from caffe_transfer.pipeline import Callbacks
     from caffe_transfer.report.figures import figure2, figure3
+    from caffe_transfer.report.verdict import verdicts
     from caffe_transfer.studies.network import Mode, Network
     from caffe_transfer.studies.study import Study
     from caffe_transfer.version import __version__
@@ -45,6 +46,7 @@ _MODULES = {
     ),
     "pipeline": ("Callbacks",),
     "report.figures": ("figure2", "figure3"),
+    "report.verdict": ("verdicts",),
     "studies.network": ("Mode", "Network"),
     "studies.study": ("Study",),
     "version": ("__version__",),
@@ -75,6 +77,7 @@ __all__ = [
     "read_results",
     "run",
     "train",
+    "verdicts",
 ]
 
 

@@ -87,6 +87,11 @@ def left_out(path: Path) -> Path:
     return path.with_name(f"{path.name}.left_out.txt")
 
 
+def image_list(database: Path) -> Path:
+    """The list of the images that a database was made of, beside it: files.txt beside lmdb."""
+    return database.with_name("files.txt")
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """The files of one run of a study."""
@@ -149,7 +154,7 @@ class DataFolder:
     root: Path
 
     def list(self, data_name: str) -> Path:
-        return self.root / data_name / "files.txt"
+        return image_list(self.lmdb(data_name))
 
     def lmdb(self, data_name: str) -> Path:
         return self.root / data_name / "lmdb"

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from caffe_transfer.nets.cut_record import CutRecord, write_cut
 from caffe_transfer.report.results import read_results
 from tests.test_results import log, network
 
@@ -41,11 +42,32 @@ def test_a_runs_report_lies_in_its_folder(tmp_path: Path) -> None:
         "results.csv", "decomposition.csv", "table.md", "index.html",
         "figure2.png", "figure2.pdf", "figure2.svg",
     }  # fmt: skip
+    assert "Verdict, Random halves:\n- Frozen features: base - transfer is 5.00" in done.stdout
+    assert done.stdout.endswith("What these intervals mean: demo/report/table.md\n")
     top1 = {
         row.network.name: row.top1
         for row in read_results(tmp_path / "demo/report/results.csv").rows
     }
     assert top1 == SCORES
+
+
+def test_a_custom_split_with_named_cuts(tmp_path: Path) -> None:
+    """The target's base is there, the source's was given; names are longer than 80 columns hold."""
+    for name, score in {"halfpetsB": 0.5, "transferpetsAB_1_2": 0.45}.items():
+        path = network(tmp_path / "run/results", name, log([3, 2], [score]))
+        write_cut(path / "cut.json", CutRecord(2, "inception_4a/output", ()))
+    given = tmp_path / "run/results/halfpetsA"
+    given.mkdir()
+    (given / "manifest.json").write_text('{"given": "googlenet.caffemodel"}')
+    done = call("run", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    (line,) = (
+        words for words in map(str.split, done.stdout.splitlines()) if words[:2] == ["2", "50.00"]
+    )
+    assert line == ["2", "50.00", "45.00", "inception_4a/output"]
+    assert "Split pets: top-1 accuracy" in done.stdout
+    assert "Verdict, Target halfpetsB:\n" in done.stdout
+    assert "figures: figure2\n" in done.stdout
 
 
 def test_other_folders_go_to_report_and_what_is_left_out_is_named(tmp_path: Path) -> None:

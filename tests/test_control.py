@@ -51,6 +51,20 @@ def test_only_networks_of_the_same_task_are_compared() -> None:
     )
 
 
+def test_each_group_has_its_own_control() -> None:
+    table = rows(
+        transfer__ftpetsBB_1_2=0.5,
+        transfer__ftpetsAB_1_2=0.6,
+        transfer__ft0B0B_1_2=0.9,
+        transfer__ft0A0B_1_2=0.1,
+    )
+    pets, halves = control(table, "pets"), control(table)
+    assert pets is not None
+    assert halves is not None
+    assert pets.differences == pytest.approx({2: 0.1})
+    assert halves.differences == pytest.approx({2: -0.8})
+
+
 def test_no_control_is_said_and_no_boost_needs_none() -> None:
     alone = control(rows(transfer__ft0A0B_1_3=0.6, transfer__ft0A0A_1_3=0.6))
     assert alone is not None

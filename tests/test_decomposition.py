@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caffe_transfer.report import decomposition, tables
+from caffe_transfer.report.contents import Decomposition
 from caffe_transfer.report.results import Row
 from caffe_transfer.studies.network import Network
 
@@ -50,6 +51,37 @@ def test_base_is_that_of_the_tasks_trained_on() -> None:
     assert (level.base_level, level.letter, level.other) == (0.9, "A", "B")
 
 
+PETS = {
+    "half0B": 0.9,
+    "halfpetsA": 0.8,
+    "halfpetsB": 0.5,
+    "transferpetsAB_1_2": 0.4,
+    "transferpetsBB_1_2": 0.45,
+    "transfer__ftpetsAB_1_2": 0.55,
+    "transfer0A0B_1_2": 0.1,
+    "transferbirdsAB_1_2": 0.2,
+}
+
+
+def test_a_custom_split_is_decomposed_by_itself() -> None:
+    level = decomposition.levels(rows(**PETS), "pets")
+    (effect,) = decomposition.decompose(level)
+    assert (effect.base, effect.selffer, effect.transfer, effect.transfer_plus) == (
+        0.5, 0.45, 0.4, 0.55,
+    )  # fmt: skip
+    assert decomposition.levels(rows(**PETS)).transfer == {2: [0.1]}
+
+
+def test_no_base_level_where_the_base_of_a_task_was_given() -> None:
+    """The base of pets A was given: that of B alone, the harder task, is no level for both."""
+    table = PETS | {"transferpetsBA_1_2": 0.7}
+    assert decomposition.levels(rows(**table), "pets").base_level == pytest.approx(0.65)
+    del table["halfpetsA"]
+    (effect,) = decomposition.decompose(decomposition.levels(rows(**table), "pets"))
+    assert (effect.base, effect.co_adaptation) == (None, None)
+    assert effect.specificity == pytest.approx(0.45 - 0.55)
+
+
 def test_table_1_is_over_networks_not_over_layers() -> None:
     """The paper's 1.6, 1.8 and 2.1 come out so, with one or two networks for each n."""
     level = decomposition.levels(
@@ -85,9 +117,11 @@ def test_missing_values_stay_missing() -> None:
     level = decomposition.levels(rows(half0B=None, transfer0A0B_1_2=0.5, transfer0A0A_1_3=None))
     (effect,) = decomposition.decompose(level)
     assert (effect.base, effect.co_adaptation, effect.specificity) == (None, None, None)
-    assert tables.effect_cells(effect) == ["2", "", "", "", "50.00", "", "", "", "", ""]
-    text = tables.effects_csv([effect])
-    assert text.splitlines()[1] == "2,,,,0.5,,,,,"
+    assert tables.effect_cells(effect) == ["2", "", "", "", "", "50.00", "", "", "", "", ""]
+    of_group = Decomposition("pets", (effect,), (), None, {2: "conv2"})
+    text = tables.decomposition_csv([of_group])
+    assert text.splitlines()[0].endswith(",boost,boost over selffer+,group,cut")
+    assert text.splitlines()[1] == "2,,,,0.5,,,,,,pets,conv2"
 
 
 def test_nothing_to_decompose() -> None:

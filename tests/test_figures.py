@@ -1,20 +1,23 @@
 """Figures: what is drawn of which networks, with which labels, and files that stay the same."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from caffe_transfer.report import figures, style, supplement
 from caffe_transfer.report.results import Row
 from caffe_transfer.studies.load import paper
 from caffe_transfer.studies.network import Mode, Network
 
+Corners: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]  # (4, 2), in pixels
 PAPER = [
     Row(network, 1, top1=0.6 - 0.01 * network.n + 0.0001 * index % 0.01)
     for index, network in enumerate(paper().networks)
@@ -126,6 +129,137 @@ def test_a_custom_split_has_its_own_name_in_figure_3() -> None:
     assert figure is not None
     assert figure.axes[0].get_title() == "Split pets"
     assert labels(figure.axes[1]) == ["mean AnB, split pets", "reference"]
+
+
+PETS = (
+    "halfpetsB", "transferpetsBB_1_2", "transfer-ftpetsBB_1_2", "transferpetsAB_1_2",
+    "transfer-ftpetsAB_1_2",
+)  # fmt: skip
+
+
+def test_a_custom_split_has_figure_2_as_random_halves_have_it() -> None:
+    """It once had its frozen transfers alone, in Figure 3."""
+    rows = some(*PETS)
+    assert list(figures.draw_all(rows)) == ["figure2"]
+    figure = figures.figure2(rows)
+    assert figure is not None
+    upper, lower = figure.axes
+    assert upper.get_title() == "Split pets"
+    assert labels(upper) == [
+        "baseB", "selffer BnB", "selffer BnB$^+$", "transfer AnB", "transfer AnB$^+$",
+    ]  # fmt: skip
+    assert points(lower, "mean transfer AnB") == [(0, 0.5), (2, 0.53)]
+
+
+def test_each_group_of_splits_has_its_own_figure_2() -> None:
+    halves = some("half0B", "transfer0A0B_1_3")
+    birds = some("halfbirdsA", "transferbirdsBA_1_1")
+    natman = some("halfnatmanA", "transfernatmanBA_1_1")
+    drawn = figures.draw_all([*natman, *some(*PETS), *halves, *birds])
+    assert list(drawn) == ["figure2", "figure2-birds", "figure2-pets", "figure3"]
+    assert [drawn[name].axes[0].get_title() for name in drawn] == [
+        "", "Split birds", "Split pets", "Splits birds, natman, pets",
+    ]  # fmt: skip
+    assert labels(drawn["figure2-birds"].axes[0]) == ["baseA", "transfer BnA"]
+    assert labels(drawn["figure3"].axes[1]) == [
+        "mean AnB, random splits", "mean BnA, split birds", "mean BnA, m/n split",
+        "mean AnB, split pets", "reference",
+    ]  # fmt: skip
+    of_splits = [line.get_color() for line in drawn["figure3"].axes[1].lines[1:4]]
+    assert len(set(of_splits)) == 3
+    assert points(drawn["figure3"].axes[1], "mean AnB, split pets")[1] == pytest.approx((2, 0.03))
+
+
+def test_natman_has_figure_2_only_beyond_what_the_paper_trained() -> None:
+    names = ("halfnatmanB", "transfernatmanAB_1_1")
+    assert list(figures.draw_all(some(*names))) == ["figure3"]
+    drawn = figures.draw_all(some(*names, "transfernatmanBB_1_1"))
+    assert list(drawn) == ["figure2", "figure3"]
+    assert drawn["figure2"].axes[0].get_title() == "Man-made/natural split"
+
+
+def test_without_the_base_of_its_task_a_custom_split_is_still_drawn() -> None:
+    rows = some("transferpetsBB_1_2", "transferpetsAB_1_2", "transferpetsAB_1_3")
+    figure = figures.figure2(rows)
+    assert figure is not None
+    assert points(figure.axes[1], "mean transfer AnB") == [(2, 0.51), (3, 0.52)]
+    assert figures.figure3(rows) is not None
+
+
+def named(names: dict[int, str], *networks: str) -> list[Row]:
+    return [
+        Row(row.network, 1, top1=row.top1, cut=names.get(row.network.n)) for row in some(*networks)
+    ]
+
+
+@pytest.mark.parametrize("letters", [4, 19])
+@pytest.mark.parametrize("last", [1, 7, 16, 20, 54, 160])
+def test_names_of_cuts_stand_under_their_numbers_and_do_not_collide(
+    last: int, letters: int
+) -> None:
+    names = {n: f"{n:03d}".rjust(letters, "m") for n in range(1, last + 1)}
+    networks = ["netbase", "half0B"]
+    for n in range(1, last + 1):
+        networks += [f"transfer0A0B_1_{n}", f"nolearn_1_{n}"]
+    networks.append(f"transfer0A0B_1_{last}-preserve1")
+    drawn = figures.draw_all(named(names, *networks))
+    assert list(drawn) == ["figure2", "figure3", "preserved"]
+    for figure in drawn.values():
+        figure.draw_without_rendering()
+        axes = figure.axes[-1]
+        ticks = axes.xaxis.get_minor_ticks()
+        shown = [tick for tick in ticks if tick.label1.get_text()]
+        assert {tick.label1.get_text() for tick in shown} <= set(names.values())
+        assert len(shown) == last or last > 100
+        assert len(shown) >= min(last, 50)
+        for tick in shown:
+            assert tick.label1.get_text() == names[int(tick.get_loc())]
+        corners = [_corners(tick.label1) for tick in shown]
+        for left, right in pairwise(corners):
+            assert _apart(left, right)
+        for label in axes.get_xticklabels():
+            below = max(tick.label1.get_window_extent().y1 for tick in shown)
+            assert label.get_window_extent().y0 > below
+
+
+def _corners(label: Text) -> Corners:
+    """The corners of a turned label, clockwise from the lower left one."""
+    angle = np.deg2rad(label.get_rotation())
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    flat = Text(*label.get_position(), label.get_text(), fontproperties=label.get_fontproperties())
+    figure = label.get_figure(root=True)
+    assert figure is not None
+    flat.set_figure(figure)
+    size = flat.get_window_extent()
+    box = np.array([(0, 0), (0, size.height), (size.width, size.height), (size.width, 0)])
+    turned = box @ turn.T
+    extent = label.get_window_extent()
+    corners: Corners = turned - turned.min(axis=0) + (extent.x0, extent.y0)
+    return corners
+
+
+def _apart(one: Corners, other: Corners) -> bool:
+    """Whether a line along a side of one of two boxes has the other on its far side."""
+    for box in (one, other):
+        for start, end in zip(box, np.roll(box, -1, axis=0), strict=True):
+            normal = np.array([end[1] - start[1], start[0] - end[0]])
+            a, b = one @ normal, other @ normal
+            if a.max() <= b.min() or b.max() <= a.min():
+                return True
+    return False
+
+
+def test_networks_that_disagree_on_a_name_leave_the_number_alone() -> None:
+    rows = named({1: "pool1", 2: "pool2"}, "half0B", "transfer0A0B_1_1", "transfer0A0B_1_2")
+    rows += named({2: "conv2"}, "transfer1A1B_1_2")
+    figure = figures.figure2(rows)
+    assert figure is not None
+    figure.draw_without_rendering()
+    shown = [tick.label1.get_text() for tick in figure.axes[-1].xaxis.get_minor_ticks()]
+    assert shown == ["pool1"]
+    unnamed = figures.figure2(some("half0B", "transfer0A0B_1_1"))
+    assert unnamed is not None
+    assert unnamed.axes[-1].xaxis.get_minor_ticks() == []
 
 
 def test_labels_follow_a_study_of_one_direction() -> None:

@@ -5,12 +5,14 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
-from caffe_transfer.report import page
+from caffe_transfer.report import page, verdict_text
 from caffe_transfer.report.control import control
+from caffe_transfer.report.figures import draw_all
 from caffe_transfer.report.make import make_report
 from caffe_transfer.report.tables import control_sentence
+from caffe_transfer.report.verdict import verdicts
 from tests.test_results import log, network
-from tests.test_tables import ROWS, report
+from tests.test_tables import NAMED, ROWS, report
 
 
 class Balanced(HTMLParser):
@@ -47,6 +49,33 @@ def test_the_page_states_the_boost_beside_its_control() -> None:
     assert "boost over selffer+ = transfer+ - selffer+" in text
     assert "4 networks, of which 2 are complete and 1 stalled" in text
     assert "a <log> is cut off" in text  # escaped: the parser saw no tag
+
+
+def test_the_page_shows_verdict_groups_and_names_of_cuts() -> None:
+    html = page.render(report(*ROWS, *NAMED))
+    text = text_of(html)
+    assert text.index("Verdict Random halves") < text.index("What the drops are due to")
+    for verdict in verdicts(NAMED):
+        for sentence in verdict_text.sentences(verdict):
+            assert sentence in text
+    assert "Target halfpetsB" in text
+    assert "Split pets ncutbaseselffer" in text
+    # One table for each of three verdicts and three groups, and that of the networks.
+    assert html.count("<table") == 7
+    assert html.count('<tr class="average">') == 3
+
+
+def test_figures_of_further_groups_share_the_captions(tmp_path: Path) -> None:
+    rows = [*ROWS, *NAMED]
+    drawn = draw_all(rows)
+    assert list(drawn) == ["figure2", "figure2-pets", "figure3"]
+    made = report(*rows, folder=tmp_path, figures=tuple(drawn))
+    for name in drawn:
+        made.folder.figure(name, "svg").write_text("<svg/>")
+    captions = re.findall("<figcaption>(.*?)</figcaption>", page.render(made), re.S)
+    assert [" ".join(caption.split())[:21] for caption in captions] == [
+        "Figure 2. Above: ever", "Split pets: Figure 2.", "Figure 3. Dissimilar ",
+    ]  # fmt: skip
 
 
 def test_nothing_to_decompose_no_table_of_effects() -> None:

@@ -1,15 +1,18 @@
 """Results: the published values from the authors' own logs, then tables with pieces missing."""
 
+import json
 import math
 import os
 from pathlib import Path
 
+import lmdb
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from caffe_transfer.errors import BadInput, FormatError
+from caffe_transfer.nets.cut_record import CutRecord, write_cut
 from caffe_transfer.report import results
 from caffe_transfer.report.results import Row
 from caffe_transfer.studies.network import Network
@@ -197,6 +200,8 @@ rows = st.builds(
     values,
     values,
     st.none() | st.booleans(),
+    st.none() | st.sampled_from(["conv4", "inception_4a/output", 'a "quoted", name']),
+    st.none() | st.integers(1, 50000),
 )
 
 
@@ -212,8 +217,8 @@ def test_csv_has_the_columns_and_leaves_missing_values_empty(tmp_path: Path) -> 
     results.write_csv(path, [Row(Network.parse("transfer-ft0A0B_1_4"), 0, complete=False)])
     assert path.read_text() == (
         "network,mode,base,target,split,n,fine_tuned,iterations,complete,"
-        "top1,top1_last,valid_loss,train_loss,stalled\n"
-        "transfer-ft0A0B_1_4,transfer,A,B,0,4,true,0,false,,,,,\n"
+        "top1,top1_last,valid_loss,train_loss,stalled,cut,valid_images\n"
+        "transfer-ft0A0B_1_4,transfer,A,B,0,4,true,0,false,,,,,,,\n"
     )
 
 
@@ -264,8 +269,16 @@ def test_read_results_takes_a_folder_or_its_table(tmp_path: Path) -> None:
 def test_later_columns_are_no_obstacle(tmp_path: Path) -> None:
     path = tmp_path / "results.csv"
     row = "half0A,base,,A,0,0,false,40,true,0.5,0.5,1,1,false"
-    path.write_text(",".join(results.COLUMNS) + f",seeds\n{row},3\n")
+    path.write_text(",".join(results.COLUMNS) + f",seeds\n{row},,,3\n")
     assert [row.top1 for row in results.read_results(path).rows] == [0.5]
+
+
+def test_tables_without_the_names_of_cuts_and_the_images_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    columns = [name for name in results.COLUMNS if name not in ("cut", "valid_images")]
+    path.write_text(f"{','.join(columns)}\nhalf0A,base,,A,0,0,false,40,true,0.5,0.5,1,1,false\n")
+    (row,) = results.read_results(path).rows
+    assert (row.top1, row.cut, row.valid_images) == (0.5, None, None)
 
 
 def test_rows_as_dictionaries_of_plain_values() -> None:
@@ -274,6 +287,7 @@ def test_rows_as_dictionaries_of_plain_values() -> None:
         "network": "transfer-ft0A0B_1_4", "mode": "transfer", "base": "A", "target": "B",
         "split": "0", "n": 4, "fine_tuned": True, "iterations": 40, "complete": None,
         "top1": 0.5, "top1_last": None, "valid_loss": None, "train_loss": None, "stalled": None,
+        "cut": None, "valid_images": None,
     }  # fmt: skip
     assert type(row.as_dict()["mode"]) is str
     assert results.Results((row,), ("x",)).as_dict() == {"rows": [row.as_dict()], "problems": ["x"]}
@@ -286,3 +300,97 @@ def test_a_broken_net_is_a_problem_and_its_network_keeps_its_results(tmp_path: P
     assert (row.top1, row.complete, row.stalled) == (0.5, False, None)
     (problem,) = found.problems
     assert "imagenet_train.prototxt is not a prototxt" in problem
+
+
+NET_WITH_DATA = (
+    """
+layer { name: "data" type: "Data" top: "data" top: "label" include { phase: TRAIN }
+  data_param { source: "../../data/half0A_train/lmdb" batch_size: 8 backend: LMDB } }
+layer { name: "data" type: "Data" top: "data" top: "label" include { phase: TEST }
+  data_param { source: "../../data/half0A_valid/lmdb" batch_size: 5 backend: LMDB } }
+"""
+    + NET_1_0
+)
+
+
+def run_with_data(folder: Path, test_iter: int) -> Path:
+    """A run's folder with one network, half0A, without its data."""
+    path = folder / "results" / "half0A"
+    (path / "logs").mkdir(parents=True)
+    (path / "logs" / "train.log").write_text(log([1.6, 1.2], [0.5]))
+    (path / "solver.prototxt").write_text(f"max_iter: 20\ntest_iter: {test_iter}\n")
+    (path / "train_val.prototxt").write_text(NET_WITH_DATA)
+    return path
+
+
+def write_database(path: Path, records: int) -> None:
+    path.mkdir(parents=True)
+    with (
+        lmdb.open(str(path), map_size=1 << 20) as database,
+        database.begin(write=True) as transaction,
+    ):
+        for i in range(records):
+            transaction.put(f"{i:08d}".encode(), b"image")
+
+
+@pytest.mark.parametrize(
+    ("test_iter", "records", "listed", "images"),
+    [
+        (4, 12, 13, 12),  # 20 images tested: 8 of them twice; one of the list was broken
+        (2, 12, 13, 10),
+        (4, None, 13, 13),  # the database has been removed to save room
+        (4, None, None, 20),
+        (0, 12, 13, None),
+    ],
+)
+def test_validation_images_are_those_that_a_test_sees(
+    tmp_path: Path, test_iter: int, records: int | None, listed: int | None, images: int | None
+) -> None:
+    run_with_data(tmp_path, test_iter)
+    if records is not None:
+        write_database(tmp_path / "data/half0A_valid/lmdb", records)
+    if listed is not None:
+        (tmp_path / "data/half0A_valid").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "data/half0A_valid/files.txt").write_text("a/b.jpg 0\n" * listed)
+    found = results.collect(tmp_path)
+    assert ([row.valid_images for row in found.rows], found.problems) == ([images], ())
+
+
+def test_a_list_of_images_and_a_database_of_another_kind(tmp_path: Path) -> None:
+    path = run_with_data(tmp_path, 4)
+    (tmp_path / "data/half0A_valid/lmdb").mkdir(parents=True)  # a LevelDB, say
+    assert [row.valid_images for row in results.collect(tmp_path).rows] == [20]
+    net = NET_WITH_DATA.replace('"Data"', '"ImageData"').replace("data_param", "image_data_param")
+    net = net.replace("backend: LMDB ", "").replace("../../data/half0A_valid/lmdb", "valid.txt")
+    (path / "train_val.prototxt").write_text(net)
+    (path / "valid.txt").write_text("a.jpg 0\nb.jpg 1\nc.jpg 1\n")
+    assert [row.valid_images for row in results.collect(tmp_path).rows] == [3]
+
+
+def test_the_authors_test_each_image_of_a_half_twice(published: dict[str, Row]) -> None:
+    images = {name: row.valid_images for name, row in published.items()}
+    assert (images["half0A"], images["netbase"], images["nolearn_1_1"]) == (25000, 50000, 50000)
+    assert {row.cut for row in published.values()} == {None}
+
+
+def test_the_name_of_the_cut_comes_from_its_record(tmp_path: Path) -> None:
+    network(tmp_path, "half0B", log([3, 2], [0.5]))
+    for name, record in (("transfer0A0B_1_2", None), ("transfer0A0B_1_3", "{}")):
+        path = network(tmp_path, name, log([3, 2], [0.5]))
+        write_cut(path / "cut.json", CutRecord(2, "inception_3a/output", ("conv1",)))
+        if record:
+            (path / "cut.json").write_text(record)
+    found = results.collect(tmp_path)
+    assert [row.cut for row in found.rows] == [None, "inception_3a/output", None]
+    (problem,) = found.problems
+    assert "cut.json is no record of a cut" in problem
+
+
+def test_a_given_base_has_no_results_and_is_passed_over(tmp_path: Path) -> None:
+    network(tmp_path, "transfermineAB_1_2", log([3, 2], [0.5]))
+    for name, manifest in (("halfmineA", {"given": "x.caffemodel"}), ("halfmineB", {})):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "manifest.json").write_text(json.dumps(manifest))
+    found = results.collect(tmp_path)
+    assert [row.network.name for row in found.rows] == ["halfmineB", "transfermineAB_1_2"]
+    assert found.problems == ()

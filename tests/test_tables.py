@@ -7,9 +7,8 @@ import pytest
 
 from caffe_transfer import paths
 from caffe_transfer.report import decomposition, results, tables
-from caffe_transfer.report.control import control
+from caffe_transfer.report.contents import Report
 from caffe_transfer.report.results import Row
-from caffe_transfer.report.tables import Report
 from caffe_transfer.studies.network import Network
 
 ROWS = (
@@ -21,23 +20,14 @@ ROWS = (
 
 
 def report(*rows: Row, folder: Path = Path("report"), figures: tuple[str, ...] = ()) -> Report:
-    level = decomposition.levels(rows)
-    return Report(
-        folder=paths.ReportFolder(folder),
-        rows=rows,
-        effects=tuple(decomposition.decompose(level)),
-        averages=tuple(decomposition.averages(level)),
-        control=control(rows),
-        figures=figures,
-        problems=("a <log> is cut off",),
-    )
+    return Report.of(paths.ReportFolder(folder), rows, figures, ("a <log> is cut off",))
 
 
 def test_a_row_in_cells() -> None:
     assert [tables.row_cells(row) for row in ROWS[1:]] == [
-        ["transfer-ft0A0B_1_2", "2", "88.60", "88.00", "0.39", "0.21", "900", ""],
-        ["transfer-ft0B0B_1_2", "2", "87.80", "87.00", "0.41", "0.22", "450", "not complete"],
-        ["transfer0A0B_1_3", "3", "", "", "", "", "0", "no scores, stalled"],
+        ["transfer-ft0A0B_1_2", "2", "", "88.60", "88.00", "0.39", "0.21", "900", ""],
+        ["transfer-ft0B0B_1_2", "2", "", "87.80", "87.00", "0.41", "0.22", "450", "not complete"],
+        ["transfer0A0B_1_3", "3", "", "", "", "", "", "0", "no scores, stalled"],
     ]
 
 
@@ -70,13 +60,44 @@ def test_markdown_says_no_more_than_there_is(
 def test_a_report_as_a_dictionary_of_plain_values() -> None:
     found = json.loads(json.dumps(report(*ROWS, figures=("figure2",)).as_dict()))
     assert list(found) == [
-        "folder", "rows", "effects", "averages", "control", "figures", "problems",
+        "folder", "rows", "decompositions", "verdicts", "figures", "problems",
     ]  # fmt: skip
     assert list(found["rows"][0]) == list(results.COLUMNS)
-    assert list(found["effects"][0]) == list(tables.EFFECT_COLUMNS)
-    assert found["effects"][0]["boost"] == pytest.approx(0.019)
-    assert found["control"]["cuts"] == 1
-    assert report(ROWS[0]).as_dict()["control"] is None
+    (of_halves,) = found["decompositions"]
+    assert list(of_halves["effects"][0]) == list(decomposition.COLUMNS)
+    assert of_halves["effects"][0]["boost"] == pytest.approx(0.019)
+    assert of_halves["control"]["cuts"] == 1
+    (verdict,) = found["verdicts"]
+    assert (verdict["target"], verdict["best"]["kind"]) == ("random halves", "transfer+")
+    assert report(ROWS[0]).as_dict()["decompositions"] == []
+    assert report(ROWS[0]).as_dict()["verdicts"] == []
+
+
+NAMED = tuple(
+    Row(Network.parse(name), 900, True, 0.5, cut=cut, valid_images=1000)
+    for name, cut in {
+        "halfpetsB": None, "transferpetsAB_1_2": "a|b", "transferpetsAB_1_3": "conv3",
+        "transfernatmanAB_1_2": "a|b",
+    }.items()
+)  # fmt: skip
+
+
+def test_each_group_has_its_decomposition_with_the_names_of_cuts_beside_n() -> None:
+    text = tables.markdown(report(*ROWS, *NAMED))
+    headings = [line for line in text.splitlines() if line.startswith("#")]
+    assert headings == [
+        "# Verdict", "## Random halves", "## Target halfnatmanB", "## Target halfpetsB",
+        "# What the drops are due to",
+        "## Random halves", "## Man-made/natural split", "## Split pets",
+        "# Networks",
+    ]  # fmt: skip
+    assert "| 3 | conv3 | 50.00 |  |  | 50.00 |" in text
+    assert r"| transferpetsAB_1_2 | 2 | a\|b | 50.00 |" in text
+    lines = tables.decomposition_csv(report(*ROWS, *NAMED).decompositions).splitlines()
+    assert [line.split(",", 1)[0] + ":" + line.rsplit(",", 2)[1] for line in lines] == [
+        "n:group", "2:random halves", "1-2:random halves", "2:natman", "1-2:natman",
+        "2:pets", "3:pets", "1-3:pets",
+    ]  # fmt: skip
 
 
 def test_what_the_report_counts() -> None:

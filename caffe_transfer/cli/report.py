@@ -1,21 +1,23 @@
 """`report`: makes results.csv, figures and a page from logs."""
 
+import shutil
 from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
 from caffe_transfer import paths
-from caffe_transfer.report import tables
+from caffe_transfer.report import groups, tables, verdict_text
+from caffe_transfer.report.contents import Decomposition, Report
 from caffe_transfer.report.make import make_report
-from caffe_transfer.report.tables import Report
+from caffe_transfer.report.verdict import Verdict
 
-# Short names of the first of tables.EFFECT_COLUMNS, which fit into 80 characters.
-_SHORT = (
-    "n", "base", "selffer", "selffer+", "transfer", "transfer+", "co-adapt.", "specific.", "boost",
-)  # fmt: skip
+# With these names, and without the control's column, the table of effects fits into 80 characters.
+_SHORT = {"lost co-adaptation": "co-adapt.", "specificity": "specific."}
+_LEFT_OUT = "boost over selffer+"
 
 
 @click.command(name="report")
@@ -58,10 +60,13 @@ def report_command(folder: Path, published: Path | None, out: Path | None) -> No
 
 def _show(report: Report) -> None:
     console = Console()
-    if report.effects:
-        console.print(_effects_table(report))
-    if report.control:
-        click.echo(tables.control_sentence(report.control))
+    for of_group in report.decompositions:
+        table = _effects_table(of_group)
+        wide = console.options.update(max_width=1000)
+        console.width = max(console.width, console.measure(table, options=wide).maximum)
+        console.print(table)
+        if of_group.control:
+            click.echo(tables.control_sentence(of_group.control))
     unscored = sum(row.top1 is None for row in report.rows)
     click.echo(
         f"{len(report.rows)} networks, {report.complete} complete, {unscored} without scores"
@@ -72,14 +77,34 @@ def _show(report: Report) -> None:
         click.echo(f"note: {problem}", err=True)
     click.echo(f"figures: {', '.join(report.figures) or 'none'}")
     click.echo(f"page: {report.folder.page}")
+    for verdict in report.verdicts:
+        _show_verdict(verdict)
+    if report.verdicts:
+        click.echo(f"\nWhat these intervals mean: {report.folder.table}")
 
 
-def _effects_table(report: Report) -> Table:
-    table = Table(title="Top-1 accuracy and differences, percent", box=None, pad_edge=False)
-    for name in _SHORT:
-        table.add_column(name, justify="right", no_wrap=True)
-    for effects in filter(None, (report.effects, report.averages)):
-        for effect in effects:
-            table.add_row(*tables.effect_cells(effect)[: len(_SHORT)])
-        table.add_row()
+def _effects_table(of_group: Decomposition) -> Table:
+    """The decomposition, without the control's column, which its sentence sums up."""
+    shown = tables.effect_table(of_group)
+    title = f"{groups.title(of_group.group)}: top-1 accuracy and differences, percent"
+    table = Table(title=title, box=None, pad_edge=False)
+    columns = [i for i, name in enumerate(shown.columns) if name not in ("cut", _LEFT_OUT)]
+    if "cut" in shown.columns:  # last, so that in a narrow terminal the numbers stay in line
+        columns.append(shown.columns.index("cut"))
+    for name in (shown.columns[i] for i in columns):
+        table.add_column(
+            _SHORT.get(name, name), justify="left" if name == "cut" else "right", no_wrap=True
+        )
+    for number, cells in enumerate(shown.rows):
+        if number == len(of_group.effects):
+            table.add_row()
+        table.add_row(*(escape(cells[i]) for i in columns))
+    table.add_row()
     return table
+
+
+def _show_verdict(verdict: Verdict) -> None:
+    click.echo(f"\nVerdict, {verdict_text.heading(verdict)}:")
+    width = min(shutil.get_terminal_size().columns, 100)
+    for sentence in verdict_text.sentences(verdict):
+        click.echo(click.wrap_text(sentence, width, "- ", "  "))

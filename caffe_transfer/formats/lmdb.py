@@ -62,6 +62,17 @@ def _opened(path: Path) -> tuple[_File, lmdb.Environment]:
     return file, _OPEN[file]
 
 
+def count(path: Path) -> int:
+    """The number of records of a database, without reading them.
+
+    Raises:
+        Incomplete: the database does not exist.
+        FormatError: it is not an LMDB.
+    """
+    with open_lmdb(path) as environment:
+        return int(environment.stat()["entries"])
+
+
 def check_lmdb(
     path: Path,
     *,

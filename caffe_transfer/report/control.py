@@ -12,6 +12,7 @@ from statistics import fmean
 from typing import Any
 
 from caffe_transfer.report import decomposition
+from caffe_transfer.report.groups import RANDOM_HALVES, group_of
 from caffe_transfer.report.results import Row
 from caffe_transfer.studies.network import Mode
 
@@ -47,14 +48,14 @@ class Control:
         }
 
 
-def control(rows: Iterable[Row]) -> Control | None:
-    """Compare the fine-tuned networks of the random splits; None without a fine-tuned transfer.
+def control(rows: Iterable[Row], group: str = RANDOM_HALVES) -> Control | None:
+    """Compare the fine-tuned networks of a group of splits; None without a fine-tuned transfer.
 
     Task by task, since one half may be harder than the other and not every task has selffers.
     """
     tasks: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        if decomposition.is_random(row.network):
+        if group_of(row.network) == group:
             tasks[row.network.task].append(row)
     differences: dict[int, list[float]] = defaultdict(list)
     transferred = False

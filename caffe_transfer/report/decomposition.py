@@ -4,8 +4,8 @@
     specificity        = selffer - transfer
     boost              = transfer+ - base      (paper table 1; + is fine-tuned)
 
-All are means over the networks of the random splits, in both directions where a study has both;
-the base level is that of the tasks that the cut networks are trained on.
+All are means over the networks of a group of splits, in both directions where a study has both; the
+base level is that of the tasks that the cut networks are trained on.
 
 The layers of a fine-tuned network have trained longer than its base's, so the boost alone does not
 show that transfer helps: see control.py.
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from caffe_transfer.report.groups import RANDOM_HALVES, group_of, is_random
 from caffe_transfer.report.results import Row
 from caffe_transfer.studies.network import Mode, Network
 
@@ -27,7 +28,7 @@ _FIRST_OF_RANGES = (1, 3, 5)  # table 1 of the paper averages over n = 1..7, 3..
 
 @dataclass(frozen=True)
 class Levels:
-    """Top-1 accuracies (0..1) of the networks of a study's random splits, by kind and by n.
+    """Top-1 accuracies (0..1) of the networks of one group of splits, by kind and by n.
 
     Attributes:
         base: of the bases.
@@ -124,17 +125,25 @@ COLUMNS = {
 }
 
 
-def levels(rows: Iterable[Row]) -> Levels:
-    """The accuracies of the networks of the random splits."""
-    rows = [row for row in rows if row.top1 is not None and is_random(row.network)]
+def levels(rows: Iterable[Row], group: str = RANDOM_HALVES) -> Levels:
+    """The accuracies of the networks of one group of splits.
+
+    The tasks of a named split differ in difficulty: if one that networks are cut for has no base
+    with a result, as where the base was given, the level of the others' bases would mislead, and
+    there is none.
+    """
+    rows = [row for row in rows if row.top1 is not None and group_of(row.network) == group]
     cut = [row.network for row in rows if row.network.mode in (Mode.SELFFER, Mode.TRANSFER)]
     targets = {network.target for network in cut}
+    bases = [
+        (network.target, value)
+        for network, value in measured(rows)
+        if network.mode is Mode.BASE and (network.target in targets or not targets)
+    ]
+    if group != RANDOM_HALVES and not targets <= {target for target, _ in bases}:
+        bases = []
     return Levels(
-        base=tuple(
-            value
-            for network, value in measured(rows)
-            if network.mode is Mode.BASE and (network.target in targets or not targets)
-        ),
+        base=tuple(value for _, value in bases),
         selffer=by_n(rows, Mode.SELFFER),
         selffer_plus=by_n(rows, Mode.SELFFER, fine_tuned=True),
         transfer=by_n(rows, Mode.TRANSFER),
@@ -173,11 +182,6 @@ def by_n(
         if (network.mode, network.fine_tuned, network.preserve) == (mode, fine_tuned, preserve):
             found[network.n].append(value)
     return dict(sorted(found.items()))
-
-
-def is_random(network: Network) -> bool:
-    """Whether a network belongs to a split into random halves."""
-    return network.split is not None and network.split.isdigit()
 
 
 def by_task(rows: Iterable[Row]) -> dict[str, tuple[float | None, Values]]:

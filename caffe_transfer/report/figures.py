@@ -1,7 +1,8 @@
-"""The paper's figures, drawn from rows of results.
+"""The paper's figures, drawn from rows of results; here Figure 2, elsewhere the others.
 
 Each function returns a matplotlib figure, or None if no network of its kind has an accuracy.
-Published rows are drawn in gray, underneath.
+Published rows are drawn in gray, underneath. Figure 2 is of one group of splits: the random halves,
+or a named split.
 """
 
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from matplotlib.figure import Figure
 
 from caffe_transfer.report import decomposition, supplement
 from caffe_transfer.report.decomposition import Levels, Values
+from caffe_transfer.report.dissimilar import dissimilar_splits, figure3
+from caffe_transfer.report.groups import RANDOM_HALVES, by_group, cut_names, title
 from caffe_transfer.report.style import (
     BLUE,
     CHOPPED,
@@ -19,8 +22,6 @@ from caffe_transfer.report.style import (
     LIGHT_BLUE,
     LIGHT_GRAY,
     LIGHT_RED,
-    OLIVE,
-    ORANGE,
     OUTLINE,
     PUBLISHED,
     RED,
@@ -32,36 +33,69 @@ from caffe_transfer.report.style import (
     line,
     means_from_base,
     styled,
+    width,
 )  # fmt: skip
 from caffe_transfer.studies.network import NATMAN, Mode
 
+__all__ = ["draw_all", "figure2", "figure2_groups", "figure3"]
+
 
 def draw_all(rows: Rows, published: Rows = ()) -> dict[str, Figure]:
-    """All figures that there are results for, by the names of their files."""
-    drawn = {
-        "figure2": figure2(rows, published),
-        "figure3": figure3(rows, published),
-        "reduced": supplement.reduced(rows, published),
-        "preserved": supplement.preserved(rows, published),
-    }
+    """All figures that there are results for, by the names of their files.
+
+    The first group of splits gives figure2, each further one figure2-NAME; preserved likewise.
+    """
+    drawn: dict[str, Figure | None] = {}
+    for i, group in enumerate(figure2_groups(rows)):
+        drawn["figure2" if i == 0 else f"figure2-{group}"] = figure2(rows, published, group)
+    if not _is_shown_by_figure2(rows):
+        drawn["figure3"] = figure3(rows, published)
+    drawn["reduced"] = supplement.reduced(rows, published)
+    for i, group in enumerate(supplement.preserved_groups(rows)):
+        name = "preserved" if i == 0 else f"preserved-{group}"
+        drawn[name] = supplement.preserved(rows, published, group)
     return {name: figure for name, figure in drawn.items() if figure is not None}
 
 
+def figure2_groups(rows: Rows) -> list[str]:
+    """The groups of splits that Figure 2 is drawn of: random halves first, then splits by name.
+
+    Natural and man-made tasks with frozen transfers alone, as the paper has them, are for Figure 3.
+    """
+    found = []
+    for group, of_group in by_group(rows).items():
+        level = decomposition.levels(of_group, group)
+        more = level.selffer or level.selffer_plus or level.transfer_plus
+        if more or (level.transfer and group != NATMAN):
+            found.append(group)
+    return found
+
+
+def _is_shown_by_figure2(rows: Rows) -> bool:
+    """Whether Figure 3 has one custom split to show and nothing else, which Figure 2 shows."""
+    shown = {*dissimilar_splits(rows), *figure2_groups(rows)}
+    return len(shown) == 1 and NATMAN not in shown and not decomposition.by_n(rows, Mode.RANDOM)
+
+
 @styled()
-def figure2(rows: Rows, published: Rows = ()) -> Figure | None:
+def figure2(rows: Rows, published: Rows = (), group: str | None = None) -> Figure | None:
     """Figure 2 of the paper: above every network, below the means and what the drops are due to.
 
     Args:
         rows: results, such as `read_results(folder).rows`.
         published: results to draw in gray, underneath.
+        group: "random halves", or the name of a split; None for the first of `figure2_groups`.
 
     Returns:
-        None without a scored selffer or transfer network of a random split.
+        None without a scored selffer or transfer network of the group.
     """
-    own, theirs = decomposition.levels(rows), decomposition.levels(published)
+    if group is None:
+        group = next(iter(figure2_groups(rows)), RANDOM_HALVES)
+    own, theirs = (decomposition.levels(data, group) for data in (rows, published))
     if not own:
         return None
-    figure = Figure(figsize=(8, 9), layout="constrained")
+    last = max([*own.cuts, *theirs.cuts])
+    figure = Figure(figsize=(width(last), 9), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True)
     if theirs:
         _points(upper, theirs, published=True)
@@ -69,9 +103,11 @@ def figure2(rows: Rows, published: Rows = ()) -> Figure | None:
     _points(upper, own)
     _means(lower, own)
     _shades(lower, own)
+    if group != RANDOM_HALVES:
+        upper.set_title(title(group))
     for axes in (upper, lower):
         axes.set_ylabel(f"{TOP1} (higher is better)")
-        cut_axis(axes, max([*own.cuts, *theirs.cuts]))
+        cut_axis(axes, last, cut_names(rows))
     lower.set_xlabel(CHOPPED)
     legend(upper)
     legend(lower)
@@ -155,110 +191,3 @@ def _boost_label(level: Levels) -> str:
     control = f"{level.letter}n{level.letter}$^+$"
     control = f"control: {control}" if level.selffer_plus else f"no control {control}"
     return f"boost over the base ({control})"
-
-
-@styled()
-def figure3(rows: Rows, published: Rows = ()) -> Figure | None:
-    """Figure 3 of the paper: dissimilar tasks, random filters, and both relative to their bases.
-
-    Args:
-        rows: results, such as `read_results(folder).rows`.
-        published: results to draw in gray, underneath.
-
-    Returns:
-        None without a scored transfer of a non-random split or network with random filters.
-    """
-    tasks, random = decomposition.by_task(rows), decomposition.by_n(rows, Mode.RANDOM)
-    draw = {_draw_tasks: tasks, _draw_random: random}
-    draw = {function: values for function, values in draw.items() if values}
-    if not draw:
-        return None
-    figure = Figure(figsize=(8, 7), layout="constrained")
-    grid = figure.add_gridspec(2, len(draw), height_ratios=[1, 1.8])
-    upper = [figure.add_subplot(grid[0, column]) for column in range(len(draw))]
-    relative = figure.add_subplot(grid[1, :])
-    for data, is_published in ((published, True), (rows, False)):
-        for axes, function in zip(upper, draw, strict=True):
-            function(axes, data, is_published)
-        _draw_relative(relative, data, is_published)
-    upper[0].set_ylabel(TOP1)
-    relative.set_ylabel("Relative top-1 accuracy (higher is better)")
-    relative.set_xlabel(CHOPPED)
-    last = max(_cuts_of_figure3([*rows, *published]))
-    for axes in figure.axes:
-        cut_axis(axes, last)
-    if relative.lines:
-        legend(relative)
-    return figure
-
-
-def _cuts_of_figure3(rows: Rows) -> set[int]:
-    """Every n that figure 3 has a point for."""
-    tasks = (values for _, values in decomposition.by_task(rows).values())
-    random = decomposition.by_n(rows, Mode.RANDOM)
-    return {n for values in (*tasks, random, decomposition.levels(rows).transfer) for n in values}
-
-
-def _draw_tasks(axes: Axes, rows: Rows, published: bool) -> None:
-    for base, values in decomposition.by_task(rows).values():
-        _curve(axes, base, values, "H", ORANGE, published)
-    if not published:
-        splits = _dissimilar_splits(rows)
-        natman = splits == [NATMAN]
-        axes.set_title("Man-made/natural split" if natman else f"Split {', '.join(splits)}")
-
-
-def _draw_random(axes: Axes, rows: Rows, published: bool) -> None:
-    values = decomposition.by_n(rows, Mode.RANDOM)
-    _curve(axes, decomposition.whole_base(rows), values, "v", OLIVE, published)
-    axes.set_title("Random, untrained filters")
-
-
-def _dissimilar_splits(rows: Rows) -> list[str]:
-    """The splits that are not random, by name."""
-    tasks = decomposition.by_task(rows)
-    splits = {row.network.split for row in rows if row.network.task in tasks}
-    return sorted(split for split in splits if split is not None)
-
-
-def _curve(
-    axes: Axes, base: float | None, values: Values, marker: str, color: str, published: bool
-) -> None:
-    x, y = line(values, base)
-    if not x:
-        return
-    under = PUBLISHED if published else {"color": color, "zorder": 4}
-    axes.plot(x, y, marker=marker, **(OUTLINE | under))
-    if base is not None:
-        axes.plot([0], [base], **(REFERENCE | ({"markeredgecolor": GRAY} if published else {})))
-
-
-def _draw_relative(axes: Axes, rows: Rows, published: bool) -> None:
-    """Means minus the level of their bases; random filters may fall below the panel."""
-    level = decomposition.levels(rows)
-    name = f"mean {level.other}n{level.letter}"
-    splits = _dissimilar_splits(rows)
-    split = "m/n split" if splits == [NATMAN] else f"split {', '.join(splits)}"
-    transfer = decomposition.less(level.transfer, level.base_level)
-    random = decomposition.less(
-        decomposition.by_n(rows, Mode.RANDOM), decomposition.whole_base(rows)
-    )
-    curves = [
-        (f"{name}, random splits", transfer, "D", RED),
-        (f"{name}, {split}", decomposition.mean_of_tasks(rows), "H", ORANGE),
-        ("random features", random, "v", OLIVE),
-    ]
-    curves = [curve for curve in curves if curve[1]]
-    if not curves:
-        return
-    for label, relative, marker, color in curves:
-        style = OUTLINE | {"color": color, "label": label, "zorder": 4}
-        if published:
-            style |= PUBLISHED | {"label": f"published {label}"}
-        axes.plot([0, *relative], [0, *relative.values()], marker=marker, **style)
-    if not published:
-        axes.plot([0], [0], **REFERENCE, label="reference")
-        shown = [v for _, relative, marker, _ in curves if marker != "v" for v in relative.values()]
-        if shown:  # as in the paper: the drop of random features must not flatten the others
-            highest = max(v for _, relative, _, _ in curves for v in relative.values())
-            axes.set_ylim(bottom=1.2 * min([*shown, -0.01]), top=max(0.02, 1.2 * highest))

@@ -1,13 +1,12 @@
-"""A study's report: its results as a table, the paper's figures, and a page with both."""
+"""A study's report: its results as tables, figures, verdict, and a page with all of it."""
 
 from pathlib import Path
 
 from caffe_transfer import paths
 from caffe_transfer.files import atomic_text
-from caffe_transfer.report import decomposition, figures, page, results, style, tables
-from caffe_transfer.report.control import control
+from caffe_transfer.report import figures, page, results, style, tables
+from caffe_transfer.report.contents import Report
 from caffe_transfer.report.results import OnNetworkRead, Results
-from caffe_transfer.report.tables import Report
 
 
 def make_report(
@@ -30,24 +29,14 @@ def make_report(
     """
     own = results.collect(results_dir, progress)
     theirs = results.read_results(published, progress) if published else Results(())
-    level = decomposition.levels(own.rows)
     drawn = figures.draw_all(own.rows, theirs.rows)
-    report = Report(
-        folder=paths.ReportFolder(out_dir),
-        rows=own.rows,
-        effects=tuple(decomposition.decompose(level)),
-        averages=tuple(decomposition.averages(level)),
-        control=control(own.rows),
-        figures=tuple(drawn),
-        problems=own.problems + theirs.problems,
-    )
-    results.write_csv(report.folder.results, report.rows)
-    atomic_text(
-        report.folder.decomposition, tables.effects_csv([*report.effects, *report.averages])
-    )
+    folder, problems = paths.ReportFolder(out_dir), own.problems + theirs.problems
+    report = Report.of(folder, own.rows, tuple(drawn), problems)
+    results.write_csv(folder.results, report.rows)
+    atomic_text(folder.decomposition, tables.decomposition_csv(report.decompositions))
     for name, figure in drawn.items():
         for suffix in style.SUFFIXES:
-            style.save(figure, report.folder.figure(name, suffix))
-    atomic_text(report.folder.table, tables.markdown(report))
-    atomic_text(report.folder.page, page.render(report))
+            style.save(figure, folder.figure(name, suffix))
+    atomic_text(folder.table, tables.markdown(report))
+    atomic_text(folder.page, page.render(report))
     return report

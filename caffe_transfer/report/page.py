@@ -5,8 +5,8 @@ from importlib.resources import files
 
 import jinja2
 
-from caffe_transfer.report import tables
-from caffe_transfer.report.tables import Report
+from caffe_transfer.report import groups, tables, verdict_text
+from caffe_transfer.report.contents import Report
 
 _CAPTIONS = {
     "figure2": "Figure 2. Above: every network. Below: the means, and what the drops are due to; "
@@ -22,20 +22,40 @@ def render(report: Report) -> str:
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     template = (files("caffe_transfer.report") / "page.html.j2").read_text()
     return environment.from_string(template).render(
-        rows=[tables.row_cells(row) for row in report.rows],
-        row_columns=tables.ROW_COLUMNS,
         complete=report.complete,
         stalled=len(report.stalled),
-        effects=[tables.effect_cells(effect) for effect in report.effects],
-        averages=[tables.effect_cells(effect) for effect in report.averages],
-        effect_columns=tables.EFFECT_COLUMNS,
-        control=tables.control_sentence(report.control) if report.control else "",
+        verdicts=[
+            {
+                "heading": verdict_text.heading(verdict),
+                "sentences": verdict_text.sentences(verdict),
+                "table": tables.verdict_table(verdict),
+            }
+            for verdict in report.verdicts
+        ],
+        text_columns=tables.TEXT_COLUMNS,
+        verdict_caption=verdict_text.CAPTION,
+        decompositions=[
+            {
+                "title": groups.title(each.group),
+                "control": tables.control_sentence(each.control) if each.control else "",
+                "table": tables.effect_table(each),
+                "averages": len(each.averages),
+            }
+            for each in report.decompositions
+        ],
         figures=[
-            {"caption": _CAPTIONS[name], "data": _base64_svg(report, name)}
+            {"caption": _caption(name), "data": _base64_svg(report, name)}
             for name in report.figures
         ],
+        networks=tables.row_table(report.rows),
         problems=report.problems,
     )
+
+
+def _caption(name: str) -> str:
+    """The caption of a figure, which figure2-pets shares with figure2."""
+    kind, _, group = name.partition("-")
+    return f"{groups.title(group)}: {_CAPTIONS[kind]}" if group else _CAPTIONS[kind]
 
 
 def _base64_svg(report: Report, name: str) -> str:

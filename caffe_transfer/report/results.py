@@ -6,6 +6,7 @@ Losses are the means of the ten lowest.  What a log does not record is None, in 
 
 import csv
 import io
+import json
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -19,10 +20,10 @@ import numpy as np
 from caffe_transfer import paths
 from caffe_transfer.errors import BadInput, FormatError
 from caffe_transfer.files import atomic_text
-from caffe_transfer.report import logs
+from caffe_transfer.nets.cut_record import CutRecord, read_cut
+from caffe_transfer.report import logs, tasks
 from caffe_transfer.report.log_text import Times
-from caffe_transfer.report.settings import SettingsReader
-from caffe_transfer.studies.load import paper
+from caffe_transfer.report.settings import NetworkSettings, SettingsReader
 from caffe_transfer.studies.network import Network
 
 # The columns of results.csv, a fixed interface (new ones go at the end), and what of a Row each is.
@@ -41,13 +42,15 @@ COLUMNS = {
     "valid_loss": "valid_loss",
     "train_loss": "train_loss",
     "stalled": "stalled",
+    "cut": "cut",
+    "valid_images": "valid_images",
 }
+_NOT_IN_OLDER_TABLES = ("cut", "valid_images")
 OnNetworkRead = Callable[[int, int, str], None]  # networks read, total, name of the next one
 
 _BEST = 10  # values averaged by the metric
 _LAST = 10  # final displayed losses that decide whether training has stalled
 _STALLED_WITHIN = 0.02  # of ln(classes)
-_ILSVRC_CLASSES = 1000
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,8 @@ class Row:
         top1_last: validation accuracy (0..1) of the last test.
         valid_loss, train_loss: means of the ten lowest losses.
         stalled: whether the training loss is still that of guessing, ln(classes), or not finite.
+        cut: the name of the cut at n.
+        valid_images: the number of different images that a test scores.
     """
 
     network: Network
@@ -71,6 +76,8 @@ class Row:
     valid_loss: float | None = None
     train_loss: float | None = None
     stalled: bool | None = None
+    cut: str | None = None
+    valid_images: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The values by the column names of results.csv."""
@@ -120,6 +127,8 @@ def read_results(source: str | os.PathLike[str], progress: OnNetworkRead | None 
 def collect(results_dir: Path, progress: OnNetworkRead | None = None) -> Results:
     """Read the logs of all networks in a folder; links to other folders are not followed.
 
+    A base whose model was given, not trained, has no results and is passed over.
+
     Raises:
         BadInput: `results_dir` is not a folder, or holds no network.
     """
@@ -136,9 +145,17 @@ def collect(results_dir: Path, progress: OnNetworkRead | None = None) -> Results
         except BadInput:
             problems.append(f"{child} was left out, since its name is not that of a network")
             continue
-        log = logs.read_logs(logs.log_files(child))
+        files = logs.log_files(child)
+        if not files and _is_given(child):
+            continue
+        log = logs.read_logs(files)
         problems += log.problems
-        rows.append(_row(network, log, settings.max_iter(child), settings.outputs(child)))
+        try:
+            cut = read_cut(paths.NetworkFolder(child).cut)
+        except FormatError as error:
+            cut = None
+            problems.append(str(error))
+        rows.append(_row(network, log, settings.read(child), cut))
     if not rows:
         raise BadInput(f"{folder} holds no folder of a network, such as half0A")
     return Results(tuple(rows), (*problems, *settings.problems))
@@ -169,7 +186,8 @@ def read_csv(path: Path) -> list[Row]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
-            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+            known = {*(reader.fieldnames or ()), *_NOT_IN_OLDER_TABLES}
+            missing = [name for name in COLUMNS if name not in known]
             if missing:
                 raise FormatError(f"{path} is not a table of results: it lacks {missing[0]!r}")
             return [_row_of_text(path, reader.line_num, cells) for cells in reader]
@@ -192,30 +210,31 @@ def mean_of_lowest(values: Times) -> float | None:
     return float(finite.mean()) if len(finite) else math.nan
 
 
-def _row(network: Network, log: logs.NetworkLog, max_iter: int | None, outputs: int | None) -> Row:
+def _is_given(folder: Path) -> bool:
+    """Whether a base's folder holds a model that was given, as its manifest says."""
+    try:
+        manifest = json.loads(paths.NetworkFolder(folder).manifest.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(manifest, dict) and "given" in manifest
+
+
+def _row(
+    network: Network, log: logs.NetworkLog, settings: NetworkSettings, cut: CutRecord | None
+) -> Row:
+    classes = tasks.classes(network, settings)
     return Row(
         network=network,
         iterations=log.last_iteration,
-        complete=None if max_iter is None else log.last_iteration >= max_iter,
+        complete=None if settings.max_iter is None else log.last_iteration >= settings.max_iter,
         top1=mean_of_highest(log.accuracy.values),
         top1_last=float(log.accuracy.values[-1]) if len(log.accuracy) else None,
         valid_loss=mean_of_lowest(log.valid_loss.values),
         train_loss=mean_of_lowest(log.train_loss.values),
-        stalled=_stalled(log.train_loss.values, _classes(network, outputs)),
+        stalled=_stalled(log.train_loss.values, classes),
+        cut=cut.name if cut else None,
+        valid_images=tasks.valid_images(settings, classes),
     )
-
-
-def _classes(network: Network, outputs: int | None) -> int | None:
-    """The number of classes of a network's task, which may be fewer than its outputs.
-
-    The authors' halves keep all 1000 outputs, so the loss of guessing is ln(500), not ln(1000).
-    """
-    if outputs != _ILSVRC_CLASSES:
-        return outputs
-    try:
-        return paper().outputs(network)
-    except BadInput:  # a split that is not the paper's
-        return None
 
 
 def _stalled(train_loss: Times, classes: int | None) -> bool | None:
@@ -251,6 +270,8 @@ def _row_of_text(path: Path, line: int, cells: dict[str, str]) -> Row:
             valid_loss=_value(cells["valid_loss"]),
             train_loss=_value(cells["train_loss"]),
             stalled=_flag(cells["stalled"]),
+            cut=cells.get("cut") or None,
+            valid_images=int(cells.get("valid_images") or 0) or None,
         )
     except (BadInput, TypeError, ValueError, KeyError) as error:
         raise FormatError(f"{path} line {line} is not a row of results: {error}") from error

@@ -1,6 +1,7 @@
 """Shared by the figures: their style, their axes, and saving them reproducibly."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import fmean
@@ -9,7 +10,7 @@ from typing import Any, TypeAlias
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, MultipleLocator
 
 from caffe_transfer.files import atomic_write
 from caffe_transfer.report.decomposition import Values
@@ -36,8 +37,12 @@ STYLE: Any = {
     "svg.hashsalt": "caffe-transfer",
 }
 _DPI = 160
+_NAME_SIZE, _SMALLEST = 8, 5  # of cuts' names, in points
+_LETTER, _LINE = 0.65, 1.2  # width and height that a name takes, in font sizes
+_TILT = 40  # degrees
 BLUE, LIGHT_BLUE, RED, LIGHT_RED = "#0000ee", "#a8a8ff", "#ee0000", "#ffa0a0"
 ORANGE, OLIVE, GRAY, LIGHT_GRAY = "#ff8c00", "#bcbc00", "#9a9a9a", "#d4d4d4"
+SPLITS = (ORANGE, "#9932cc", "#008b8b", "#8b4513", "#2e8b57")  # named splits, one after another
 CHOPPED = "Layer $n$ at which the network is cut and retrained"
 TOP1 = "Top-1 accuracy"
 OUTLINE: dict[str, Any] = {"markeredgecolor": "#333333", "markeredgewidth": 0.6}
@@ -78,10 +83,48 @@ def means_from_base(values: Values, base: float | None) -> dict[int, float]:
     return start | {n: fmean(of_n) for n, of_n in sorted(values.items())}
 
 
-def cut_axis(axes: Axes, last: int) -> None:
-    """The axis of n, from the base at 0 to the highest cut `last`."""
-    axes.set_xlim(-0.4, last + 0.5)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=20, steps=[1, 2, 5, 10], integer=True))
+def width(last: int) -> float:
+    """The width in inches of a figure whose highest cut is `last`: 8 up to 10 cuts, at most 13."""
+    return min(13, max(8, 3 + 0.5 * last))
+
+
+def cut_axis(axes: Axes, last: int, names: Mapping[int, str] | None = None, first: int = 0) -> None:
+    """The axis of n, from the base at 0 to the highest cut `last`.
+
+    Args:
+        names: of cuts, written under their numbers, tilted or upright where they have no room.
+    """
+    axes.set_xlim(first - 0.4, last + 0.5)
+    axes.xaxis.set_major_locator(
+        MultipleLocator(1) if last <= 20 else MaxNLocator(20, steps=[1, 2, 5, 10], integer=True)
+    )
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    room = 72 * 0.85 * figure.get_figwidth() / (last - first + 0.9)  # points from one n to the next
+    every = math.ceil(_LINE * _SMALLEST / room)
+    shown = {n: name for n, name in (names or {}).items() if n <= last and n % every == 0}
+    if not shown:
+        return
+    angle, size = _fit(max(map(len, shown.values())), room * every)
+    # Minor ticks, which are not to give way to the major ones at the same places.
+    axes.xaxis.remove_overlapping_locs = False
+    axes.xaxis.set_minor_locator(FixedLocator(list(shown)))
+    axes.xaxis.set_minor_formatter(FixedFormatter(list(shown.values())))
+    axes.tick_params(axis="x", which="minor", length=0, pad=16, labelsize=size)
+    for label in axes.xaxis.get_minorticklabels():
+        label.set_rotation(angle)
+        label.set_rotation_mode("anchor")
+        label.set_horizontalalignment("right" if angle else "center")
+        label.set_verticalalignment("center" if angle == 90 else "top")
+
+
+def _fit(letters: int, room: float) -> tuple[float, float]:
+    """Angle in degrees and font size in points at which names of so many letters have room."""
+    if _LETTER * _NAME_SIZE * letters <= room:
+        return 0, _NAME_SIZE
+    if room * math.sin(math.radians(_TILT)) >= _LINE * _NAME_SIZE:
+        return _TILT, _NAME_SIZE
+    return 90, min(_NAME_SIZE, room / _LINE)
 
 
 def legend(axes: Axes) -> None:

@@ -6,10 +6,21 @@ Each function returns a matplotlib figure, or None if no network of its kind has
 from typing import Any
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from caffe_transfer.report import decomposition
-from caffe_transfer.report.style import BLUE, GRAY, RED, TOP1, Rows, legend, line, styled
+from caffe_transfer.report.groups import RANDOM_HALVES, by_group, cut_names, group_of, title
+from caffe_transfer.report.style import (
+    BLUE,
+    GRAY,
+    RED,
+    TOP1,
+    Rows,
+    cut_axis,
+    legend,
+    line,
+    styled,
+    width,
+)
 from caffe_transfer.studies.network import Mode
 
 
@@ -39,17 +50,31 @@ def reduced(rows: Rows, published: Rows = ()) -> Figure | None:
     return figure
 
 
+def preserved_groups(rows: Rows) -> list[str]:
+    """The groups of splits that have networks with preserved layers."""
+    found = {
+        group: any(network.preserve for network, _ in decomposition.measured(of_group))
+        for group, of_group in by_group(rows).items()
+    }
+    return [group for group, there in found.items() if there]
+
+
 @styled()
-def preserved(rows: Rows, published: Rows = ()) -> Figure | None:
+def preserved(rows: Rows, published: Rows = (), group: str = RANDOM_HALVES) -> Figure | None:
     """The authors' unpublished figure: K layers above the frozen ones copied and fine-tuned."""
-    networks = [network for network, _ in decomposition.measured(rows) if network.preserve]
-    splits = {network.split for network in networks if decomposition.is_random(network)}
+    networks = [
+        network
+        for network, _ in decomposition.measured(rows)
+        if network.preserve and group_of(network) == group
+    ]
+    splits = {network.split for network in networks}
     kept = sorted({0, *(network.preserve for network in networks)})
     if not splits:
         return None
-    figure = Figure(figsize=(7, 5.5), layout="constrained")
+    last = max(row.network.n for row in [*rows, *published] if row.network.split in splits)
+    figure = Figure(figsize=(width(last) - 1, 5.5), layout="constrained")
     axes = figure.subplots()
-    letter, other = (level := decomposition.levels(rows)).letter, level.other
+    letter, other = (level := decomposition.levels(rows, group)).letter, level.other
     dashes = ("-", "--", ":", "-.")
     for data, is_published in ((published, True), (rows, False)):
         chosen = [row for row in data if row.network.split in splits]
@@ -64,7 +89,8 @@ def preserved(rows: Rows, published: Rows = ()) -> Figure | None:
                     axes.plot(x, y, dashes[layers % 4], marker=".", color=shade, label=label)
     axes.set_xlabel("Layer $n$ up to which features are frozen")
     axes.set_ylabel(TOP1)
-    axes.set_title("Frozen features, and K layers above them kept and fine-tuned")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    of_split = "" if group == RANDOM_HALVES else f"{title(group)}: "
+    axes.set_title(f"{of_split}Frozen features, and K layers above them kept and fine-tuned")
+    cut_axis(axes, last, cut_names(rows), first=1)
     legend(axes)
     return figure

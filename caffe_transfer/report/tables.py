@@ -5,88 +5,104 @@ For people accuracies and their differences are in percent; a missing value is a
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from caffe_transfer import paths
-from caffe_transfer.report import decomposition
+from caffe_transfer.report import decomposition, groups, verdict_text
+from caffe_transfer.report.contents import Decomposition, Report
 from caffe_transfer.report.control import Control
 from caffe_transfer.report.decomposition import Effects
 from caffe_transfer.report.results import Row, csv_text
+from caffe_transfer.report.verdict import Verdict
 
 ROW_COLUMNS = (
-    "network", "n", "top-1", "last", "validation loss", "training loss", "iterations", "state",
+    "network", "n", "cut", "top-1", "last", "validation loss", "training loss", "iterations",
+    "state",
 )  # fmt: skip
-EFFECT_COLUMNS = tuple(decomposition.COLUMNS)
+EFFECT_COLUMNS = ("n", "cut", *list(decomposition.COLUMNS)[1:])
+DECOMPOSITION_COLUMNS = (*decomposition.COLUMNS, "group", "cut")  # of decomposition.csv
+TEXT_COLUMNS = ("network", "cut", "state")
 
 
 @dataclass(frozen=True)
-class Report:
-    """A study's results and what follows from them.
+class Table:
+    """A table for people."""
 
-    Attributes:
-        folder: where the report's files are.
-        effects, averages: the decomposition at each n, and over ranges of n (paper table 1).
-        control: fine-tuned transfer against its control; None without fine-tuned transfers.
-        figures: names of the figures drawn.
-        problems: one sentence for each file or folder that was skipped or only partly read.
-    """
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
 
-    folder: paths.ReportFolder
-    rows: tuple[Row, ...]
-    effects: tuple[Effects, ...]
-    averages: tuple[Effects, ...]
-    control: Control | None
-    figures: tuple[str, ...]
-    problems: tuple[str, ...]
-
-    @property
-    def complete(self) -> int:
-        """The number of networks trained to the end."""
-        return sum(row.complete is True for row in self.rows)
-
-    @property
-    def stalled(self) -> tuple[str, ...]:
-        """The names of the networks whose training loss stayed at that of guessing."""
-        return tuple(row.network.name for row in self.rows if row.stalled)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The report in dictionaries and lists of plain values."""
-        return {
-            "folder": str(self.folder.root),
-            "rows": [row.as_dict() for row in self.rows],
-            "effects": [effect.as_dict() for effect in self.effects],
-            "averages": [effect.as_dict() for effect in self.averages],
-            "control": self.control and self.control.as_dict(),
-            "figures": list(self.figures),
-            "problems": list(self.problems),
-        }
+    @classmethod
+    def of(
+        cls, columns: Sequence[str], rows: Iterable[Sequence[str]], optional: Sequence[str]
+    ) -> "Table":
+        """The table of these columns, without those of the optional ones that are empty."""
+        cells = [tuple(row) for row in rows]
+        kept = [
+            at
+            for at, name in enumerate(columns)
+            if name not in optional or any(row[at] for row in cells)
+        ]
+        picked = (tuple(row[at] for at in kept) for row in (columns, *cells))
+        return cls(next(picked), tuple(picked))
 
 
-def effects_csv(effects: Iterable[Effects]) -> str:
-    """The decomposition in CSV."""
-    return csv_text(EFFECT_COLUMNS, (effect.as_dict() for effect in effects))
+def row_table(rows: Iterable[Row]) -> Table:
+    """The networks."""
+    return Table.of(ROW_COLUMNS, map(row_cells, rows), ("cut",))
+
+
+def effect_table(of_group: Decomposition) -> Table:
+    """The effects at each n, then over ranges of n."""
+    effects = (*of_group.effects, *of_group.averages)
+    cells = [effect_cells(effect, of_group.cut_of(effect) or "") for effect in effects]
+    return Table.of(EFFECT_COLUMNS, cells, ("cut",))
+
+
+def verdict_table(verdict: Verdict) -> Table:
+    """The differences at each n, with their intervals."""
+    cells = map(verdict_text.cells, verdict.cuts)
+    return Table.of(verdict_text.COLUMNS, cells, verdict_text.COLUMNS)
+
+
+def decomposition_csv(decompositions: Iterable[Decomposition]) -> str:
+    """The decompositions in CSV."""
+    records = (record for each in decompositions for record in each.records())
+    return csv_text(DECOMPOSITION_COLUMNS, records)
 
 
 def markdown(report: Report) -> str:
-    """The report's tables in Markdown."""
+    """The report's verdicts and tables in Markdown."""
     parts = []
-    if report.effects:
+    if report.verdicts:
+        parts += ["# Verdict\n", *map(_markdown_verdict, report.verdicts)]
+        parts.append(f"{verdict_text.CAPTION}\n")
+    if report.decompositions:
         parts += [
             "# What the drops are due to\n",
-            "Top-1 accuracy and differences in percent, means over the random splits: lost",
+            "Top-1 accuracy and differences in percent, means over the networks: lost",
             "co-adaptation = base - selffer, specificity = selffer - transfer,",
             "boost = transfer+ - base; its control: boost over selffer+ = transfer+ - selffer+.\n",
-            _markdown_table(EFFECT_COLUMNS, map(effect_cells, report.effects)),
+            *map(_markdown_decomposition, report.decompositions),
         ]
-    if report.control:
-        parts.append(f"{control_sentence(report.control)}\n")
-    if report.averages:
-        parts += [
-            "Over all networks with these n (the paper's table 1):\n",
-            _markdown_table(EFFECT_COLUMNS, map(effect_cells, report.averages)),
+    parts += ["# Networks\n", _markdown_table(row_table(report.rows))]
+    return "\n".join(parts)
+
+
+def _markdown_verdict(verdict: Verdict) -> str:
+    return "\n".join(
+        [
+            f"## {verdict_text.heading(verdict)}\n",
+            *(f"- {sentence}" for sentence in verdict_text.sentences(verdict)),
+            "",
+            _markdown_table(verdict_table(verdict)),
         ]
-    texts = (ROW_COLUMNS[0], ROW_COLUMNS[-1])
-    parts += ["# Networks\n", _markdown_table(ROW_COLUMNS, map(row_cells, report.rows), texts)]
+    )
+
+
+def _markdown_decomposition(of_group: Decomposition) -> str:
+    parts = [f"## {groups.title(of_group.group)}\n", _markdown_table(effect_table(of_group))]
+    if of_group.averages:
+        parts.append("Ranges of n are over all networks with these n (the paper's table 1).\n")
+    if of_group.control:
+        parts.append(f"{control_sentence(of_group.control)}\n")
     return "\n".join(parts)
 
 
@@ -103,9 +119,10 @@ def control_sentence(control: Control) -> str:
     )
 
 
-def effect_cells(effect: Effects) -> list[str]:
+def effect_cells(effect: Effects, cut: str = "") -> list[str]:
     """The cells of EFFECT_COLUMNS."""
-    return [v if isinstance(v, str) else percent(v) for v in effect.as_dict().values()]
+    label, *values = effect.as_dict().values()
+    return [label, cut, *map(percent, values)]
 
 
 def row_cells(row: Row) -> list[str]:
@@ -113,6 +130,7 @@ def row_cells(row: Row) -> list[str]:
     return [
         row.network.name,
         str(row.network.n or ""),
+        row.cut or "",
         percent(row.top1),
         percent(row.top1_last),
         _loss(row.valid_loss),
@@ -141,9 +159,8 @@ def _state(row: Row) -> str:
     return ", ".join(note for note, holds in notes.items() if holds)
 
 
-def _markdown_table(
-    columns: Sequence[str], rows: Iterable[Sequence[str]], texts: Sequence[str] = ()
-) -> str:
-    """A table whose columns are numbers, aligned to the right, but for those named in `texts`."""
-    aligned = ["---" if column in texts else "---:" for column in columns]
-    return "".join(f"| {' | '.join(line)} |\n" for line in (columns, aligned, *rows))
+def _markdown_table(table: Table) -> str:
+    """A table whose numbers are aligned to the right."""
+    aligned = ["---" if column in TEXT_COLUMNS else "---:" for column in table.columns]
+    rows = ([cell.replace("|", r"\|") for cell in row] for row in table.rows)
+    return "".join(f"| {' | '.join(line)} |\n" for line in (table.columns, aligned, *rows))

@@ -1,0 +1,155 @@
+"""Figure 3 of the paper: transfer between dissimilar tasks, and random filters."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from caffe_transfer.report import decomposition
+from caffe_transfer.report.decomposition import Levels, Values
+from caffe_transfer.report.groups import by_group, cut_names, title
+from caffe_transfer.report.style import (
+    CHOPPED,
+    GRAY,
+    OLIVE,
+    OUTLINE,
+    PUBLISHED,
+    RED,
+    REFERENCE,
+    SPLITS,
+    TOP1,
+    Rows,
+    cut_axis,
+    legend,
+    line,
+    styled,
+    width,
+)  # fmt: skip
+from caffe_transfer.studies.network import NATMAN, Mode
+
+_RANDOM = {"marker": "v", "color": OLIVE}
+
+
+@styled()
+def figure3(rows: Rows, published: Rows = ()) -> Figure | None:
+    """Figure 3 of the paper: dissimilar tasks, random filters, and both relative to their bases.
+
+    Args:
+        rows: results, such as `read_results(folder).rows`.
+        published: results to draw in gray, underneath.
+
+    Returns:
+        None without a scored transfer of a named split or network with random filters.
+    """
+    splits = tuple(dissimilar_splits(rows))
+    random = decomposition.by_n(rows, Mode.RANDOM)
+    draw = [f for f, there in ((_draw_tasks, splits), (_draw_random, random)) if there]
+    if not draw:
+        return None
+    last = max(_cuts_of_figure3([*rows, *published]))
+    figure = Figure(figsize=(width(last), 7), layout="constrained")
+    grid = figure.add_gridspec(2, len(draw), height_ratios=[1, 1.8])
+    upper = [figure.add_subplot(grid[0, column]) for column in range(len(draw))]
+    relative = figure.add_subplot(grid[1, :])
+    for data, is_published in ((published, True), (rows, False)):
+        for axes, function in zip(upper, draw, strict=True):
+            function(axes, data, splits, is_published)
+        _draw_relative(relative, data, splits, is_published)
+    upper[0].set_ylabel(TOP1)
+    relative.set_ylabel("Relative top-1 accuracy (higher is better)")
+    relative.set_xlabel(CHOPPED)
+    for axes in upper:
+        cut_axis(axes, last)
+    cut_axis(relative, last, cut_names(rows))
+    if relative.lines:
+        legend(relative)
+    return figure
+
+
+def _cuts_of_figure3(rows: Rows) -> set[int]:
+    """Every n that figure 3 has a point for."""
+    tasks = (values for _, values in decomposition.by_task(rows).values())
+    random = decomposition.by_n(rows, Mode.RANDOM)
+    return {n for values in (*tasks, random, decomposition.levels(rows).transfer) for n in values}
+
+
+def dissimilar_splits(rows: Rows) -> dict[str, Rows]:
+    """The rows of each named split that has a transfer, by its name."""
+    groups = by_group(rows)
+    return {name: of for name, of in groups.items() if decomposition.by_task(of)}
+
+
+def _draw_tasks(axes: Axes, rows: Rows, splits: Sequence[str], published: bool) -> None:
+    found = dissimilar_splits(rows)
+    for name, look in _looks(splits):
+        for base, values in decomposition.by_task(found.get(name, ())).values():
+            _curve(axes, base, values, look, published)
+    if not published:
+        several = len(splits) > 1
+        axes.set_title(f"Splits {', '.join(splits)}" if several else title(splits[0]))
+
+
+def _draw_random(axes: Axes, rows: Rows, splits: Sequence[str], published: bool) -> None:
+    values = decomposition.by_n(rows, Mode.RANDOM)
+    _curve(axes, decomposition.whole_base(rows), values, _RANDOM, published)
+    axes.set_title("Random, untrained filters")
+
+
+def _looks(splits: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Marker and color of each named split."""
+    for i, split in enumerate(splits):
+        yield split, {"marker": "Hs^PX"[i % 5], "color": SPLITS[i % len(SPLITS)]}
+
+
+def _curve(
+    axes: Axes, base: float | None, values: Values, look: dict[str, Any], published: bool
+) -> None:
+    x, y = line(values, base)
+    if not x:
+        return
+    under = PUBLISHED if published else {"zorder": 4}
+    axes.plot(x, y, **(OUTLINE | look | under))
+    if base is not None:
+        axes.plot([0], [base], **(REFERENCE | ({"markeredgecolor": GRAY} if published else {})))
+
+
+def _draw_relative(axes: Axes, rows: Rows, splits: Sequence[str], published: bool) -> None:
+    """Means minus the level of their bases; random filters may fall below the panel."""
+    curves = [curve for curve in _relative_curves(rows, splits) if curve[1]]
+    if not curves:
+        return
+    for label, relative, look in curves:
+        style = OUTLINE | look | {"label": label, "zorder": 4}
+        if published:
+            style |= PUBLISHED | {"label": f"published {label}"}
+        axes.plot([0, *relative], [0, *relative.values()], **style)
+    if not published:
+        axes.plot([0], [0], **REFERENCE, label="reference")
+        shown = [v for _, relative, look in curves if look != _RANDOM for v in relative.values()]
+        if shown:  # as in the paper: the drop of random features must not flatten the others
+            highest = max(v for _, relative, _ in curves for v in relative.values())
+            axes.set_ylim(bottom=1.2 * min([*shown, -0.01]), top=max(0.02, 1.2 * highest))
+
+
+def _relative_curves(
+    rows: Rows, splits: Sequence[str]
+) -> Iterator[tuple[str, dict[int, float], dict[str, Any]]]:
+    """Label, differences from the base by n, and look of each curve; without a base none."""
+    halves, found = decomposition.levels(rows), dissimilar_splits(rows)
+    yield (
+        f"mean {_transfer(halves)}, random splits",
+        decomposition.less(halves.transfer, halves.base_level),
+        {"marker": "D", "color": RED},
+    )
+    for name, look in _looks(splits):
+        of_split = found.get(name, ())
+        split = "m/n split" if name == NATMAN else f"split {name}"
+        transfer = _transfer(decomposition.levels(of_split, name))
+        yield f"mean {transfer}, {split}", decomposition.mean_of_tasks(of_split), look
+    random, base = decomposition.by_n(rows, Mode.RANDOM), decomposition.whole_base(rows)
+    yield "random features", decomposition.less(random, base), _RANDOM
+
+
+def _transfer(level: Levels) -> str:
+    return f"{level.other}n{level.letter}"
