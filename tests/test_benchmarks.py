@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import networks, timing, training
+from benchmarks import any_net, networks, timing, training
 from caffe_transfer.paths import NetworkFolder
 from caffe_transfer.training.engine import Engine
+from tests.edit_nets import USERS_NETS
 
 ROOT = Path(__file__).parent.parent
 
@@ -29,6 +30,17 @@ def test_every_training_has_a_folder_of_its_own(
     training.main(iterations=1, rounds=2, folder=tmp_path)
     assert len(trained) == len(set(trained)) == 3 * 2 * 3  # networks, rounds, engines
     assert "bf16" in capsys.readouterr().out
+
+
+def test_a_net_is_cut_and_trained_by_both_engines(caffe_bin: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="no PyTorch here; pip install 'caffe-transfer[torch]'")
+    file = tmp_path / "models/norms/train_val.prototxt"
+    file.parent.mkdir(parents=True)
+    file.write_text(USERS_NETS["BatchNorm twice, for each phase"])
+    assert any_net.nets_of(file.parent.parent)[0] == file
+    found = any_net.row(file, 2, 1, tmp_path / "scratch")
+    assert found[:7] == ("norms", 2, 4, "4 of 4", "4 of 4", "4 of 4", "8 of 8")
+    assert found[7] < 1e-4  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("page", [*ROOT.glob("benchmarks/*.py"), ROOT / "docs/benchmarks.md"])

@@ -281,7 +281,8 @@ def test_what_no_study_can_use(text: str, message: str) -> None:
         (net_of(DATA, SMALL, ending("fc")), {"size": 12},
          "layer 'data' crops images to 16 pixels, and the study stores them with 12; set a"),
         (net_of(DATA, SMALL.replace("kernel_size: 3", "kernel_size: 17"), ending("fc")), {},
-         r"layer 'conv1' \(Convolution\) has a window larger than its input of 16 x 16"),
+         r"layer 'conv1' \(Convolution\) has a window larger than its input of 16 x 16; .* "
+         r"\(the net sees images of 16 x 16 pixels\)$"),
         (net_of(INPUT, learned("data", "conv1", "num_output: 8 kernel_size: 16"),
                 conv("conv1", "last", "num_output: 8 kernel_size: 1 group: 8")), {},
          "the classifier, layer 'last', has 8 groups, into which 4 classes do not divide"),

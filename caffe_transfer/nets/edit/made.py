@@ -21,7 +21,7 @@ from caffe_transfer.nets.edit.wiring import (
 from caffe_transfer.nets.graph import Graph
 from caffe_transfer.nets.layers import classifiers
 from caffe_transfer.nets.phases import TEST, TRAIN
-from caffe_transfer.nets.shapes import Shape, blob_shapes
+from caffe_transfer.nets.shapes import blob_shapes
 
 DEPLOY_BATCH = 10
 UNREAD = "unread"
@@ -61,8 +61,7 @@ def train_val(
         freeze(found, frozen)
         _silence(found)
         for phase in (TRAIN, TEST):
-            blobs = blob_shapes(found, image_shape(user, data), phase)
-            _check_scores(user, blobs[user.scores], outputs)
+            _check_sizes(found, phase, user, data, outputs)
     return found
 
 
@@ -84,7 +83,7 @@ def deploy(
         _set_outputs(found, user, outputs)
         for layer in found.layer:
             set_phases(layer, (TRAIN, TEST))
-        _check_scores(user, blob_shapes(found, phase=TEST)[user.scores], outputs)
+        _check_sizes(found, TEST, user, data, outputs)
     return found
 
 
@@ -173,9 +172,19 @@ def _scoring(user: Wired) -> list[pb.LayerParameter]:
     return [layer for layer in found if not is_data(layer)]
 
 
-def _check_scores(user: Wired, shape: Shape, outputs: int) -> None:
-    if math.prod(shape) != outputs:
+def _check_sizes(
+    net: pb.NetParameter, phase: int, user: Wired, data: DataSettings, outputs: int
+) -> None:
+    """Follow the shapes of a made net to its scores."""
+    shape = image_shape(user, data)
+    try:
+        scores = math.prod(blob_shapes(net, shape, phase)[user.scores])
+    except BadInput as error:
         raise BadInput(
-            f"layer {LOSS!r} reads {user.scores!r}, which has {math.prod(shape)} scores of an "
-            f"image where the task has {outputs} classes; make it one classifier's output"
+            f"{error} (the net sees images of {shape[1]} x {shape[2]} pixels)"
+        ) from error
+    if scores != outputs:
+        raise BadInput(
+            f"layer {LOSS!r} reads {user.scores!r}, which has {scores} scores of an image where "
+            f"the task has {outputs} classes; make it one classifier's output"
         )
