@@ -76,7 +76,7 @@ def schedule(
     fitting = min(most, int(max(0.0, seconds - fixed) / per_iteration))
     interval = _rounded_down(max(fitting, FEWEST_ITERATIONS) // tests)
     iterations = tests * interval
-    total = fixed + iterations * per_iteration
+    total, needed = (fixed + count * per_iteration for count in (iterations, FEWEST_ITERATIONS))
     snapshots = next(
         each for each in _SNAPSHOTS
         if each == 1 or total / len(networks) >= each * _SNAPSHOT_SECONDS
@@ -86,8 +86,8 @@ def schedule(
         test_interval=interval,
         snapshot=iterations // snapshots,
         seconds=total,
-        enough=fitting >= FEWEST_ITERATIONS,
-        needed_seconds=fixed + FEWEST_ITERATIONS * per_iteration,
+        enough=needed <= seconds,
+        needed_seconds=needed,
     )
 
 

@@ -23,7 +23,7 @@ from caffe_transfer.new_study.net_choice import (
     with_batches,
 )
 from caffe_transfer.new_study.request import Request
-from caffe_transfer.new_study.tasks import SPLIT_SEED, Tasks, Testing, testing_of
+from caffe_transfer.new_study.tasks import SPLIT_SEED, Tasks, Testing, whole_tests
 from caffe_transfer.studies.network import Mode, Network
 from caffe_transfer.studies.solver import SolverSettings
 from caffe_transfer.studies.study import ALL, CustomSplit, Images, Study, Task
@@ -101,7 +101,7 @@ def _draft(choice: NetChoice, request: Request, found: Survey, tasks: Tasks) -> 
     channels = model_channels(request.weights, source.given or plain_net(study))
     images = image_settings(study, found, channels)
     study = with_batches(replace(study, images=images), tasks.fewest_training_images)
-    testing = testing_of(tasks, study.test_batch)
+    testing = whole_tests(tasks, study.test_batch)
     study = replace(
         study,
         images=replace(images, valid_per_class=testing.per_class),

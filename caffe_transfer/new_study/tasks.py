@@ -107,7 +107,7 @@ def _too_few(found: Survey, needed: str) -> str:
     return f"{shown(found.folder)} has {count} {word}, {names}; {needed}; add folders, one a class"
 
 
-def testing_of(tasks: Tasks, largest_batch: int) -> Testing:
+def whole_tests(tasks: Tasks, largest_batch: int) -> Testing:
     """A test that reads every validation image of the target task exactly once.
 
     Where that cannot be, validation sets are cut down to the same number of images a class: as
