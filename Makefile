@@ -44,6 +44,7 @@ image-test: $(VENV)/.ready
 
 docs: $(VENV)/.ready
 	$(BIN)/python docs/write_cli.py
+	$(BIN)/python docs/write_studies.py
 
 bench: $(VENV)/.ready-test
 	for each in logs models training; do $(BIN)/python -m benchmarks.$$each || exit 1; done

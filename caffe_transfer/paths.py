@@ -67,6 +67,16 @@ def caffe_prefix() -> Path:
     return Path(cache) / "caffe-transfer" / "caffe"
 
 
+def default_run(study: str) -> Path:
+    """The folder of a study's run where the user names none.
+
+    Beside a study's file, under its name without the ending; for a built-in study under its name
+    in the current folder.
+    """
+    path = Path(study)
+    return path.with_suffix("") if path.suffix == STUDY_SUFFIX else path
+
+
 def record(path: Path) -> Path:
     """The record of what a database or a mean was made of, beside it: lmdb.json beside lmdb."""
     return path.with_name(f"{path.name}.json")

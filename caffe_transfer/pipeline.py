@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from caffe_transfer import paths
 from caffe_transfer.data_prep.prepare import disk_estimate, prepare, validation_warnings
 from caffe_transfer.data_prep.progress import OnStep, silent
 from caffe_transfer.data_prep.sources import check_source
@@ -91,6 +92,24 @@ class RunOptions:
     jobs: int = 1
     gpus: Sequence[str] = ()
     images_from: Path | None = None
+
+
+def default_folder(study: str) -> Path:
+    """The folder of a study's run where the user names none, which holds a run already or nothing.
+
+    Args:
+        study: a built-in study's name, or a study's file.
+
+    Raises:
+        BadInput: it holds something else.
+    """
+    root = paths.default_run(study)
+    folder = RunFolder(root)
+    if root.is_symlink() or root.exists():
+        names = {each.name for each in root.iterdir()} if root.is_dir() else {root.name}
+        if not folder.study.is_file() and names - {folder.lock.name}:
+            raise BadInput(f"{root} is there and holds no run; name the run's folder with --out")
+    return root
 
 
 def estimate(study: Study) -> Estimate:

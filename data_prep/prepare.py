@@ -1,15 +1,17 @@
 """Everything that a study's networks read: images, lists, databases, the mean."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from caffe_transfer import paths
 from caffe_transfer.data_prep import lists, splits
 from caffe_transfer.data_prep.databases import is_made, left_out_warnings, write_databases
+from caffe_transfer.data_prep.folders import list_folder
 from caffe_transfer.data_prep.left_out import read_left_out
 from caffe_transfer.data_prep.lists import ImageList
 from caffe_transfer.data_prep.progress import OnStep, silent
-from caffe_transfer.data_prep.sources import Source, fetch
+from caffe_transfer.data_prep.sources import FOLDER, Source, fetch
 from caffe_transfer.data_prep.splits import Halves
 from caffe_transfer.data_prep.study_mean import is_mean_made, write_study_mean
 from caffe_transfer.errors import BadInput
@@ -66,7 +68,7 @@ def data_sets(study: Study) -> tuple[str, ...]:
 
 def disk_estimate(study: Study) -> int | None:
     """Bytes of the study's databases, None where the number of images is not known."""
-    counts = _PER_CLASS.get(study.images.source)
+    counts = _images_per_class(study.images)
     if counts is None:
         return None
     limits = (study.images.train_per_class, study.images.valid_per_class)
@@ -78,7 +80,16 @@ def disk_estimate(study: Study) -> int | None:
         images[network.train_data] = classes * each
         images[network.valid_data] = classes * valid
     record = study.images.channels * study.images.size**2 + _RECORD_OVERHEAD
-    return sum(images.values()) * record
+    return math.ceil(sum(images.values())) * record
+
+
+def _images_per_class(images: Images) -> tuple[float, float] | None:
+    """Training and validation images of each class, on average in a user's folder."""
+    if images.source != FOLDER or images.path is None or not Path(images.path).is_dir():
+        return _PER_CLASS.get(images.source)
+    listing = list_folder(Path(images.path), images.valid_fraction)
+    train, valid = (len(listing.lists[part]) / images.classes for part in splits.PARTS)
+    return train, valid
 
 
 def validation_warnings(study: Study, data: DataFolder) -> list[str]:

@@ -1,7 +1,7 @@
 """A look at a folder of images before a study of them is written."""
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,6 @@ from caffe_transfer.data_prep.containers import is_image
 from caffe_transfer.data_prep.decode import Pixels, decode
 from caffe_transfer.data_prep.folders import Listing, list_folder
 from caffe_transfer.data_prep.left_out import Fault, LeftOut, reasons
-from caffe_transfer.data_prep.lists import ImageList
 from caffe_transfer.data_prep.names import shown
 from caffe_transfer.data_prep.progress import OnStep, silent
 from caffe_transfer.data_prep.splits import PARTS
@@ -25,7 +24,10 @@ _REPORT_EVERY = 1000
 
 @dataclass(frozen=True)
 class ClassCount:
-    """A class, and how many of its images are listed for training and for validation."""
+    """A class, and how many of its images are there for training and for validation.
+
+    Those that are known to be left out are not counted.
+    """
 
     name: str
     train: int
@@ -102,7 +104,7 @@ def survey(folder: Path, valid_fraction: float | None = None, progress: OnStep =
     return Survey(
         folder=folder,
         divided=listing.roots["train"] != listing.roots["valid"],
-        classes=_counts(listing),
+        classes=_counts(listing, {each.path for each in left_out}),
         decoded=len(looks),
         median_width=statistics.median_high(look.width for look in looks),
         median_height=statistics.median_high(look.height for look in looks),
@@ -113,15 +115,18 @@ def survey(folder: Path, valid_fraction: float | None = None, progress: OnStep =
     )
 
 
-def _counts(listing: Listing) -> tuple[ClassCount, ...]:
-    train, valid = (_by_label(listing.lists[part], len(listing.classes)) for part in PARTS)
+def _counts(listing: Listing, left_out: Collection[str]) -> tuple[ClassCount, ...]:
+    train, valid = (_by_label(listing, part, left_out) for part in PARTS)
     rows = zip(listing.classes, train, valid, strict=True)
-    return tuple(ClassCount(name, int(first), int(second)) for name, first, second in rows)
+    return tuple(ClassCount(name, first, second) for name, first, second in rows)
 
 
-def _by_label(images: ImageList, classes: int) -> list[int]:
-    labels = np.array(images.labels, np.int64)
-    return [int(count) for count in np.bincount(labels, minlength=classes)]
+def _by_label(listing: Listing, part: str, left_out: Collection[str]) -> list[int]:
+    images, root = listing.lists[part], listing.roots[part]
+    counts = [0] * len(listing.classes)
+    for path, label in zip(images.paths, images.labels, strict=True):
+        counts[label] += str(root / path) not in left_out
+    return counts
 
 
 def _nothing(folder: Path, listing: Listing, left_out: Sequence[LeftOut]) -> str:

@@ -18,6 +18,7 @@ FLOORS = (
     ("report", "comparison", "data_prep", "caffe_torch"),
     ("training",),
     ("doctor", "pipeline"),
+    ("new_study",),
     ("api", "cli"),
     ("__main__",),
 )

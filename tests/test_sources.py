@@ -85,3 +85,19 @@ def test_nets_that_cannot_be_used(tmp_path: Path) -> None:
     other.write_text("max_iter: 3")
     with pytest.raises(FormatError, match=r"other\.prototxt is not a prototxt of this kind: line"):
         render(BASE, DEMO.with_net(str(other)))
+
+
+def test_a_mean_of_the_study_goes_before_mean_values_of_the_net(tmp_path: Path) -> None:
+    net = pb.NetParameter()
+    text_format.Parse(RESIDUAL.read_text(), net)
+    data = pb.LayerParameter(name="data", type="Data", top=["data", "label"])
+    data.transform_param.mean_value.append(128)
+    others = [layer for layer in net.layer if layer.type not in ("Input", "Data")]
+    path = tmp_path / "train_val.prototxt"
+    path.write_text(text_format.MessageToString(pb.NetParameter(layer=[data, *others])))
+    study = DEMO.with_net(str(path))
+    own = replace(study, images=replace(study.images, mean="mine.binaryproto"))
+    for each, values in ((study, [128]), (own, [])):
+        layer = parsed_net(render(BASE, each)).layer[0]
+        assert list(layer.transform_param.mean_value) == values
+        assert bool(layer.transform_param.mean_file) == (not values)

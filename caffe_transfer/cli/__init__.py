@@ -17,6 +17,7 @@ INTERRUPTED = 130
 
 # Command -> its module, imported only when the command is called: `--help` answers at once.
 COMMANDS = {
+    "new": "new",
     "generate": "generate",
     "data": "data",
     "cuts": "cuts",

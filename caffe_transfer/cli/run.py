@@ -25,7 +25,12 @@ FOLDER = click.Path(path_type=Path)
 
 @click.command("run")
 @click.argument("study", metavar="STUDY")
-@click.option("--out", type=FOLDER, required=True, help="Folder of the run.")
+@click.option(
+    "--out",
+    type=FOLDER,
+    help="Folder of the run.  [default: beside a TOML file, named like it without .toml; for a "
+    "built-in study its name, here]",
+)
 @click.option("--jobs", type=click.IntRange(1), default=1, help="Networks to train at once.")
 @click.option("--from", "given", type=FOLDER, help="Folder or archive that holds the images.")
 @engine_option
@@ -39,7 +44,7 @@ FOLDER = click.Path(path_type=Path)
 @grouped(EngineOptions, "options")
 def run_command(
     study: str,
-    out: Path,
+    out: Path | None,
     jobs: int,
     given: Path | None,
     options: EngineOptions,
@@ -53,11 +58,14 @@ def run_command(
     \b
     Example:
       caffe-transfer run fashion-mnist --out demo --jobs 2
+    Example: into the folder mine/
+      caffe-transfer run mine.toml
     """
     chosen = load_study(study, quick)
     if dry_run:
         _print_plan(chosen, schedule.order(chosen), pipeline.estimate(chosen), jobs)
         return
+    out = out or pipeline.default_folder(study)
     settings = options.settings(jobs)
     with stop_on_signal() as stop, Screen(total=len(chosen.networks)) as screen:
         screen.say(f"training with {settings.engine.name}: {settings.engine.program}")

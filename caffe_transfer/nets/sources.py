@@ -138,7 +138,8 @@ class UserNet:
             scale=images.scale,
             mirror=images.mirror,
             mean_file=str(data.mean),
-            mean_values=images.mean_values,
+            # A mean image that the study gives goes before the mean values that the net has.
+            mean_values=images.mean_values if images.mean is None else (),
         )
 
 
