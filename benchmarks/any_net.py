@@ -94,7 +94,8 @@ def row(file: Path, iterations: int, threads: int, scratch: Path) -> tuple[objec
         bench.name, len(theirs) // 2, len(theirs),
         *(share([one.accepted for one in each]) for each in (theirs, ours)),
         share([one.stayed for one in every if one.frozen]), share([one.learned for one in every]),
-        *np.max(list(map(differences, theirs, ours)), axis=0).tolist(), f"{(time.monotonic() - start) / 60:.1f}",
+        *np.max(list(map(differences, theirs, ours)), axis=0).tolist(),
+        f"{(time.monotonic() - start) / 60:.1f}",
     )  # fmt: skip
 
 
