@@ -206,7 +206,7 @@ class TestWeights:
         write_model(other)
         with pytest.raises(BadInput, match=r"lacks layers .*conv3.* of the net"):
             planned(Request(file, photos, net="mini", weights=other))
-        with pytest.raises(BadInput, match="is a model of no built-in net .*; name its net with"):
+        with pytest.raises(BadInput, match=r"is a model of no built-in net .*; name its net with"):
             planned(Request(file, photos, weights=other))
         with pytest.raises(BadInput, match="layer conv1"):
             planned(Request(file, photos, net="caffenet", weights=weights))

@@ -58,7 +58,7 @@ def test_a_folder_that_is_not_writable(photos: Path) -> None:
 @pytest.mark.parametrize("file", ["photos.toml", "photos/mine.toml"])
 def test_a_run_is_never_mixed_with_the_images(photos: Path, file: str) -> None:
     """`run photos.toml` would write into photos/, `run photos/mine.toml` into photos/mine/."""
-    with pytest.raises(BadInput, match="would write into .* among the images of"):
+    with pytest.raises(BadInput, match=r"would write into .* among the images of"):
         check_request(Request(photos.parent / file, photos))
 
 
