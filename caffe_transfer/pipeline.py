@@ -116,9 +116,11 @@ def estimate(study: Study) -> Estimate:
     """Disk space and time that a run of the study takes.
 
     Raises:
-        BadInput: its source does not exist, or a network does not fit its net.
+        Incomplete, FormatError: a given model is missing, or is none.
+        BadInput: its source does not exist, or a network or a given model does not fit its net.
     """
     check_source(study.images.source)
+    check_given(study)
     pace = study.seconds_per_iteration
     iterations = sum(study.solver_of(network).max_iter for network in study.networks)
     return Estimate(

@@ -15,6 +15,7 @@ from caffe_transfer.data_prep.sources import FOLDER, Source, fetch
 from caffe_transfer.data_prep.splits import Halves
 from caffe_transfer.data_prep.study_mean import is_mean_made, write_study_mean
 from caffe_transfer.errors import BadInput
+from caffe_transfer.nets.render import reads_mean
 from caffe_transfer.paths import DataFolder, RunFolder
 from caffe_transfer.studies.network import NATMAN, Split
 from caffe_transfer.studies.study import Images, Study
@@ -52,7 +53,7 @@ def prepare(
     _write_lists(study, source, halves, images, run.data)
     wanted = data_sets(study)
     missing = [name for name in wanted if not is_made(name, study.images, run.data)]
-    mean_is_made = is_mean_made(study.images, run.data)
+    mean_is_made = not reads_mean(study) or is_mean_made(study.images, run.data)
     write_databases(missing, study, source, halves, run.data, progress)
     if not mean_is_made:
         write_study_mean(data_sets(study), study.images, source, halves, run.data, progress)

@@ -20,15 +20,13 @@ _WHOLE_TRAIN = Network(mode=Mode.BASE).train_data
 
 
 def is_mean_made(images: Images, data: DataFolder) -> bool:
-    """Whether the mean is there, or none is needed.
+    """Whether the mean is there.
 
     Raises:
         BadInput: the one that is there was made of something else, or the study's own is of images
             of another size.
         Incomplete, FormatError: the study's own is not there, or is no mean.
     """
-    if images.mean_values is not None:
-        return True
     if images.mean is not None:
         _check_given(Path(images.mean), images)
     if not data.mean.is_file():

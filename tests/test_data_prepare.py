@@ -373,6 +373,21 @@ class TestTheMeanThatAStudyGives:
         with pytest.raises(BadInput, match=r"mine\.binaryproto is the mean of images of 3x2x2"):
             prepare(self.images(mean=str(mean)), RunFolder(tmp_path / "run"), given_images)
 
+    def test_nor_does_a_net_with_mean_values(self, given_images: Path, tmp_path: Path) -> None:
+        net = tmp_path / "net.prototxt"
+        net.write_text(
+            'layer { name: "d" type: "Data" top: "data" top: "label" '
+            'transform_param { mean_value: 100 } data_param { source: "x" } }\n'
+            'layer { name: "c" type: "Convolution" bottom: "data" top: "c" '
+            "convolution_param { num_output: 2 kernel_size: 1 } }\n"
+            'layer { name: "f" type: "InnerProduct" bottom: "c" top: "f" '
+            "inner_product_param { num_output: 2 } }\n"
+            'layer { name: "l" type: "SoftmaxWithLoss" bottom: "f" bottom: "label" }\n'
+        )
+        run = RunFolder(tmp_path / "run")
+        prepare(study(WHOLE).with_net(str(net)), run, given_images)
+        assert not run.data.mean.exists()
+
     def test_mean_values_need_no_mean(self, given_images: Path, tmp_path: Path) -> None:
         run = RunFolder(tmp_path / "run")
         prepare(self.images(mean_values=(104.0,)), run, given_images)

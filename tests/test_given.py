@@ -55,6 +55,7 @@ def test_its_layers_are_copied_and_frozen(small_run: SmallRun, model: Path) -> N
     manifest, _ = small_run.train(TRANSFER)
     layers = ("conv1", "conv2")
     assert manifest["frozen"] == blob_hashes(model, layers)
+    assert manifest["inputs"]["basenet/given.caffemodel"] == sha256(model)
     base = json.loads((small_run.folder.results / "halfmineA/manifest.json").read_text())
     assert base["given"]["sha256"] == sha256(model)
     assert not (small_run.folder.results / "halfmineA/snapshots").exists()

@@ -73,9 +73,9 @@ def test_a_net_that_changes_is_read_again(tmp_path: Path) -> None:
 def test_nets_that_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"no net 'alexnet'; name a prototxt or one of caffenet, m"):
         render(BASE, replace(DEMO, net="alexnet"))
-    with pytest.raises(Incomplete, match=r"there is no .*none\.prototxt"):
+    with pytest.raises(Incomplete, match=r"there is no net .*none\.prototxt; correct"):
         render(BASE, DEMO.with_net(str(tmp_path / "none.prototxt")))
-    with pytest.raises(Incomplete, match=r"there is no .*none\.j2"):
+    with pytest.raises(Incomplete, match=r"there is no net .*none\.j2"):
         render(BASE, DEMO.with_net(str(tmp_path / "none.j2")))
     broken = tmp_path / "broken.j2"
     broken.write_text("{{ nothing }}")

@@ -26,4 +26,6 @@ def find_net(name_or_path: str) -> pb.NetParameter:
         raise BadInput(
             f"there is no net {name_or_path!r}; name a prototxt or one of {', '.join(studies)}"
         )
-    return read_net(path)
+    net = read_net(path)
+    net.name = net.name or str(path)
+    return net

@@ -13,7 +13,7 @@ from caffe_transfer.nets.check import check_net_1_0, check_solver
 from caffe_transfer.nets.cut_record import cut_text
 from caffe_transfer.nets.dialect_2014 import render_2014
 from caffe_transfer.nets.places import place_of
-from caffe_transfer.nets.sources import source_of
+from caffe_transfer.nets.sources import Source, source_of
 from caffe_transfer.nets.templates import solver_template
 from caffe_transfer.studies.network import Network
 from caffe_transfer.studies.solver import POLICIES
@@ -47,14 +47,23 @@ def plain_net(study: Study) -> pb.NetParameter:
     Raises:
         BadInput, Incomplete, FormatError: as `render` does.
     """
-    network = study.networks[0]
-    return parse(source_of(study).train_val(network, ()), pb.NetParameter(), study.net)
+    return _plain(study.networks[0], study, source_of(study))
+
+
+def _plain(network: Network, study: Study, source: Source) -> pb.NetParameter:
+    net = parse(source.train_val(network, ()), pb.NetParameter(), study.net)
+    net.name = study.net  # as a user knows it, for messages
+    return net
+
+
+def reads_mean(study: Study) -> bool:
+    """Whether the study's networks read a mean image: one with mean values of its own does not."""
+    return any(layer.transform_param.mean_file for layer in plain_net(study).layer)
 
 
 def _render_1_0(network: Network, study: Study) -> dict[str, str]:
     folder, source = paths.NetworkFolder.names(), source_of(study)
-    plain = parse(source.train_val(network, ()), pb.NetParameter(), study.net)
-    place = place_of(network, study, plain)
+    place = place_of(network, study, _plain(network, study, source))
     net, deploy = source.train_val(network, place.frozen), source.deploy(network, place.frozen)
     for text, name in ((net, folder.net), (deploy, folder.deploy)):
         check_net_1_0(text, str(name), place.frozen, source.input_shape, source.given)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from google.protobuf import text_format
 
 from caffe_transfer import paths
+from caffe_transfer.errors import Incomplete
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.prototxt import parse, read_net
 from caffe_transfer.formats.upgrade import upgrade_net
@@ -145,8 +146,9 @@ class UserNet:
 
 def _read(path: Path, channels: int) -> pb.NetParameter:
     """The part in force of a user's net."""
-    stamp = path.stat().st_mtime_ns if path.exists() else 0
-    return _parsed(path, channels, stamp)
+    if not path.is_file():
+        raise Incomplete(f"there is no net {path}; correct its name")
+    return _parsed(path, channels, path.stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=8)

@@ -10,7 +10,7 @@ import jinja2
 from google.protobuf import text_encoding
 
 from caffe_transfer import paths
-from caffe_transfer.errors import BadInput, Incomplete
+from caffe_transfer.errors import BadInput
 
 SUFFIX = ".prototxt.j2"
 
@@ -81,11 +81,8 @@ def user_template(path: Path, context: Mapping[str, Any]) -> str:
     """The text of a user's template, which may import the package's own.
 
     Raises:
-        Incomplete: there is no such file.
         BadInput: it cannot be rendered; names the fault.
     """
-    if not path.is_file():
-        raise Incomplete(f"there is no {path}; correct the name of the net")
     try:
         return _environment(path.parent, paths.templates()).get_template(path.name).render(context)
     except (jinja2.TemplateError, UnicodeDecodeError) as error:

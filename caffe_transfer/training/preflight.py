@@ -49,6 +49,8 @@ class LoadedNetwork:
         """The files that training reads or may read, relative to the network's folder."""
         files = NetworkFolder.names()
         names = [str(files.solver), self.net_file, str(files.init)]
+        if given := read_given(self.folder.basenet):
+            names.append(str(files.basenet / given.model.name))
         for layer in self.net.layer:
             if layer.transform_param.mean_file:
                 names.append(layer.transform_param.mean_file)
