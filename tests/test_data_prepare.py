@@ -319,6 +319,19 @@ def test_data_sets_and_estimate() -> None:
     assert disk_estimate(study(WHOLE)) is None
 
 
+def test_the_estimate_of_a_folder_counts_its_images(tmp_path: Path) -> None:
+    for name, count in (("cat", 10), ("dog", 20)):
+        write_images(tmp_path / "photos" / name, count=count)
+    demo = load_study("fashion-mnist")
+    images = replace(demo.images, source="folder", path=str(tmp_path / "photos"), classes=2)
+    found = replace(demo, images=images, networks=(Network.parse("netbase"),))
+    assert disk_estimate(found) == 30 * (28 * 28 + 64)
+    few = replace(found, images=replace(images, train_per_class=5, valid_per_class=1))
+    assert disk_estimate(few) == 2 * 6 * (28 * 28 + 64)
+    gone = replace(found, images=replace(images, path=str(tmp_path / "gone")))
+    assert disk_estimate(gone) is None
+
+
 def test_tasks_that_overlap(given_images: Path, tmp_path: Path) -> None:
     networks = [Network(mode=Mode.BASE, target=side, split="mine") for side in "AB"]
     for split in (

@@ -26,6 +26,12 @@ def test_data_is_found_from_a_networks_folder(tmp_path: Path) -> None:
     assert (network / seen).resolve() == run.data.lmdb("half0A_train").resolve()
 
 
+def test_where_a_study_is_run() -> None:
+    assert paths.default_run("studies/mine.toml") == Path("studies/mine")
+    assert paths.default_run("a.b.toml") == Path("a.b")
+    assert paths.default_run("fashion-mnist") == Path("fashion-mnist")
+
+
 def test_the_packages_own_files_are_there() -> None:
     assert (paths.templates() / "caffenet.prototxt.j2").is_file()
     assert (paths.solvers() / "1.0.prototxt.j2").is_file()

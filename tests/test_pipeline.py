@@ -8,7 +8,7 @@ import pytest
 
 from caffe_transfer.errors import BadInput
 from caffe_transfer.paths import RunFolder
-from caffe_transfer.pipeline import Callbacks, RunOptions, estimate, run
+from caffe_transfer.pipeline import Callbacks, RunOptions, default_folder, estimate, run
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.study import Study
 from caffe_transfer.training.engine import Engine
@@ -158,3 +158,21 @@ def test_a_network_that_does_not_fit_is_named_before_anything_is_done(runs: Runs
     with pytest.raises(BadInput, match="n = 9 is not a place to cut at: net mini has 7"):
         runs.stopped(study)
     assert set(runs.files()) == {runs.folder.lock}
+
+
+def test_the_folder_of_a_run_holds_a_run_or_nothing(runs: Runs, tmp_path: Path) -> None:
+    file = str(runs.study_file)
+    root = default_folder(file)
+    assert root == tmp_path / "small"
+    runs.folder = RunFolder(root)
+    runs.stopped(runs.study())
+    assert default_folder(file) == root  # and goes on
+    for name in (runs.folder.study.name, "data", "images", "results"):
+        (root / name).rename(tmp_path / f"old {name}")
+    assert default_folder(file) == root  # stopped before it wrote anything
+    (root / "letter.txt").touch()
+    with pytest.raises(BadInput, match="small is there and holds no run; name the run's folder"):
+        default_folder(file)
+    (tmp_path / "file").touch()
+    with pytest.raises(BadInput, match="file is there and holds no run"):
+        default_folder(str(tmp_path / "file.toml"))

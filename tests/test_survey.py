@@ -30,7 +30,7 @@ def test_what_a_folder_holds(tmp_path: Path) -> None:
     (tmp_path / "dog/page.png").write_text("<html>")
     seen: list[tuple[str, int, int]] = []
     found = survey(tmp_path, 0.5, progress=lambda *step: seen.append(step))
-    assert found.classes == (ClassCount("cat", 3, 4), ClassCount("dog", 1, 2))
+    assert found.classes == (ClassCount("cat", 2, 3), ClassCount("dog", 1, 1))
     assert (found.divided, found.decoded, found.problems) == (False, 7, ())
     assert (found.median_width, found.median_height, found.smallest_side) == (41, 31, 10)
     assert found.gray_share == pytest.approx(2 / 7)

@@ -1,5 +1,6 @@
 """The file of a new study: short, with a comment wherever a number is a choice."""
 
+import math
 import shlex
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
@@ -94,11 +95,20 @@ def _tested(study: Study, draft: Draft) -> str:
     testing = draft.testing
     sentence = (
         f"test_iter x test_batch = {testing.test_iter} x {testing.test_batch} = {testing.images}: "
-        "a test reads each validation image of B once."
+        f"a test reads each validation image of B once.  With so many, differences below about "
+        f"{_chance(testing.images):.2g} points are within chance."
     )
     if not testing.even:
         sentence += "  A has another number, and is read unevenly."
     return sentence
+
+
+def _chance(images: int) -> float:
+    """Half the width, in points, of the 95 % interval of a difference of two accuracies near 50 %.
+
+    Binomial, each measured on so many images.
+    """
+    return 100 * 1.96 * math.sqrt(2 * 0.5 * 0.5 / images)
 
 
 def _images(study: Study) -> Iterator[str]:
