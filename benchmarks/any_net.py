@@ -8,6 +8,7 @@ caffe-torch from the same base.  Times on 2 cores: see the last column.
 """
 
 import argparse
+import math
 import os
 import subprocess
 import sys
@@ -40,14 +41,15 @@ from caffe_transfer.training.engine import CAFFE_TORCH, Engine, find_engine
 
 CLASSES, IMAGES, BATCH, STORED = 10, 10, 2, 256
 BASE_SEED, SEED = 1, 2
+BASE_ITERATIONS = 4  # so that BatchNorm has statistics to freeze
 NAMES = ("train_val.prototxt", "deploy.prototxt")
 SOLVER = (
-    'net: "train_val.prototxt" base_lr: 0.001 lr_policy: "fixed" momentum: 0.9 '
+    'net: "train_val.prototxt" base_lr: 0.00001 lr_policy: "fixed" momentum: 0.9 '
     'weight_decay: 0.0005 solver_mode: CPU snapshot_prefix: "net" display: 1\n'
 )
 HEADER = (
     "net", "cuts", "networks", "trained by Caffe", "by caffe-torch", "frozen stayed",
-    "others learned", "first losses differ by", "minutes",
+    "others learned", "first losses differ by", "next ones by", "minutes",
 )  # fmt: skip
 
 
@@ -60,7 +62,7 @@ class Trained:
         accepted: trained to its end; everything else is empty otherwise.
         stayed: every frozen blob, statistics included, is the base's, byte for byte.
         learned: every other layer has changed.
-        losses: of the first iterations and of the tests before and after them.
+        losses: of the first iterations, and of the test after them.
     """
 
     frozen: bool
@@ -92,7 +94,8 @@ def row(file: Path, iterations: int, threads: int, scratch: Path) -> tuple[objec
         bench.name, len(theirs) // 2, len(theirs),
         *(share([one.accepted for one in each]) for each in (theirs, ours)),
         share([one.stayed for one in every if one.frozen]), share([one.learned for one in every]),
-        max(map(difference, theirs, ours)), f"{(time.monotonic() - start) / 60:.1f}",
+        *np.max(list(map(differences, theirs, ours)), axis=0).tolist(),
+        f"{(time.monotonic() - start) / 60:.1f}",
     )  # fmt: skip
 
 
@@ -112,8 +115,8 @@ class Bench:
         write_images(root / "images", self._data.size)
         write_mean(root / "mean.binaryproto", self._data.size)
         caffe = find_engine("caffe")
-        self._base = self._drawn(caffe, BASE_SEED, "base.caffemodel")
-        self._fresh = self._drawn(caffe, SEED, "fresh.caffemodel")
+        self._base = self._start(caffe, BASE_SEED, BASE_ITERATIONS)
+        self._fresh = self._start(caffe, SEED, 0)
 
     def networks(self) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
         """The copied and the frozen layers of every network, by the net's cuts."""
@@ -145,18 +148,20 @@ class Bench:
             learned=changed >= before.keys() - set(frozen), losses=losses,
         )  # fmt: skip
 
-    def _drawn(self, engine: Engine, seed: int, name: str) -> Path:
-        folder = self._write((), seed, 0)
+    def _start(self, engine: Engine, seed: int, iterations: int) -> Path:
+        folder = self._write((), seed, iterations)
         if not self._run(engine, folder, None):
             raise BadInput(f"{self.name}: Caffe does not take the net; see standard error")
-        return (folder / "net_iter_0.caffemodel").rename(self._root / name)
+        return folder / f"net_iter_{iterations}.caffemodel"
 
     def _write(self, frozen: Sequence[str], seed: int, iterations: int) -> Path:
         folder = self._root / f"network{len(list(self._root.iterdir()))}"
         folder.mkdir()
         for name, text in rendered(self.net, self._data, frozen).items():
             (folder / name).write_text(text)
-        tests = f"test_iter: 1 test_interval: {iterations}" if iterations else ""
+        # Before the first iteration BatchNorm has no statistics, and a test may be nan.
+        tests = f"test_iter: 1 test_interval: {iterations} test_initialization: false"
+        tests = tests if iterations else ""
         solver = f"{SOLVER} max_iter: {iterations} random_seed: {seed} {tests}"
         (folder / "solver.prototxt").write_text(solver)
         return folder
@@ -167,6 +172,7 @@ class Bench:
                 engine.train("solver.prototxt", weights), cwd=folder, stderr=log, env=self._env
             )
         if done.returncode:
+            print(f"{engine.name} ended with status {done.returncode}:", file=sys.stderr)
             print((folder / "train.log").read_text()[-2000:], file=sys.stderr)
         return not done.returncode
 
@@ -193,12 +199,16 @@ def hashes(model: Path) -> dict[str, list[str]]:
     return blob_hashes(model, names)
 
 
-def difference(one: Trained, other: Trained) -> float:
-    """The largest relative difference of two networks' losses; infinite if one has none."""
+def differences(one: Trained, other: Trained) -> tuple[float, float]:
+    """The relative differences of two networks' losses: of the first, and the largest of the rest.
+
+    The first ones are of the same weights.  Infinite where a network was not trained.
+    """
     if not one.losses or len(one.losses) != len(other.losses):
-        return float("inf")
+        return (math.inf, math.inf)
     a, b = np.array(one.losses), np.array(other.losses)
-    return float(np.max(np.abs(a - b) / np.abs(a)))
+    found = np.abs(a - b) / np.abs(a)
+    return float(found[0]), float(found[1:].max())
 
 
 def share(flags: Sequence[bool]) -> str:

@@ -4,8 +4,6 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from caffe_transfer.formats.caffemodel import open_model
-
 
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal."""
@@ -22,6 +20,9 @@ def blob_hashes(path: Path, layers: Sequence[str]) -> dict[str, list[str]]:
         Incomplete: the file does not exist.
         FormatError: the file is truncated or not a model.
     """
+    # Imported lazily: `generate` hashes files, and starts faster than numpy.
+    from caffe_transfer.formats.caffemodel import open_model
+
     with open_model(path) as model:
         found = model.with_blobs
         return {

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from caffe_transfer.errors import BadInput, Incomplete
 from caffe_transfer.files import link
-from caffe_transfer.formats.caffemodel import open_model
 from caffe_transfer.formats.hashes import sha256
 from caffe_transfer.nets.places import place_of
 from caffe_transfer.nets.render import plain_net
@@ -114,6 +113,9 @@ def _deepest(study: Study) -> dict[Network, Task]:
 
 def _check(network: Network, task: Task, study: Study) -> Mapping[str, str]:
     """Raise unless the net can take its layers from the model; return the names that differ."""
+    # Imported lazily: `generate` starts faster than numpy, and few studies have given bases.
+    from caffe_transfer.formats.caffemodel import open_model
+
     net = plain_net(study)
     shapes = parameter_shapes(net, source_of(study).input_shape)
     model = Path(str(task.model))
