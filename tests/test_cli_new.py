@@ -48,7 +48,7 @@ def test_from_images_to_report_and_on_to_others(photos: Path) -> None:
     others = write_photos(folder / "others", ("tree", "house"), count=10, side=20)
     done = call("new", folder / "theirs.toml", "--images", others, "--weights", model, *given)
     assert done.returncode == 0, done.stderr
-    assert "always fresh: none" in done.stdout
+    assert "layers in the same shapes\n" in done.stdout
     ran = call("run", folder / "theirs.toml", "--jobs", "2")
     assert ran.returncode == 0, ran.stderr
     rows = results(folder / "theirs")
@@ -87,6 +87,18 @@ def test_refusals_are_one_sentence_and_write_nothing(photos: Path) -> None:
         assert "Traceback" not in done.stderr
     assert sorted(folder.rglob("*")) == before
     assert (folder / "old.toml").read_text() == "mine"
+
+
+def test_what_is_given_is_looked_at_before_the_engine(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAFFE_BIN", "/nonexistent")
+    one = write_photos(photos.parent / "one", ("cat",))
+    for images, words in ((one, "has 1 class, cat"), (photos, "CAFFE_BIN names /nonexistent")):
+        done = call("new", photos.parent / "mine.toml", "--images", images)
+        assert done.returncode == 2
+        assert words in done.stderr
+    assert not (photos.parent / "mine.toml").exists()
 
 
 def test_run_finds_its_folder(photos: Path) -> None:

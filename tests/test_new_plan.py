@@ -16,10 +16,9 @@ from caffe_transfer.nets.render import plain_net
 from caffe_transfer.nets.shapes import parameter_shapes
 from caffe_transfer.nets.sources import source_of
 from caffe_transfer.new_study.pace import Pace
-from caffe_transfer.new_study.plan import Plan, plan_study, write_plan
+from caffe_transfer.new_study.plan import Plan, examine, plan_study, write_plan
 from caffe_transfer.new_study.request import Request
 from caffe_transfer.studies.load import load_study
-from caffe_transfer.studies.network import Network
 from caffe_transfer.studies.study import Study
 from caffe_transfer.training.engine import Engine
 from caffe_transfer.training.train import Settings
@@ -30,12 +29,8 @@ RESIDUAL = Path(__file__).parent / "data/residual.prototxt"
 CLASSES = ("cat", "dog", "car", "boat")
 
 
-def fast(study: Study, network: Network, settings: Settings) -> Pace:
-    return Pace(start=0.1, iteration=0.01, test_batch=0.01)
-
-
 def planned(request: Request, iteration: float = 0.01) -> Plan:
-    return plan_study(request, SETTINGS, measure=lambda *_: Pace(0.1, iteration, 0.01))
+    return plan_study(examine(request), SETTINGS, measure=lambda *_: Pace(0.1, iteration, 0.01))
 
 
 def write_photos(
@@ -129,7 +124,7 @@ class TestHalves:
         large = planned(request).study
         assert (large.net, large.images.size, large.images.crop) == ("caffenet", 256, 227)
         small = plan_study(
-            request,
+            examine(request),
             SETTINGS,
             measure=lambda study, *_: Pace(0.1, 9 if study.net == "caffenet" else 0.1, 0.01),
         )

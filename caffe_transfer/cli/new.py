@@ -8,7 +8,7 @@ import click
 
 from caffe_transfer.cli.show import Screen, duration, size
 from caffe_transfer.data_prep.left_out import summary
-from caffe_transfer.new_study.plan import Plan, plan_study, write_plan
+from caffe_transfer.new_study.plan import Plan, examine, plan_study, write_plan
 from caffe_transfer.new_study.request import Request
 from caffe_transfer.training.engine import find_engine
 from caffe_transfer.training.schedule import threads_for
@@ -43,10 +43,11 @@ def new_command(
       caffe-transfer new pets.toml --images photos --net train_val.prototxt \\
           --weights bvlc_googlenet.caffemodel --minutes 600
     """
-    settings = Settings(find_engine(), threads=threads_for(jobs=1))
     request = Request(file, images, net, weights, minutes)
     with Screen(total=0) as screen:
-        plan = plan_study(request, settings, progress=screen.step, note=screen.say)
+        examined = examine(request, screen.step)
+        settings = Settings(find_engine(), threads=threads_for(jobs=1))
+        plan = plan_study(examined, settings, note=screen.say)
     write_plan(plan)
     for line in _report(plan):
         click.echo(line)
@@ -68,7 +69,7 @@ def _report(plan: Plan) -> Sequence[str]:
         same, others = draft.match.same, draft.match.others
         lines.append(
             f"model: {plan.request.weights} has {len(same)} of the net's {len(same) + len(others)} "
-            f"layers; always fresh: {', '.join(others) or 'none'}"
+            f"layers in the same shapes{', all but ' if others else ''}{', '.join(others)}"
         )
     lines += [
         f"networks: {len(study.networks)} of {study.solver.max_iter} iterations of {study.batch} "

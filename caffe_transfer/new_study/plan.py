@@ -50,30 +50,51 @@ class Plan:
     cost: Estimate
 
 
+@dataclass(frozen=True)
+class Examined:
+    """What a user has given, looked at and checked.
+
+    Attributes:
+        drafts: studies of the nets that may be tried in turn.
+    """
+
+    request: Request
+    found: Survey
+    drafts: tuple[Draft, ...]
+
+
+def examine(request: Request, progress: OnStep = silent) -> Examined:
+    """Look at images, net and model.
+
+    Raises:
+        BadInput: the file, the images, the net, the model or the time cannot be used.
+        Incomplete, FormatError: a file is missing, or is not what it should be.
+    """
+    check_request(request)
+    found = survey(request.images, progress=progress)
+    tasks = tasks_of(found, given_base=request.weights is not None)
+    return Examined(request, found, tuple(drafts(request, found, tasks)))
+
+
 def plan_study(
-    request: Request,
+    examined: Examined,
     settings: Settings,
     *,
-    progress: OnStep = silent,
     note: Callable[[str], None] = lambda _: None,
     measure: Measure = measure_pace,
 ) -> Plan:
-    """Look at images, net and model, time the net, and plan a study; nothing is written.
+    """Time the net and plan a study for the time that there is; nothing is written.
 
     Args:
         settings: the engine that is timed, and its threads.
         note: told of what takes some seconds.
 
     Raises:
-        BadInput: the file, the images, the net, the model or the time cannot be used.
-        Incomplete, FormatError: a file is missing, or is not what it should be.
+        BadInput: the time is too short; says how much the smallest study takes.
         EngineError: the engine cannot train the net.
     """
-    check_request(request)
-    found = survey(request.images, progress=progress)
-    tasks = tasks_of(found, given_base=request.weights is not None)
-    tried = drafts(request, found, tasks)
-    for number, draft in enumerate(tried, 1):
+    request = examined.request
+    for number, draft in enumerate(examined.drafts, 1):
         note(f"timing {settings.engine.name} on net {draft.study.net}")
         costs = _costs(draft, request, settings, measure)
         offered = [
@@ -82,8 +103,8 @@ def plan_study(
         ]
         fits = next((each for each in offered if each[1].enough), None)
         complete = fits is not None and not fits[0].left_out
-        if fits is not None and (complete or number == len(tried)):
-            return _plan(request, found, draft, *fits, engine=settings.engine.name)
+        if fits is not None and (complete or number == len(examined.drafts)):
+            return _plan(examined, draft, *fits, engine=settings.engine.name)
     raise _too_short(request, draft, *offered[-1])
 
 
@@ -127,8 +148,9 @@ def _too_short(request: Request, draft: Draft, layout: Layout, found: Schedule) 
 
 
 def _plan(
-    request: Request, found: Survey, draft: Draft, layout: Layout, times: Schedule, *, engine: str
+    examined: Examined, draft: Draft, layout: Layout, times: Schedule, *, engine: str
 ) -> Plan:
+    request, found = examined.request, examined.found
     folder = request.file.absolute().parent
     written = _with_paths(_study(draft, layout, times), lambda name: name_in(folder, Path(name)))
     intended = _with_paths(written, lambda name: str(folder / name))

@@ -84,7 +84,8 @@ def _top(study: Study, draft: Draft, layout: Layout) -> Iterator[str]:
     if study.cuts is not None:
         yield from _comments(
             f"{len(layout.cuts)} of the net's {len(draft.cuts)} cuts, spread over its parameters "
-            "and multiply-adds; caffe-transfer cuts shows them all.  n below counts this list."
+            f"and multiply-adds; caffe-transfer cuts {shlex.quote(study.net)} shows them all.  "
+            "n below counts this list."
         )
         yield f"cuts = {toml_value(study.cuts)}"
     yield from _comments("Measured, tests included, on average over all networks.")
