@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from caffe_transfer.nets.render import render
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.network import Network
 from caffe_transfer.studies.schema import keys_of
@@ -96,3 +97,11 @@ def test_names_of_networks_are_as_the_page_says() -> None:
         network = Network.parse(name)
         assert network.name == name
         assert mode in ("any", network.mode)
+
+
+@pytest.mark.parametrize("path", sorted((PAGE.parent / "given-base").glob("*.toml")), ids=str)
+def test_the_studies_of_a_page_can_be_generated(path: Path) -> None:
+    study = load_study(str(path))
+    for network in study.networks:
+        assert render(network, study)
+    assert study.about.startswith(f"caffe-transfer run docs/given-base/{path.name}")
