@@ -109,6 +109,29 @@ def test_from_a_given_base_to_the_report(tmp_path: Path, engine: Engine) -> None
     trained(load_study(str(file)), folder.root, engine)
 
 
+def test_layers_that_the_net_itself_keeps_fixed(tmp_path: Path, engine: Engine) -> None:
+    """Above the cut they are drawn anew, and are no concern of the proof of freezing."""
+    fixed = tmp_path / "fixed.prototxt"
+    fixed.write_text(
+        NET.read_text().replace(
+            'bottom: "a" top: "b1"',
+            'bottom: "a" top: "b1" param { lr_mult: 0 } param { lr_mult: 0 }',
+        )
+    )
+    write_study(tmp_path)
+    file = tmp_path / "mine.toml"
+    text = TEXT[: TEXT.rindex("[[networks]]")].replace("n = [3]", "n = [1]")
+    file.write_text(
+        text.replace('net = "mini"', 'net = "fixed.prototxt"').replace(
+            'source = "list"', 'source = "list"\npath = "given"'
+        )
+    )
+    folder = RunFolder(tmp_path / "run")
+    trained(load_study(str(file)), folder.root, engine)
+    manifest = json.loads(folder.network("transfer0A0B_1_1").manifest.read_text())
+    assert set(manifest["frozen"]) == {"conv1", "bn1", "scale1"}
+
+
 def test_another_net_is_refused_before_anything_is_made(tmp_path: Path) -> None:
     write_study(tmp_path)
     (tmp_path / "mine.toml").write_text(BASE)

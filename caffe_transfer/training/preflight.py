@@ -60,8 +60,14 @@ class LoadedNetwork:
 
     @property
     def frozen(self) -> tuple[str, ...]:
-        """The names of the layers whose parameters training leaves as they are."""
-        return frozen_layers(self.net)
+        """The names of the layers whose parameters training leaves as they start in init.
+
+        A user's net may hold others, fixed by itself, above the cut: these are drawn anew.
+        """
+        found = frozen_layers(self.net)
+        if self.network is None or self.network.base is None:
+            return found
+        return tuple(name for name in found if name in self.copied)
 
     @property
     def copied(self) -> tuple[str, ...]:
