@@ -12,11 +12,10 @@ from caffe_transfer.data_prep.progress import OnStep, silent
 from caffe_transfer.data_prep.sources import check_source
 from caffe_transfer.errors import BadInput
 from caffe_transfer.files import atomic_text
-from caffe_transfer.nets.places import torn_paths
-from caffe_transfer.nets.render import parsed_net, plain_net, render
+from caffe_transfer.nets.render import parsed_net, render, torn_paths
 from caffe_transfer.nets.shapes import parameter_shapes
 from caffe_transfer.nets.sources import source_of
-from caffe_transfer.nets.write import write_network
+from caffe_transfer.nets.write import write_files
 from caffe_transfer.paths import RunFolder
 from caffe_transfer.report.make import make_report
 from caffe_transfer.studies.changes import conflicts
@@ -169,18 +168,17 @@ def run(
     with locked(folder.lock):
         kept = _continued(study, folder)
         check_source(study.images.source)
-        for network in study.networks:
-            render(network, study)  # names what does not fit before anything is made
-        check_given(study)
+        # What does not fit is named before anything is made.
+        rendered = {network: render(network, study) for network in study.networks}
+        given = check_given(study)
         if kept != study:
             atomic_text(folder.study, study_text(study))
         left_out = prepare(study, folder, options.images_from, callbacks.step)
-        torn = torn_paths(study, plain_net(study))
-        for warning in [*torn, *left_out, *validation_warnings(study, folder.data)]:
+        for warning in [*torn_paths(study), *left_out, *validation_warnings(study, folder.data)]:
             callbacks.warn(warning)
-        write_given_bases(study, folder.results)
-        for network in study.networks:
-            write_network(network, study, folder.results)
+        write_given_bases(given, folder.results)
+        for network, files in rendered.items():
+            write_files(network, files, folder.results)
         results = schedule.run_all(
             folder.results,
             needs,

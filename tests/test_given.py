@@ -51,7 +51,7 @@ def test_its_layers_are_copied_and_frozen(small_run: SmallRun, model: Path) -> N
                     small_run.folder.data.root / "halfmineB_train")  # fmt: skip
     shutil.copytree(small_run.folder.data.root / "half0B_valid",
                     small_run.folder.data.root / "halfmineB_valid")  # fmt: skip
-    write_given_bases(small_run.study, small_run.folder.results)
+    write_given_bases(check_given(small_run.study), small_run.folder.results)
     manifest, _ = small_run.train(TRANSFER)
     layers = ("conv1", "conv2")
     assert manifest["frozen"] == blob_hashes(model, layers)
@@ -72,7 +72,9 @@ def test_layers_of_other_names(
     with pytest.raises(BadInput, match="lacks layers conv1, conv2 of the net and has first, "):
         check_given(study_of(small_run, given))
     table = {"conv1": "first", "conv2": "second"}
-    write_given_bases(study_of(small_run, given, names=table), small_run.folder.results)
+    write_given_bases(
+        check_given(study_of(small_run, given, names=table)), small_run.folder.results
+    )
     found = read_given(small_run.folder.results / "halfmineA")
     assert found is not None
     assert found.names == table
@@ -106,11 +108,11 @@ def test_a_model_that_is_gone_or_another(small_run: SmallRun, model: Path, tmp_p
     results = small_run.folder.results
     with pytest.raises(Incomplete, match=r"there is no .*none, which splits\.mine\.A gives as its"):
         check_given(study_of(small_run, tmp_path / "none"))
-    write_given_bases(study_of(small_run, model), results)
+    write_given_bases(check_given(study_of(small_run, model)), results)
     assert trained_model(results / "halfmineA").resolve() == model
     transplant(model, tmp_path / "other", 3)
     with pytest.raises(BadInput, match=r"halfmineA is of another given model than .*other; name"):
-        write_given_bases(study_of(small_run, tmp_path / "other"), results)
+        write_given_bases(check_given(study_of(small_run, tmp_path / "other")), results)
     model.write_bytes((tmp_path / "other").read_bytes())
     with pytest.raises(BadInput, match=r"friend\.caffemodel has changed since the study began"):
         trained_model(results / "halfmineA")

@@ -8,8 +8,8 @@ import pytest
 from caffe_transfer.errors import BadInput
 from caffe_transfer.nets.cuts import cuts
 from caffe_transfer.nets.layers import members
-from caffe_transfer.nets.places import numbered, place_of, study_cuts, torn_paths
-from caffe_transfer.nets.render import plain_net
+from caffe_transfer.nets.places import numbered, place_of, study_cuts
+from caffe_transfer.nets.render import plain_net, torn_paths
 from caffe_transfer.studies.load import load_study, paper
 from caffe_transfer.studies.network import Network
 from caffe_transfer.studies.study import Study
@@ -65,9 +65,9 @@ def test_a_study_counts_the_cuts_that_it_names(residual: Study) -> None:
     assert (place.record.n, place.record.name) == (1, "relu_a1")
     upper = place_of(Network.parse("transfer0A0B_1_2"), study, net)
     assert upper.copied == members(cuts(net)[2].below)
-    (sentence,) = torn_paths(study, net)
+    (sentence,) = torn_paths(study)
     assert "cut relu_a1 lies inside a block: what is above it reads conv1 from below" in sentence
-    assert torn_paths(residual, net) == []
+    assert torn_paths(residual) == []
 
 
 def test_cuts_stand_in_the_order_of_the_net(residual: Study) -> None:

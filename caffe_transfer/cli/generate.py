@@ -7,14 +7,14 @@ import click
 
 from caffe_transfer.cli.options import CUT, grouped
 from caffe_transfer.errors import BadInput
-from caffe_transfer.nets.places import numbered, torn_paths
-from caffe_transfer.nets.render import DIALECTS, plain_net, render
-from caffe_transfer.nets.write import links, write_network
+from caffe_transfer.nets.places import numbered
+from caffe_transfer.nets.render import DIALECTS, plain_net, render, torn_paths
+from caffe_transfer.nets.write import links, write_files
 from caffe_transfer.paths import RESULTS
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.network import Mode, Network
 from caffe_transfer.studies.study import Study
-from caffe_transfer.training.given import write_given_bases
+from caffe_transfer.training.given import check_given, write_given_bases
 
 TASK = click.Choice(["A", "B"])
 
@@ -109,12 +109,13 @@ def generate_command(
     if not everything:
         chosen, network = options.network(chosen)
         chosen = replace(chosen, networks=(network,))
-    for sentence in torn_paths(chosen, plain_net(chosen)):
+    for sentence in torn_paths(chosen):
         click.echo(sentence, err=True)
     if not dry_run:
-        write_given_bases(chosen, out)
+        write_given_bases(check_given(chosen), out)
     for network in chosen.networks:
+        files = render(network, chosen, dialect)
         if not dry_run:
-            write_network(network, chosen, out, dialect)
-        for name in [*render(network, chosen, dialect), *links(network, dialect)]:
+            write_files(network, files, out, dialect)
+        for name in [*files, *links(network, dialect)]:
             click.echo(out / network.name / name)

@@ -31,6 +31,8 @@ def included_in(layer: "pb.LayerParameter", state: "pb.NetState | _State") -> bo
 
 def phases_of(net: "pb.NetParameter", layer: "pb.LayerParameter") -> tuple[int, ...]:
     """The phases that a layer exists in, at the net's own level and in its own stages."""
+    if not layer.include and not layer.exclude:  # most layers
+        return (TRAIN, TEST)
     level, stage = net.state.level, net.state.stage
     return tuple(p for p in (TRAIN, TEST) if included_in(layer, _State(p, level, stage)))
 

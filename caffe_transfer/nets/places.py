@@ -115,15 +115,3 @@ def numbered(study: Study, name: str, net: pb.NetParameter) -> tuple[Study, int]
         return study, study.cuts.index(name) + 1
     cut = find_cut(net, name)
     return (study, cut.n) if cut.n else (replace(study, cuts=(name,)), 1)
-
-
-def torn_paths(study: Study, net: pb.NetParameter) -> list[str]:
-    """A sentence for each cut that a study names inside a block of its net."""
-    if study.cuts is None:
-        return []
-    return [
-        f"cut {cut.name} lies inside a block: what is above it reads {', '.join(cut.torn)} from "
-        "below it as well"
-        for cut in study_cuts(study, net)
-        if cut.torn
-    ]

@@ -12,7 +12,7 @@ from caffe_transfer.formats.prototxt import parse
 from caffe_transfer.nets.check import check_net_1_0, check_solver
 from caffe_transfer.nets.cut_record import cut_text
 from caffe_transfer.nets.dialect_2014 import render_2014
-from caffe_transfer.nets.places import place_of
+from caffe_transfer.nets.places import place_of, study_cuts
 from caffe_transfer.nets.sources import Source, source_of
 from caffe_transfer.nets.templates import solver_template
 from caffe_transfer.studies.network import Network
@@ -50,8 +50,24 @@ def plain_net(study: Study) -> pb.NetParameter:
     return _plain(study.networks[0], study, source_of(study))
 
 
+def torn_paths(study: Study) -> list[str]:
+    """A sentence for each cut that a study names inside a block of its net.
+
+    Raises:
+        BadInput, Incomplete, FormatError: as `render` does.
+    """
+    if study.cuts is None:
+        return []
+    return [
+        f"cut {cut.name} lies inside a block: what is above it reads {', '.join(cut.torn)} from "
+        "below it as well"
+        for cut in study_cuts(study, plain_net(study))
+        if cut.torn
+    ]
+
+
 def _plain(network: Network, study: Study, source: Source) -> pb.NetParameter:
-    net = parse(source.train_val(network, ()), pb.NetParameter(), study.net)
+    net = source.plain(network)
     net.name = study.net  # as a user knows it, for messages
     return net
 
@@ -64,9 +80,10 @@ def reads_mean(study: Study) -> bool:
 def _render_1_0(network: Network, study: Study) -> dict[str, str]:
     folder, source = paths.NetworkFolder.names(), source_of(study)
     place = place_of(network, study, _plain(network, study, source))
-    net, deploy = source.train_val(network, place.frozen), source.deploy(network, place.frozen)
+    net, deploy = source.prototxts(network, place.frozen)
+    seen = source.input_shape
     for text, name in ((net, folder.net), (deploy, folder.deploy)):
-        check_net_1_0(text, str(name), place.frozen, source.input_shape, source.given)
+        check_net_1_0(text, str(name), place.frozen, seen, source.given)
     solver = _solver(network, study)
     check_solver(solver, str(folder.solver))
     files = {str(folder.net): net, str(folder.deploy): deploy, str(folder.solver): solver}

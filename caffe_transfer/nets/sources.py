@@ -32,11 +32,11 @@ class Source(Protocol):
     def given(self) -> pb.NetParameter | None:
         """The user's net, upgraded to V2; None for one of the package's."""
 
-    def train_val(self, network: Network, frozen: Collection[str]) -> str:
-        """The text of a network's train_val.prototxt; `frozen` are names of layers."""
+    def plain(self, network: Network) -> pb.NetParameter:
+        """A network's train_val net with nothing frozen."""
 
-    def deploy(self, network: Network, frozen: Collection[str]) -> str:
-        """The text of a network's deploy.prototxt."""
+    def prototxts(self, network: Network, frozen: Collection[str]) -> tuple[str, str]:
+        """The texts of train_val.prototxt and deploy.prototxt; `frozen` are names of layers."""
 
 
 def source_of(study: Study) -> Source:
@@ -64,11 +64,14 @@ class BuiltIn:
         side = images.crop or images.size
         return images.channels, side, side
 
-    def train_val(self, network: Network, frozen: Collection[str]) -> str:
-        return self._rendered("train_val", network, frozen)
+    def plain(self, network: Network) -> pb.NetParameter:
+        return parse(self._rendered("train_val", network, ()), pb.NetParameter(), self._study.net)
 
-    def deploy(self, network: Network, frozen: Collection[str]) -> str:
-        return self._rendered("deploy", network, frozen)
+    def prototxts(self, network: Network, frozen: Collection[str]) -> tuple[str, str]:
+        return (
+            self._rendered("train_val", network, frozen),
+            self._rendered("deploy", network, frozen),
+        )
 
     def _rendered(self, kind: str, network: Network, frozen: Collection[str]) -> str:
         study, data = self._study, paths.data_seen_from_network()
@@ -108,15 +111,14 @@ class UserNet:
         side = edit.seen_size(self._net, self._data(self._study.networks[0]))
         return self._study.images.channels, side, side
 
-    def train_val(self, network: Network, frozen: Collection[str]) -> str:
-        return text_format.MessageToString(self._train_val(network, frozen))
+    def plain(self, network: Network) -> pb.NetParameter:
+        return edit.train_val(self._net, **self._edits(network))
 
-    def deploy(self, network: Network, frozen: Collection[str]) -> str:
-        made = edit.deploy(self._train_val(network, frozen), **self._edits(network))
-        return text_format.MessageToString(made)
-
-    def _train_val(self, network: Network, frozen: Collection[str]) -> pb.NetParameter:
-        return edit.train_val(self._net, **self._edits(network), frozen=frozen)
+    def prototxts(self, network: Network, frozen: Collection[str]) -> tuple[str, str]:
+        edits = self._edits(network)
+        train_val = edit.train_val(self._net, **edits, frozen=frozen)
+        made = (train_val, edit.deploy(train_val, **edits))
+        return text_format.MessageToString(made[0]), text_format.MessageToString(made[1])
 
     def _edits(self, network: Network) -> dict[str, Any]:
         return {

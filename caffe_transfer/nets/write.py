@@ -1,5 +1,6 @@
 """Writes a network's folder: prototxts, a link to its base, and in dialect 2014 to its data."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from caffe_transfer.errors import BadInput
@@ -12,13 +13,23 @@ from caffe_transfer.studies.study import Study
 
 
 def write_network(network: Network, study: Study, results: Path, dialect: str = "1.0") -> Path:
+    """Render a network and write its folder, as `write_files` does."""
+    return write_files(network, render(network, study, dialect), results, dialect)
+
+
+def write_files(
+    network: Network, files: Mapping[str, str], results: Path, dialect: str = "1.0"
+) -> Path:
     """Write `results`/<name>/ and return it; files that are there already unchanged stay.
 
+    Args:
+        files: as `render` returned them.
+
     Raises:
-        BadInput: the folder cannot be written, or holds something else under a link's name.
+        BadInput: the folder cannot be written, was trained with other files, or holds something
+            else under a link's name.
     """
     folder = results / network.name
-    files = render(network, study, dialect)
     changed = [name for name, text in files.items() if _differs(folder / name, text)]
     others = [name for name in changed if (folder / name).exists()]
     if NetworkFolder(folder).snapshots.is_dir() and others:

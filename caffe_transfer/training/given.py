@@ -67,14 +67,16 @@ def checked_model(given: Given) -> Path:
     return given.model
 
 
-def write_given_bases(study: Study, results: Path) -> None:
-    """Write the folders of the given bases that a study's networks need, once checked.
+def write_given_bases(checked: Mapping[Network, Given], results: Path) -> None:
+    """Write the folders of given bases.
+
+    Args:
+        checked: as `check_given` returns them.
 
     Raises:
-        Incomplete, FormatError: a model is missing, or is none.
-        BadInput: a model is not of the study's net, or another one was given before.
+        BadInput: another model was given before.
     """
-    for network, given in check_given(study).items():
+    for network, given in checked.items():
         _write(NetworkFolder(results / str(network.base_name)), network, given)
 
 

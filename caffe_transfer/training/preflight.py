@@ -67,7 +67,8 @@ class LoadedNetwork:
         found = frozen_layers(self.net)
         if self.network is None or self.network.base is None:
             return found
-        return tuple(name for name in found if name in self.copied)
+        copied = set(self.copied)
+        return tuple(name for name in found if name in copied)
 
     @property
     def copied(self) -> tuple[str, ...]:
