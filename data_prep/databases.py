@@ -33,7 +33,7 @@ def is_made(name: str, images: Images, data: DataFolder) -> bool:
         data.lmdb(name),
         data.list(name),
         size=images.size,
-        gray=images.channels == 1,
+        gray=images.gray,
         shuffle=_shuffle(name),
     )
     return True
@@ -83,7 +83,7 @@ def _write_database(
         source.folder.images(part_of(name)),
         data.lmdb(name),
         size=images.size,
-        gray=images.channels == 1,
+        gray=images.gray,
         shuffle=_shuffle(name),
         keep_classes=True,
         progress=lambda _step, done, total: progress(name, done, total),

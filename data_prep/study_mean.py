@@ -83,7 +83,7 @@ def write_study_mean(
             source.folder.images("train"),
             data.mean,
             size=images.size,
-            gray=images.channels == 1,
+            gray=images.gray,
             progress=progress,
         )
         made_of[_WHOLE_TRAIN] = records.list_sha256(whole)

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from caffe_transfer.nets.cut_record import CutRecord, write_cut
+from caffe_transfer.nets.cut_record import CutRecord, cut_text
 from caffe_transfer.report.results import read_results
 from tests.test_results import log, network
 
@@ -55,7 +55,7 @@ def test_a_custom_split_with_named_cuts(tmp_path: Path) -> None:
     """The target's base is there, the source's was given; names are longer than 80 columns hold."""
     for name, score in {"halfpetsB": 0.5, "transferpetsAB_1_2": 0.45}.items():
         path = network(tmp_path / "run/results", name, log([3, 2], [score]))
-        write_cut(path / "cut.json", CutRecord(2, "inception_4a/output", ()))
+        (path / "cut.json").write_text(cut_text(CutRecord(2, "inception_4a/output", ())))
     given = tmp_path / "run/results/halfpetsA"
     given.mkdir()
     (given / "manifest.json").write_text('{"given": "googlenet.caffemodel"}')

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from caffe_transfer.errors import FormatError
-from caffe_transfer.nets.cut_record import CutRecord, read_cut, write_cut
+from caffe_transfer.nets.cut_record import CutRecord, cut_text, read_cut
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     record = CutRecord(3, "inception_3a/output", ("conv1/7x7_s2", "bn é"))
-    write_cut(tmp_path / "cut.json", record)
+    (tmp_path / "cut.json").write_text(cut_text(record), encoding="utf-8")
     assert read_cut(tmp_path / "cut.json") == record
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caffe_transfer.errors import BadInput, FormatError
-from caffe_transfer.nets.cut_record import CutRecord, write_cut
+from caffe_transfer.nets.cut_record import CutRecord, cut_text
 from caffe_transfer.report import results
 from caffe_transfer.report.results import Row
 from caffe_transfer.studies.network import Network
@@ -377,7 +377,7 @@ def test_the_name_of_the_cut_comes_from_its_record(tmp_path: Path) -> None:
     network(tmp_path, "half0B", log([3, 2], [0.5]))
     for name, record in (("transfer0A0B_1_2", None), ("transfer0A0B_1_3", "{}")):
         path = network(tmp_path, name, log([3, 2], [0.5]))
-        write_cut(path / "cut.json", CutRecord(2, "inception_3a/output", ("conv1",)))
+        (path / "cut.json").write_text(cut_text(CutRecord(2, "inception_3a/output", ("conv1",))))
         if record:
             (path / "cut.json").write_text(record)
     found = results.collect(tmp_path)

@@ -37,7 +37,7 @@ def report_command(folder: Path, published: Path | None, out: Path | None) -> No
     """Write results.csv, figures and a page from the logs in DIR.
 
     DIR is a run's folder, or any folder of network folders with logs, such as the authors'
-    results.
+    results.  Ends with a verdict on each target task.
 
     \b
     Example:

@@ -227,6 +227,11 @@ def same_shape(found: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
     return (1,) * (4 - len(found)) + tuple(found) == (1,) * (4 - len(wanted)) + tuple(wanted)
 
 
+def same_shapes(found: Sequence[tuple[int, ...]], wanted: Sequence[tuple[int, ...]]) -> bool:
+    """Whether the shapes of a layer's blobs are those wanted, one by one, as `same_shape` says."""
+    return len(found) == len(wanted) and all(map(same_shape, found, wanted))
+
+
 def net_name(name: str) -> bytes:
     """Return the field with which a binary model begins."""
     encoded = name.encode()

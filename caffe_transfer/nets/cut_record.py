@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from caffe_transfer.errors import FormatError
-from caffe_transfer.files import atomic_text
 
 
 @dataclass(frozen=True)
@@ -27,11 +26,6 @@ class CutRecord:
 def cut_text(record: CutRecord) -> str:
     """The text of cut.json."""
     return json.dumps(asdict(record), indent=2, ensure_ascii=False) + "\n"
-
-
-def write_cut(path: Path, record: CutRecord) -> None:
-    """Write cut.json atomically."""
-    atomic_text(path, cut_text(record))
 
 
 def read_cut(path: Path) -> CutRecord | None:

@@ -1,7 +1,6 @@
 """How long each network of a new study is trained, so that all fit into the user's time."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from caffe_transfer.new_study.layout import Layout
@@ -89,13 +88,6 @@ def schedule(
         enough=needed <= seconds,
         needed_seconds=needed,
     )
-
-
-def best_schedule(
-    offered: Sequence[tuple[Layout, Schedule]],
-) -> tuple[Layout, Schedule] | None:
-    """The first layout whose trainings are long enough; None if none is."""
-    return next((each for each in offered if each[1].enough), None)
 
 
 def _rounded_down(count: int) -> int:

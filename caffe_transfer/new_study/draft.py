@@ -9,7 +9,7 @@ from caffe_transfer.data_prep.sources import FOLDER
 from caffe_transfer.data_prep.survey import Survey
 from caffe_transfer.errors import BadInput, FormatError, Incomplete
 from caffe_transfer.formats.caffemodel import open_model
-from caffe_transfer.formats.layer_records import same_shape
+from caffe_transfer.formats.layer_records import same_shapes
 from caffe_transfer.nets.cuts import CutSize, measured_cuts
 from caffe_transfer.nets.render import plain_net
 from caffe_transfer.nets.shapes import Shape, parameter_shapes
@@ -122,9 +122,7 @@ def _match(weights: Path, wanted: Mapping[str, Sequence[Shape]]) -> ModelMatch:
     with open_model(weights) as model:
         stored = stored_shapes(model)
     same = tuple(
-        name
-        for name, shapes in wanted.items()
-        if len(stored.get(name, ())) == len(shapes) and all(map(same_shape, stored[name], shapes))
+        name for name, shapes in wanted.items() if same_shapes(stored.get(name, ()), shapes)
     )
     return ModelMatch(same, tuple(name for name in wanted if name not in same))
 

@@ -81,7 +81,7 @@ def _network_to_time(study: Study, network: Network, folder: RunFolder) -> Path:
         snapshot=2 * MOST_ITERATIONS,
     )
     timed = replace(study, solver=solver, networks=(network,))
-    images, gray = study.images, study.images.channels == 1
+    images, gray = study.images, study.images.gray
     noise = np.random.default_rng(0).integers(0, 256, (images.size, images.size, 3), np.uint8)
     cv2.imwrite(str(folder.root / "noise.png"), noise)
     for name, count in (

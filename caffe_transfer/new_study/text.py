@@ -3,7 +3,7 @@
 import math
 import shlex
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from caffe_transfer.data_prep.survey import Survey
@@ -12,8 +12,9 @@ from caffe_transfer.new_study.layout import Layout
 from caffe_transfer.new_study.request import Request
 from caffe_transfer.pipeline import Estimate
 from caffe_transfer.studies.network import Mode
-from caffe_transfer.studies.schema import keys_of, toml_value
-from caffe_transfer.studies.study import Images, Study
+from caffe_transfer.studies.schema import toml_value
+from caffe_transfer.studies.study import Study
+from caffe_transfer.studies.write import pairs, set_keys
 
 _WIDTH = 96
 _ABOUT = {
@@ -114,7 +115,7 @@ def _chance(images: int) -> float:
 
 def _images(study: Study) -> Iterator[str]:
     yield from ("", "[images]")
-    yield from _pairs(_set(study.images, Images, _IMAGES))
+    yield from pairs(_set(study.images, _IMAGES))
     unless = ", unless the net has mean values" if study.net_file else ""
     yield from _comments(
         f"The training images' mean is subtracted{unless}; in its place, one of",
@@ -135,7 +136,7 @@ def _solver(study: Study, draft: Draft) -> Iterator[str]:
         'file = "solver.prototxt"',
     )
     yield "[solver]"
-    yield from _pairs({name: getattr(solver, name) for name in _SOLVER})
+    yield from pairs({name: getattr(solver, name) for name in _SOLVER})
 
 
 def _networks(layout: Layout) -> Iterator[str]:
@@ -151,7 +152,7 @@ def _networks(layout: Layout) -> Iterator[str]:
         if mode is Mode.SELFFER:
             yield from _comments(_FREEZING)
         yield from ("[[networks]]", f"mode = {toml_value(mode)}")
-        yield from _pairs(table)
+        yield from pairs(table)
 
 
 def _splits(study: Study) -> Iterator[str]:
@@ -163,15 +164,10 @@ def _splits(study: Study) -> Iterator[str]:
         yield f"B.classes = {toml_value(split.B.classes)}"
 
 
-def _set(settings: object, table: type, names: Iterable[str]) -> dict[str, Any]:
-    """The keys that differ from their defaults."""
-    keys = keys_of(table)
-    values = {name: getattr(settings, name) for name in names}
-    return {k: v for k, v in values.items() if keys[k].required or v != keys[k].default}
-
-
-def _pairs(table: Mapping[str, Any]) -> Iterator[str]:
-    return (f"{key} = {toml_value(value)}" for key, value in table.items())
+def _set(settings: object, names: Iterable[str]) -> dict[str, Any]:
+    """Those of the named keys that differ from their defaults, in the names' order."""
+    found = set_keys(settings)
+    return {name: found[name] for name in names if name in found}
 
 
 def _comments(text: str, *examples: str) -> list[str]:

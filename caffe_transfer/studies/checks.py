@@ -37,7 +37,7 @@ def _check_images(images: Images, place: Place) -> None:
     if images.mean is not None:
         raise place.wrong("mean_values", images.mean_values, "left out beside images.mean")
     if len(images.mean_values) not in (1, images.channels):
-        count = "1 number" if images.channels == 1 else f"1 or {images.channels} numbers"
+        count = "1 number" if images.gray else f"1 or {images.channels} numbers"
         raise place.wrong("mean_values", images.mean_values, count)
 
 

@@ -68,6 +68,11 @@ class Images:
         int | None, Whole(1), "at most so many validation images of each class"
     ] = None
 
+    @property
+    def gray(self) -> bool:
+        """Whether images are stored in gray, as one channel."""
+        return self.channels == 1
+
 
 @dataclass(frozen=True)
 class Task:

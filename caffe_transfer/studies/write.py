@@ -14,24 +14,25 @@ from caffe_transfer.studies.study import Study
 def study_text(study: Study) -> str:
     """The study's file: the comment it opens with, then every setting that is not a default."""
     heading = [f"# {line}" if line else "#" for line in study.about.splitlines()]
-    lines = [*heading, *_pairs(_set(study))]
-    lines += ["", "[images]", *_pairs(_set(study.images))]
-    lines += ["", "[solver]", *_pairs(_set(study.solver))]
+    lines = [*heading, *pairs(set_keys(study))]
+    lines += ["", "[images]", *pairs(set_keys(study.images))]
+    lines += ["", "[solver]", *pairs(set_keys(study.solver))]
     if study.reduced_solver is not None:
-        lines += ["", "[reduced_solver]", *_pairs(_changed(study.solver, study.reduced_solver))]
+        lines += ["", "[reduced_solver]", *pairs(_changed(study.solver, study.reduced_solver))]
     for group in _groups(study.networks):
-        lines += ["", "[[networks]]", *_pairs(group)]
+        lines += ["", "[[networks]]", *pairs(group)]
     for name, split in study.custom_splits.items():
-        tasks = {side: _set(split.task(side)) for side in "AB"}
-        lines += ["", f"[splits.{name}]", *_pairs(_set(split) | tasks)]
+        tasks = {side: set_keys(split.task(side)) for side in "AB"}
+        lines += ["", f"[splits.{name}]", *pairs(set_keys(split) | tasks)]
     return "\n".join(lines) + "\n"
 
 
-def _pairs(table: Mapping[str, Any]) -> list[str]:
+def pairs(table: Mapping[str, Any]) -> list[str]:
+    """The lines of a table."""
     return [f"{key} = {toml_value(value)}" for key, value in table.items()]
 
 
-def _set(settings: object) -> dict[str, Any]:
+def set_keys(settings: object) -> dict[str, Any]:
     """The keys whose values differ from their defaults."""
     found = {}
     for key in keys_of(type(settings)).values():

@@ -16,7 +16,7 @@ from caffe_transfer.formats.layer_records import (
     mapped,
     net_name,
     read_records,
-    same_shape,
+    same_shapes,
 )
 from caffe_transfer.formats.names import check_model_name
 from caffe_transfer.nets.layers import (
@@ -136,7 +136,7 @@ def check_model(
         f"{name} has the shape {_shapes(stored[in_model])} in {source} and "
         f"{_shapes(target.shapes[name])} in the net"
         for name, in_model in zip(target.copied, wanted, strict=True)
-        if not _same(stored[in_model], target.shapes[name])
+        if not same_shapes(stored[in_model], target.shapes[name])
     ]
     if wrong:
         more = f", and {len(wrong) - 1} more layers differ" if len(wrong) > 1 else ""
@@ -235,10 +235,6 @@ def _with_blobs(model: "Records | Model") -> "dict[str, LayerRecord | Layer]":
 
 def _others(model: "Records | Model", names: Collection[str]) -> tuple[str, ...]:
     return tuple(name for name in _with_blobs(model) if name not in names)
-
-
-def _same(found: "Sequence[Shape]", wanted: "Sequence[Shape]") -> bool:
-    return len(found) == len(wanted) and all(map(same_shape, found, wanted))
 
 
 def _layers(names: Sequence[str]) -> str:
