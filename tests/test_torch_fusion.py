@@ -97,4 +97,4 @@ def test_nothing_else_changes_places(layers: tuple[str, ...]) -> None:
 def test_the_model_keeps_the_order_of_the_net() -> None:
     net = build(RELU, POOL)
     assert ran(net) == ["in", "conv", "pool", "relu"]
-    assert [layer.name for layer in net.model_layers()] == ["in", "conv", "relu", "pool"]
+    assert [layer.name for layer in net.settings().layer] == ["in", "conv", "relu", "pool"]

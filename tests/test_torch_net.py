@@ -101,7 +101,7 @@ def test_models_are_loaded_by_the_names_of_layers(tmp_path: Path, form: str) -> 
         net.load(model, said.append)
     np.testing.assert_array_equal(net.layers[2].blobs[0].detach().numpy(), arrays["fc3"][0])
     assert torch.equal(net.layers[3].blobs[0], own)
-    assert said == ["Ignoring source layer conv1", "Ignoring source layer conv2"]
+    assert said == [f"Ignoring source layer {name}" for name in ("conv1", "relu1", "conv2")]
 
 
 def test_a_model_of_other_shapes_names_both(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from caffe_transfer.caffe_torch.net import Net
 from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.prototxt import read_net
-from caffe_transfer.formats.writer import write_model
+from caffe_transfer.formats.writer import write_net
 from caffe_transfer.nets.render import render
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.network import Network
@@ -35,7 +35,7 @@ def test_opencv_gives_the_same_probabilities(study: str, tmp_path: Path) -> None
             scale = 0.1 if parameter.value.dim() == 1 else parameter.value[0].numel() ** -0.5
             parameter.value.normal_(0, scale, generator=torch.Generator().manual_seed(1))
     with model.open("wb") as file:
-        write_model("net", net.model_layers(), file)
+        write_net(net.settings(), net.blobs(), file)
     source = net.layers[0]
     assert isinstance(source, Input)
     shape = source.values[0].shape

@@ -3,7 +3,10 @@
 command.py       the command line: train, test, time, device_query
 solver.py        the training loop; optimizers.py, lr_schedules.py: its arithmetic
 evaluate.py      the loops of `test` and `time`
+solver_nets.py   the nets that a solver names
 net.py           a NetParameter as layers in order; loading and saving parameters
+parameters.py    learnable blobs and their sharing
+backward.py      where gradients pass, and where they stop
 fusion.py        the order in which layers run
 layers/          one class per layer type; shapes come from caffe_transfer.nets.shapes
 datum.py         LMDB records -> images; prefetch.py: images -> batches, in the background

@@ -13,8 +13,9 @@ from caffe_transfer.caffe_torch.allocator import keep_memory
 from caffe_transfer.caffe_torch.net import Net
 from caffe_transfer.caffe_torch.precision import Precision
 from caffe_transfer.caffe_torch.rng import Rng
-from caffe_transfer.caffe_torch.snapshot import load_weights
-from caffe_transfer.caffe_torch.solver import Action, Solver, build_net
+from caffe_transfer.caffe_torch.snapshot import load_weights, set_prefix
+from caffe_transfer.caffe_torch.solver import Action, Solver
+from caffe_transfer.caffe_torch.solver_nets import build_net
 from caffe_transfer.errors import BadInput, CaffeTransferError
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.prototxt import read_net, read_solver
@@ -90,6 +91,7 @@ def _train(flags: argparse.Namespace) -> None:
     if flags.snapshot and flags.weights:
         raise BadInput("give --snapshot to resume or --weights to finetune, but not both")
     param = read_solver(Path(flags.solver))
+    set_prefix(param, Path(flags.solver))
     gpu = flags.gpu
     if not gpu and param.HasField("solver_mode") and param.solver_mode == pb.SolverParameter.GPU:
         gpu = str(param.device_id)

@@ -9,13 +9,27 @@ from caffe_transfer.formats.proto import caffe_pb2 as pb
 
 @dataclass
 class Step:
-    """A layer wired into its net: blobs read and written, loss weights, parameter settings."""
+    """A layer wired into its net: blobs read and written, loss weights, parameter settings.
+
+    Attributes:
+        backward: whether Caffe runs it backward; else its tops pass no gradient.
+        passes: for each bottom, whether it passes a gradient down to it where it runs backward.
+        stops: for each bottom, whether a gradient would go on below it and must not.
+        outweighed: for each top, whether the gradient of a layer that reads it takes the place of
+            that of its loss weight.
+        shared: the indices of its parameters that a layer before it owns.
+    """
 
     layer: Layer
     bottoms: list[str]
     tops: list[str]
     loss_weights: list[float]
     specs: list[pb.ParamSpec] = field(default_factory=list)
+    backward: bool = True
+    passes: list[bool] = field(default_factory=list)
+    stops: list[bool] = field(default_factory=list)
+    outweighed: list[bool] = field(default_factory=list)
+    shared: list[int] = field(default_factory=list)
 
 
 def execution_order(steps: Sequence[Step]) -> list[Step]:

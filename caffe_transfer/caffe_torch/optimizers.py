@@ -1,7 +1,7 @@
 """Caffe's six solver types (src/caffe/solvers/).
 
 The history includes the learning rate, so that a change of rate does not rescale past updates;
-in PyTorch's optimizers it does not.  A parameter with lr_mult 0 is never touched.
+in PyTorch's optimizers it does not.  A parameter without a gradient has one of 0, and so decays.
 """
 
 import math
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from caffe_transfer.caffe_torch.net import Parameter
+from caffe_transfer.caffe_torch.parameters import Parameter
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 
@@ -51,7 +51,7 @@ class Optimizer:
         """Start with a history of zeros.
 
         Raises:
-            BadInput: the solver's type or regularization is unknown.
+            BadInput: the solver's type or regularization is unknown, or its settings do not fit.
         """
         if solver.type not in _RULES:
             raise BadInput(
@@ -61,8 +61,13 @@ class Optimizer:
             raise BadInput(
                 f"regularization_type {solver.regularization_type!r} is unknown; choose L1 or L2"
             )
+        if solver.type in ("AdaGrad", "RMSProp") and solver.momentum:
+            raise BadInput(f"the solver's type {solver.type} takes no momentum; leave it out")
+        if solver.type == "RMSProp" and not 0 <= solver.rms_decay < 1:
+            raise BadInput(f"rms_decay is {solver.rms_decay}; it must be at least 0 and below 1")
         self._solver = solver
         self._parameters = parameters
+        self._moving: list[tuple[int, Parameter]] | None = None
         self._rule = _RULES[solver.type]
         self._is_fused = (
             solver.type == "SGD" and solver.momentum > 0 and solver.regularization_type == "L2"
@@ -84,14 +89,14 @@ class Optimizer:
         Returns:
             the L2 norm of the gradients if they were clipped, else None.
         """
-        learning = [
-            (index, p) for index, p in enumerate(self._parameters) if p.value.grad is not None
-        ]
-        norm = self._clip([p.value.grad for _, p in learning if p.value.grad is not None])
+        if self._moving is None:  # not before: a snapshot may fill the history
+            self._moving = [each for each in enumerate(self._parameters) if self._moves(*each)]
+        values = [parameter.value for parameter in self._parameters]
+        norm = self._clip([value.grad for value in values if value.grad is not None])
         alike = defaultdict[tuple[float, float], _FusedSGD](_FusedSGD)
-        for index, parameter in learning:
-            value, grad = parameter.value, parameter.value.grad
-            assert grad is not None
+        for index, parameter in self._moving:
+            value = parameter.value
+            grad = torch.zeros_like(value) if value.grad is None else value.grad
             if self._solver.iter_size > 1:
                 grad.mul_(1 / self._solver.iter_size)
             histories = self.history[index :: len(self._parameters)]
@@ -101,10 +106,24 @@ class Optimizer:
             else:
                 self._regularize(parameter, grad)
                 value.sub_(self._rule(self._solver, grad, histories, local, iteration))
+        for value in values:
             value.grad = None
         for (local, decay), fused in alike.items():
             fused.apply(local, self._solver.momentum, self._solver.weight_decay * decay)
         return norm
+
+    def _moves(self, index: int, parameter: Parameter) -> bool:
+        """Whether updates change a parameter or its history.
+
+        With lr_mult 0 its momentum may go on, and the adaptive rules record its decay.
+        """
+        if parameter.lr_mult:
+            return True
+        adaptive = self._solver.type not in ("SGD", "Nesterov")
+        decays = self._solver.weight_decay * parameter.decay_mult != 0
+        if adaptive and (decays or parameter.value.requires_grad):
+            return True
+        return any(bool(part.any()) for part in self.history[index :: len(self._parameters)])
 
     def _clip(self, grads: list[Tensor]) -> float | None:
         limit = self._solver.clip_gradients

@@ -2,19 +2,57 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from torch import Tensor
 
 from caffe_transfer.caffe_torch import glog
-from caffe_transfer.caffe_torch.net import Net, as_blob, take
+from caffe_transfer.caffe_torch.net import Net
+from caffe_transfer.caffe_torch.parameters import as_blob, take
 from caffe_transfer.errors import BadInput
 from caffe_transfer.files import atomic_write
 from caffe_transfer.formats.caffemodel import open_model
 from caffe_transfer.formats.layer_records import same_shape
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.solverstate import SolverState, open_state
-from caffe_transfer.formats.writer import write_model, write_state
+from caffe_transfer.formats.writer import check_hdf5_names, write_net, write_state
 from caffe_transfer.paths import HDF5_SUFFIX
+
+
+def set_prefix(solver: pb.SolverParameter, path: Path) -> None:
+    """Give a solver's snapshots the name of its file where it names none, or a folder only.
+
+    Caffe's UpgradeSnapshotPrefixProperty (upgrade_proto.cpp).
+    """
+    given = solver.snapshot_prefix
+    if not solver.HasField("snapshot_prefix"):
+        solver.snapshot_prefix = str(path.with_suffix(""))
+        reason = "was not specified and is set to"
+    elif given and Path(given).is_dir():
+        solver.snapshot_prefix = str(Path(given) / path.stem)
+        reason = "was a directory and is replaced to"
+    else:
+        return
+    glog.info(f"snapshot_prefix {reason} {solver.snapshot_prefix}", "upgrade_proto")
+
+
+def check_prefix(solver: pb.SolverParameter, net: Net) -> None:
+    """Check that snapshots can be written: that their folder is there and takes files, and names.
+
+    Raises:
+        BadInput: they cannot; says why.
+    """
+    if solver.snapshot_format == pb.SolverParameter.HDF5:
+        check_hdf5_names([layer.param.name for layer in net.layers])
+    folder = Path(f"{solver.snapshot_prefix}_iter_0").parent
+    try:
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise BadInput(
+            f"snapshots of prefix {solver.snapshot_prefix!r} cannot be written into {folder}: "
+            f"{error.strerror}; create the folder, or correct snapshot_prefix"
+        ) from error
 
 
 def save(
@@ -32,7 +70,7 @@ def save(
     kind = "HDF5 file" if hdf5 else "binary proto file"
     glog.info(f"Snapshotting to {kind} {model}", "solver")
     with atomic_write(model) as file:
-        write_model(net.name, net.model_layers(), file, hdf5)
+        write_net(net.settings(), net.blobs(shared=not hdf5), file, hdf5)
     glog.info(f"Snapshotting solver state to {kind} {state}", "sgd_solver")
     with atomic_write(state) as file:
         blobs = tuple(map(as_blob, history))

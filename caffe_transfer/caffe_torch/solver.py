@@ -3,7 +3,7 @@
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 
@@ -16,10 +16,9 @@ from caffe_transfer.caffe_torch.net import Net, Outputs
 from caffe_transfer.caffe_torch.optimizers import Optimizer
 from caffe_transfer.caffe_torch.precision import Precision
 from caffe_transfer.caffe_torch.rng import Rng
-from caffe_transfer.errors import BadInput, EngineError
+from caffe_transfer.caffe_torch.solver_nets import build_net, test_nets, training_net
+from caffe_transfer.errors import EngineError
 from caffe_transfer.formats.proto import caffe_pb2 as pb
-from caffe_transfer.formats.prototxt import read_net
-from caffe_transfer.formats.upgrade import upgrade_net
 
 
 class Action(Enum):
@@ -63,21 +62,22 @@ class Solver:
         self._stopped = False
         rng = Rng(param.random_seed if param.random_seed >= 0 else None)
         torch.manual_seed(rng.one() if param.random_seed < 0 else param.random_seed)
-        self.net = build_net(
-            _training_net(param), pb.TRAIN, [param.train_state, state], rng, device
-        )
-        self.test_nets = _test_nets(param, rng, device)
+        self.net = build_net(training_net(param), pb.TRAIN, [param.train_state, state], rng, device)
+        self.test_nets = test_nets(param, rng, device)
         self._optimizer = Optimizer(param, self.net.parameters)
+        if param.snapshot or param.snapshot_after_train:
+            snapshot.check_prefix(param, self.net)
         self._losses: deque[Tensor] = deque(maxlen=max(1, param.average_loss))
+        self._ignored: list[list[str]] = []
         for weights in param.weights:
             self.load(weights)
 
     def load(self, weights: str) -> None:
-        """Load parameters from models, given as comma-separated paths."""
-        for name in weights.split(","):
-            glog.info(f"Finetuning from {name.strip()}", "caffe")
-            snapshot.load_weights(self.net, Path(name.strip()))
-        self._share()
+        """Load parameters from models, given as comma-separated paths, into all nets."""
+        for net in (self.net, *self.test_nets):
+            for name in weights.split(","):
+                glog.info(f"Finetuning from {name.strip()}", "solver")
+                snapshot.load_weights(net, Path(name.strip()))
 
     def solve(self, resume: Path | None = None) -> None:
         """Train to max_iter, or until a stop is requested; either ends with a snapshot.
@@ -156,7 +156,10 @@ class Solver:
         return outputs
 
     def _update(self) -> None:
-        self._step = step_of(self.param, self.iteration, self._step)
+        step = step_of(self.param, self.iteration, self._step)
+        if self.param.lr_policy == "multistep" and step != self._step:
+            glog.info(f"MultiStep Status: Iteration {self.iteration}, step = {step}", "sgd_solver")
+        self._step = step
         rate = learning_rate(self.param, self.iteration, self._step)
         if self._due(self.param.display):
             glog.info(f"Iteration {self.iteration}, lr = {glog.number(rate)}", "sgd_solver")
@@ -203,7 +206,10 @@ class Solver:
     @torch.inference_mode()
     def _test(self, index: int) -> None:
         glog.info(f"Iteration {self.iteration}, Testing net (#{index})", "solver")
+        for name in self._ignored[index]:
+            glog.info(f"Ignoring source layer {name}", "net")
         net, sums = self.test_nets[index], dict[str, Tensor]()
+        loss = torch.zeros((), device=net.device)
         for _ in range(self.param.test_iter[index]):
             while (request := self._requested()) is not Action.NONE:
                 if request is Action.SNAPSHOT:
@@ -212,9 +218,13 @@ class Solver:
                     glog.info("Test interrupted.", "solver")
                     self._stopped = True
                     return
-            for name, blob in self._forward(net).blobs.items():
+            outputs = self._forward(net)
+            loss += outputs.loss
+            for name, blob in outputs.blobs.items():
                 sums[name] = sums[name] + blob if name in sums else blob.float()
         count = self.param.test_iter[index]
+        if self.param.test_compute_loss:
+            glog.info(f"Test loss: {glog.number(float(loss) / count)}", "solver")
         means = {name: (blob / count).flatten().tolist() for name, blob in sums.items()}
         _say_outputs(net, "Test", means)
 
@@ -222,8 +232,7 @@ class Solver:
         snapshot.save(self.param, self.net, self._optimizer.history, self.iteration, self._step)
 
     def _share(self) -> None:
-        for net in self.test_nets:
-            net.share(self.net)
+        self._ignored = [net.share(self.net) for net in self.test_nets]
 
 
 def _say_outputs(net: Net, phase: str, values: dict[str, list[float]]) -> None:
@@ -234,54 +243,3 @@ def _say_outputs(net: Net, phase: str, values: dict[str, list[float]]) -> None:
             shown = glog.score(name, value, weight)
             glog.info(f"    {phase} net output #{score}: {shown}", "solver")
             score += 1
-
-
-def build_net(
-    param: pb.NetParameter, phase: int, states: Sequence[pb.NetState | None],
-    rng: Rng, device: torch.device,
-) -> Net:  # fmt: skip
-    """Build the net of a phase; level and stages come from the net itself, then from the states.
-
-    Raises:
-        BadInput: a layer does not fit; names it.
-    """
-    state = pb.NetState(phase=phase)  # type: ignore[arg-type]
-    state.MergeFrom(param.state)
-    for more in states:
-        if more is not None:
-            state.MergeFrom(more)
-    return Net(param, state, rng, device)
-
-
-def _training_net(param: pb.SolverParameter) -> pb.NetParameter:
-    given = [key for key in ("net", "net_param", "train_net", "train_net_param")
-             if param.HasField(key)]  # fmt: skip
-    if len(given) != 1:
-        raise BadInput(
-            "the solver must name its training net once, by net, net_param, train_net or "
-            f"train_net_param; it has {' and '.join(given) or 'none'}"
-        )
-    value = getattr(param, given[0])
-    return read_net(Path(value)) if isinstance(value, str) else upgrade_net(value, given[0])
-
-
-def _test_nets(param: pb.SolverParameter, rng: Rng, device: torch.device) -> list[Net]:
-    nets = [upgrade_net(net, "test_net_param") for net in param.test_net_param]
-    nets += [read_net(Path(name)) for name in param.test_net]
-    missing = len(param.test_iter) - len(nets)
-    shared = param.HasField("net") or param.HasField("net_param")
-    if missing < 0 or (missing > 0 and not shared):
-        raise BadInput(
-            f"the solver has {len(param.test_iter)} test_iter for {len(nets)} test nets; "
-            "give one for each"
-        )
-    nets += [_training_net(param)] * missing
-    if param.test_state and len(param.test_state) != len(nets):
-        raise BadInput(f"the solver has {len(param.test_state)} test_state for {len(nets)} nets")
-    if nets and param.test_interval <= 0:
-        raise BadInput("the solver has test_iter, but no test_interval above 0")
-    states: Sequence[pb.NetState | None] = list(param.test_state) or [None] * len(nets)
-    return [
-        build_net(net, pb.TEST, [state], rng, device)
-        for net, state in zip(nets, states, strict=True)
-    ]

@@ -42,11 +42,20 @@ class Layer:
     Attributes:
         type: as stored: "Convolution" in V2, "CONVOLUTION" in V1, "conv" in V0, and "" in HDF5,
             which does not store it.
+        places: the index of each blob among the layer's parameters; None: all from 0 on.  HDF5
+            leaves out those that a layer before it shares.
     """
 
     name: str
     type: str
     blobs: tuple[Blob, ...]
+    places: tuple[int, ...] | None = None
+
+    @property
+    def by_index(self) -> dict[int, Blob]:
+        """The blobs by their indices among the layer's parameters."""
+        places = range(len(self.blobs)) if self.places is None else self.places
+        return dict(zip(places, self.blobs, strict=True))
 
 
 @dataclass(frozen=True)
@@ -98,13 +107,17 @@ def as_blob(record: BlobRecord) -> Blob:
 
 def _read_hdf5(path: Path) -> Model:
     with open_hdf5(path, ".caffemodel.h5", "fetch or train it again") as file:
-        layers = tuple(
-            Layer(name, "", tuple(hdf5_blob(group[str(i)]) for i in range(len(group))))
-            for name, group in file["data"].items()
-        )
+        layers = tuple(_hdf5_layer(name, group) for name, group in file["data"].items())
         if not layers:
             raise ValueError("it holds no layers")
     return Model(path, "HDF5", "", layers)
+
+
+def _hdf5_layer(name: str, group: Any) -> Layer:
+    places = tuple(sorted(map(int, group)))
+    blobs = tuple(hdf5_blob(group[str(index)]) for index in places)
+    whole = places == tuple(range(len(places)))
+    return Layer(name, "", blobs, None if whole else places)
 
 
 def hdf5_blob(dataset: Any) -> Blob:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from caffe_transfer.errors import BadInput
+
 if TYPE_CHECKING:
     from caffe_transfer.formats.proto import caffe_pb2 as pb
 
@@ -27,6 +29,18 @@ def included_in(layer: "pb.LayerParameter", state: "pb.NetState | _State") -> bo
     if layer.include:
         return any(_meets(rule, state) for rule in layer.include)
     return not any(_meets(rule, state) for rule in layer.exclude)
+
+
+def check_rules(layer: "pb.LayerParameter") -> None:
+    """Check that a layer's rules are of one kind, as Caffe does.
+
+    Raises:
+        BadInput: it has both; names it.
+    """
+    if layer.include and layer.exclude:
+        raise BadInput(
+            f"layer {layer.name!r} has include and exclude rules; give it rules of one kind"
+        )
 
 
 def phases_of(net: "pb.NetParameter", layer: "pb.LayerParameter") -> tuple[int, ...]:

@@ -62,13 +62,14 @@ class BlobShapes(dict[str, Shape]):
         return [self[name] for name in layer.bottom]
 
     def write(self, layer: pb.LayerParameter, tops: Sequence[Shape]) -> None:
-        """Add a layer's named tops; those that are among its bottoms are replaced.
+        """Add a layer's named tops; one in the place of a bottom of the same name replaces it.
 
         Raises:
             BadInput: another layer has made one of them.
         """
-        for name, shape in zip(layer.top, tops, strict=False):  # losses may name none
-            if name in self and name not in layer.bottom:
+        # Losses may name no tops.
+        for index, (name, shape) in enumerate(zip(layer.top, tops, strict=False)):
+            if name in self and layer.bottom[index : index + 1] != [name]:
                 raise BadInput(f"layer {layer.name!r} makes blob {name!r}, which is there already")
             self[name] = shape
 
