@@ -106,8 +106,9 @@ def _train(flags: argparse.Namespace) -> None:
             solver.load(flags.weights)
         if flags.snapshot:
             glog.info(f"Resuming from {flags.snapshot}", "caffe")
+            solver.restore(Path(flags.snapshot))
         glog.info("Starting Optimization", "caffe")
-        solver.solve(Path(flags.snapshot) if flags.snapshot else None)
+        solver.solve()
         glog.info("Optimization Done.", "caffe")
     finally:
         solver.close()

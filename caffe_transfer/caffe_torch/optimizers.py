@@ -80,14 +80,14 @@ class Optimizer:
         ]
 
     @torch.no_grad()
-    def apply(self, rate: float, iteration: int) -> float | None:
+    def apply(self, rate: float, iteration: int) -> Tensor | None:
         """Update the parameters by their gradients, and clear these.
 
         Args:
             rate: of the schedule; multiplied by each parameter's lr_mult.
 
         Returns:
-            the L2 norm of the gradients if they were clipped, else None.
+            the L2 norm of the gradients before clipping, on their device; None without clipping.
         """
         if self._moving is None:  # not before: a snapshot may fill the history
             self._moving = [each for each in enumerate(self._parameters) if self._moves(*each)]
@@ -125,15 +125,14 @@ class Optimizer:
             return True
         return any(bool(part.any()) for part in self.history[index :: len(self._parameters)])
 
-    def _clip(self, grads: list[Tensor]) -> float | None:
+    def _clip(self, grads: list[Tensor]) -> Tensor | None:
         limit = self._solver.clip_gradients
         if limit < 0 or not grads:
             return None
-        norm = float(torch.stack([grad.pow(2).sum() for grad in grads]).sum().sqrt())
-        if norm <= limit:
-            return None
+        norm = torch.stack([grad.pow(2).sum() for grad in grads]).sum().sqrt()
+        scale = torch.where(norm > limit, limit / norm, 1.0)  # no branch: it would await the device
         for grad in grads:
-            grad.mul_(limit / norm)
+            grad.mul_(scale)
         return norm
 
     def _regularize(self, parameter: Parameter, grad: Tensor) -> None:

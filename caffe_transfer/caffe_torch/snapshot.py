@@ -109,7 +109,8 @@ def restore(path: Path, net: Net, history: Sequence[Tensor]) -> tuple[int, int]:
                 )
         if state.learned_net:
             load_weights(net, _beside(path, state.learned_net))
-        glog.info("SGDSolver: restoring history", "sgd_solver")
+        if path.suffix != HDF5_SUFFIX:  # of these Caffe does not say it
+            glog.info("SGDSolver: restoring history", "sgd_solver")
         for own, given in zip(history, state.history, strict=True):
             take(own, given)
         return state.iteration, state.current_step

@@ -29,6 +29,9 @@ class Action(Enum):
     SNAPSHOT = 2
 
 
+_MOST_NORMS = 100  # kept on the device before the log tells of them
+
+
 class Solver:
     """A solver, its training net and its test nets.
 
@@ -68,6 +71,7 @@ class Solver:
         if param.snapshot or param.snapshot_after_train:
             snapshot.check_prefix(param, self.net)
         self._losses: deque[Tensor] = deque(maxlen=max(1, param.average_loss))
+        self._norms: list[Tensor] = []  # of gradients, not yet told
         self._ignored: list[list[str]] = []
         for weights in param.weights:
             self.load(weights)
@@ -79,7 +83,16 @@ class Solver:
                 glog.info(f"Finetuning from {name.strip()}", "solver")
                 snapshot.load_weights(net, Path(name.strip()))
 
-    def solve(self, resume: Path | None = None) -> None:
+    def restore(self, path: Path) -> None:
+        """Go on from a solver state.
+
+        Raises:
+            Incomplete, FormatError: the state or its model is missing or broken.
+            BadInput: the state is of another net or another type of solver.
+        """
+        self.iteration, self._step = snapshot.restore(path, self.net, self._optimizer.history)
+
+    def solve(self) -> None:
         """Train to max_iter, or until a stop is requested; either ends with a snapshot.
 
         Raises:
@@ -87,9 +100,6 @@ class Solver:
         """
         glog.info(f"Solving {self.net.name}", "solver")
         glog.info(f"Learning Rate Policy: {self.param.lr_policy}", "solver")
-        if resume is not None:
-            glog.info(f"Restoring previous solver status from {resume}", "solver")
-            self.iteration, self._step = snapshot.restore(resume, self.net, self._optimizer.history)
         self._share()
         try:
             self._train()
@@ -101,15 +111,15 @@ class Solver:
         if self.param.snapshot_after_train and not self._due(self.param.snapshot):
             self._snapshot()
         if self._stopped:
-            glog.info("Optimization stopped early.", "solver")
+            self._say("Optimization stopped early.")
             return
         if self._due(self.param.display):
             with torch.no_grad():
                 self._losses.append(self._forward(self.net).loss.detach())
-            glog.info(f"Iteration {self.iteration}, loss = {self._smoothed()}", "solver")
+            self._say(f"Iteration {self.iteration}, loss = {self._smoothed()}")
         if self._due(self.param.test_interval):
             self._test_all()
-        glog.info("Optimization Done.", "solver")
+        self._say("Optimization Done.")
 
     def close(self) -> None:
         """Stop the threads that read data."""
@@ -162,24 +172,20 @@ class Solver:
         self._step = step
         rate = learning_rate(self.param, self.iteration, self._step)
         if self._due(self.param.display):
-            glog.info(f"Iteration {self.iteration}, lr = {glog.number(rate)}", "sgd_solver")
+            self._say(f"Iteration {self.iteration}, lr = {glog.number(rate)}", "sgd_solver")
         norm = self._optimizer.apply(rate, self.iteration)
         if norm is not None:
-            limit = glog.number(self.param.clip_gradients)
-            glog.info(
-                f"Gradient clipping: scaling down gradients (L2 norm {glog.number(norm)} > "
-                f"{limit}) by scale factor {glog.number(self.param.clip_gradients / norm)}",
-                "sgd_solver",
-            )
+            self._norms.append(norm)
+        if len(self._norms) == _MOST_NORMS:
+            self._tell_clipping()
         self.iteration += 1
 
     def _display(self, outputs: Outputs, seconds: float, iterations: int) -> None:
         loss = self._smoothed()
         rate = glog.number(iterations / (seconds or 1))
-        glog.info(
+        self._say(
             f"Iteration {self.iteration} ({rate} iter/s, {glog.number(seconds)}s/"
-            f"{self.param.display} iters), loss = {loss}",
-            "solver",
+            f"{self.param.display} iters), loss = {loss}"
         )
         values = {name: blob.flatten().tolist() for name, blob in outputs.blobs.items()}
         _say_outputs(self.net, "Train", values)
@@ -205,7 +211,7 @@ class Solver:
 
     @torch.inference_mode()
     def _test(self, index: int) -> None:
-        glog.info(f"Iteration {self.iteration}, Testing net (#{index})", "solver")
+        self._say(f"Iteration {self.iteration}, Testing net (#{index})")
         for name in self._ignored[index]:
             glog.info(f"Ignoring source layer {name}", "net")
         net, sums = self.test_nets[index], dict[str, Tensor]()
@@ -228,7 +234,26 @@ class Solver:
         means = {name: (blob / count).flatten().tolist() for name, blob in sums.items()}
         _say_outputs(net, "Test", means)
 
+    def _say(self, text: str, place: str = "solver") -> None:
+        """Write a log line, after those about clipping that are still to be written."""
+        self._tell_clipping()
+        glog.info(text, place)
+
+    def _tell_clipping(self) -> None:
+        """Log the norms of gradients that were clipped, read from the device all at once."""
+        norms = torch.stack(self._norms).tolist() if self._norms else []
+        self._norms.clear()
+        limit = self.param.clip_gradients
+        for norm in norms:
+            if norm > limit:
+                glog.info(
+                    f"Gradient clipping: scaling down gradients (L2 norm {glog.number(norm)} > "
+                    f"{glog.number(limit)}) by scale factor {glog.number(limit / norm)}",
+                    "sgd_solver",
+                )
+
     def _snapshot(self) -> None:
+        self._tell_clipping()
         snapshot.save(self.param, self.net, self._optimizer.history, self.iteration, self._step)
 
     def _share(self) -> None:

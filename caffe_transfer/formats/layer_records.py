@@ -180,8 +180,8 @@ def blob_record(buffer: memoryview, record: Field, owner: str) -> BlobRecord:
             whole = (part.end - part.value) % number_bytes == 0
             _expect(whole, f"{owner} has half a number in a blob")
             parts.append(buffer[part.value : part.end])
-    if shape is None:
-        shape = tuple(legacy)
+    if shape is None:  # Caffe writes none for a single number without axes
+        shape = () if parts and not any(legacy) else tuple(legacy)
     count = sum(map(len, parts)) // number_bytes
     _expect(count == math.prod(shape), f"{owner} has {count} values in a blob of shape {shape}")
     return BlobRecord(shape, tuple(parts), number_bytes)

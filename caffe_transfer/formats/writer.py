@@ -111,7 +111,9 @@ def _around(message: bytes, number: int) -> tuple[bytes, bytes]:
 def _blob_record(blob: Blob) -> bytes:
     double = blob.values.dtype == np.float64
     field = pb.BlobProto.DOUBLE_DATA_FIELD_NUMBER if double else pb.BlobProto.DATA_FIELD_NUMBER
-    shape = pb.BlobProto(shape=pb.BlobShape(dim=blob.shape)).SerializeToString()
+    # A single number has no axes, and Caffe then writes no shape.
+    axes = pb.BlobProto(shape=pb.BlobShape(dim=blob.shape)) if blob.shape else pb.BlobProto()
+    shape = axes.SerializeToString()
     data = wire.delimited(field, blob.values.nbytes) + blob.tobytes()
     return shape + data if double else data + shape  # in the order of their field numbers
 
