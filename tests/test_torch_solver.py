@@ -1,11 +1,7 @@
 """Optimizers, schedules and snapshots, judged by real Caffe."""
 
-import subprocess
 from pathlib import Path
 
-import h5py
-import numpy as np
-import numpy.typing as npt
 import pytest
 
 pytest.importorskip("torch", reason="no PyTorch here; pip install 'caffe-transfer[torch]'")
@@ -15,9 +11,8 @@ import torch
 from caffe_transfer.caffe_torch import command
 from caffe_transfer.caffe_torch.lr_schedules import learning_rate, step_of
 from caffe_transfer.caffe_torch.net import Net
-from caffe_transfer.formats.caffemodel import Blob, open_model
 from caffe_transfer.formats.proto import caffe_pb2 as pb
-from caffe_transfer.formats.solverstate import open_state
+from tests.torch_solvers import assert_close, caffe, model, state, write_data
 
 NET = """
 name: "small"
@@ -63,11 +58,7 @@ SETTINGS = {
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A net's folder with its data, in which commands run."""
-    random = np.random.default_rng(0)
-    with h5py.File(tmp_path / "data.h5", "w") as file:
-        file["x"] = random.standard_normal((12, 4)).astype(np.float32)
-        file["y"] = random.standard_normal((12, 2)).astype(np.float32)
-    (tmp_path / "list.txt").write_text("data.h5\n")
+    write_data(tmp_path, 4, 2)
     (tmp_path / "net.prototxt").write_text(NET)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -77,40 +68,6 @@ def solver(folder: Path, prefix: str, settings: str) -> str:
     path = folder / f"{prefix}.prototxt"
     path.write_text(SOLVER.format(prefix=prefix) + settings + " solver_mode: CPU")
     return f"--solver={path}"
-
-
-def caffe(caffe_bin: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        [caffe_bin, "train", *arguments], capture_output=True, text=True,
-        env={"GLOG_logtostderr": "1", "OPENBLAS_NUM_THREADS": "1"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stderr
-
-
-def model(path: Path) -> dict[str, npt.NDArray[np.float32]]:
-    with open_model(path) as found:
-        return arrays({f"{name} {index}": blob for name, layer in found.with_blobs.items()
-                       for index, blob in enumerate(layer.blobs)})  # fmt: skip
-
-
-def state(path: Path) -> tuple[int, int, dict[str, npt.NDArray[np.float32]]]:
-    with open_state(path) as found:
-        history = {str(index): blob for index, blob in enumerate(found.history)}
-        return found.iteration, found.current_step, arrays(history)
-
-
-def arrays(blobs: dict[str, Blob]) -> dict[str, npt.NDArray[np.float32]]:
-    return {name: np.array(blob.values).reshape(blob.shape) for name, blob in blobs.items()}
-
-
-def assert_close(
-    ours: dict[str, npt.NDArray[np.float32]], theirs: dict[str, npt.NDArray[np.float32]]
-) -> None:
-    assert ours.keys() == theirs.keys()
-    for name, expected in theirs.items():
-        scale = max(float(np.abs(expected).max()), 1e-6)
-        np.testing.assert_allclose(ours[name], expected, rtol=0, atol=1e-5 * scale, err_msg=name)
 
 
 @pytest.mark.parametrize("name", SETTINGS)

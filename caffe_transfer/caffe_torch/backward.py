@@ -75,7 +75,7 @@ def _from_parameters(steps: Sequence[Step]) -> set[str]:
         step.passes = list(step.layer.param.propagate_down) or wanted
         specs = [*step.specs, *[pb.ParamSpec()] * len(step.layer.blobs)]
         step.backward = any(wanted) or any(
-            spec.lr_mult > 0 for spec in specs[: len(step.layer.blobs)]
+            spec.lr_mult != 0 for spec in specs[: len(step.layer.blobs)]
         )
         if step.backward:
             learned.update(step.tops)

@@ -65,7 +65,7 @@ def own_parameters(
     statistics = {id(owner) for step, own in zip(steps, owners, strict=True)
                   if step.layer.statistics for owner in own}  # fmt: skip
     for parameter in found:
-        learns = parameter.lr_mult > 0 or (force_backward and id(parameter) not in statistics)
+        learns = parameter.lr_mult != 0 or (force_backward and id(parameter) not in statistics)
         parameter.value.requires_grad_(learns)
     for step, own in zip(steps, owners, strict=True):
         shapes = [blob.shape for blob in step.layer.blobs]
