@@ -37,6 +37,16 @@ def elu(draw: Draw) -> Case:
     return Case("ELU", f"elu_param {{ alpha: {draw.real(0, 2)} }}", [draw.coarse(draw.shape())])
 
 
+def clip(draw: Draw) -> Case:
+    settings = f"clip_param {{ min: {draw.pick(-1, -0.5, 0)} max: {draw.pick(0, 0.5, 1)} }}"
+    return Case("Clip", settings, [draw.coarse(draw.shape())])
+
+
+def swish(draw: Draw) -> Case:
+    settings = f"swish_param {{ beta: {draw.pick(1, 0, draw.real(-2, 2))} }}"
+    return Case("Swish", settings, [draw.between(-3, 3, draw.shape())])
+
+
 def sigmoid(draw: Draw) -> Case:
     return Case("Sigmoid", "", [draw.between(-3, 3, draw.shape())])
 
@@ -189,7 +199,7 @@ def reduction(draw: Draw) -> Case:
 
 
 ALL = [
-    relu, prelu, elu, sigmoid, tanh, abs_val, bnll, power, exp, log, threshold,
+    relu, prelu, elu, clip, swish, sigmoid, tanh, abs_val, bnll, power, exp, log, threshold,
     concat, slice_, split, flatten, reshape, crop, tile, silence, eltwise, reduction,
 ]  # fmt: skip
 
@@ -203,7 +213,7 @@ def test_as_in_caffe(pycaffe: PyCaffe, tmp_path: Path, make: Callable[[Draw], Ca
 @pytest.mark.parametrize("make", ALL, ids=lambda make: make.__name__)
 def test_bfloat16(make: Callable[[Draw], Case]) -> None:
     case = make(Draw(7))
-    keeps = {"ReLU", "AbsVal", "Slice", "Split", "Flatten", "Reshape", "Crop", "Tile"}
+    keeps = {"ReLU", "AbsVal", "Clip", "Slice", "Split", "Flatten", "Reshape", "Crop", "Tile"}
     wanted = torch.bfloat16 if case.type in keeps else torch.float32
     assert set(bfloat16_types(case)) <= {wanted}
 
@@ -212,6 +222,7 @@ def test_bfloat16(make: Callable[[Draw], Case]) -> None:
     ("kind", "settings", "shapes", "message"),
     [
         ("PReLU", "", [(3,)], "channels"),
+        ("Clip", "clip_param { min: 2 max: 1 }", [(3,)], "min 2, which is above its max 1"),
         ("Exp", "exp_param { base: 0 }", [(3,)], "base 0"),
         ("Log", "log_param { base: -2 }", [(3,)], "base -2"),
         ("Log", "log_param { base: 1 }", [(3,)], "base 1"),

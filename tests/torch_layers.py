@@ -110,6 +110,9 @@ class Draw:
 class Case:
     """A configuration of a layer, and its inputs.
 
+    Caffe runs backward through all bottoms, or those that the setting propagate_down names; some
+    layers abort at the first.
+
     Attributes:
         learning: the bottoms whose gradients are compared.
         backward: whether Caffe runs backward; some layers stop it if it does.
@@ -134,12 +137,12 @@ class Case:
 
     def net(self) -> str:
         """The layer in a net for Caffe."""
-        net = pb.NetParameter(name="case", force_backward=True)
-        given = net.layer.add(name="in", type="Input")
+        layer = self.layer()
+        net = pb.NetParameter(name="case", force_backward=not layer.propagate_down)
         for index, bottom in enumerate(self.bottoms):
-            given.top.append(f"b{index}")
+            given = net.layer.add(name=f"in{index}", type="Input", top=[f"b{index}"])
             given.input_param.shape.add(dim=bottom.shape)
-        net.layer.append(self.layer())
+        net.layer.append(layer)
         return text_format.MessageToString(net)
 
     def make(self) -> tuple[Layer, list[Shape]]:
@@ -152,7 +155,7 @@ class Case:
         layer, shapes = self.make()
         if not self.parameters:
             self.parameters = [draw.values(tuple(blob.shape)) for blob in layer.blobs]
-        if not layer.is_loss:
+        if not layer.is_loss and not self.top_diffs:
             self.top_diffs = [draw.values(shape) for shape in shapes]
 
 
@@ -222,7 +225,7 @@ def run_ours(case: Case, *, fast_order: bool = False) -> Results:
     bottoms = [_tensor(value, fast_order) for value in case.bottoms]
     for index in case.learning:
         bottoms[index].requires_grad_()
-    tops = layer.forward(bottoms)
+    tops = layer.run(bottoms)
     _backward(case, tops)
     for given, bottom in zip(case.bottoms, bottoms, strict=True):
         assert np.array_equal(given, _array(bottom)), "a layer wrote into its bottom"
@@ -252,7 +255,7 @@ def bfloat16_types(case: Case) -> list[torch.dtype]:
     layer, _ = case.make()
     bottoms = [_tensor(value, False) for value in case.bottoms]
     with torch.autocast("cpu", torch.bfloat16):
-        return [top.dtype for top in layer.forward([bottoms[0].bfloat16(), *bottoms[1:]])]
+        return [top.dtype for top in layer.run([bottoms[0].bfloat16(), *bottoms[1:]])]
 
 
 def refusal(kind: str, settings: str, shapes: Sequence[Shape], tops: int = 1) -> str:

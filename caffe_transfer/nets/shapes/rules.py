@@ -124,7 +124,8 @@ def unknown_type(layer: pb.LayerParameter) -> BadInput:
     """The error for a layer of a type that has no shape rule; offers similar names."""
     if layer.type in _UNSUPPORTED:
         return refuse(layer, _UNSUPPORTED[layer.type])
-    near = difflib.get_close_matches(layer.type, known_types(), n=3)
+    names = {name.lower(): name for name in known_types()}
+    near = [names[name] for name in difflib.get_close_matches(layer.type.lower(), names)]
     offer = f"did you mean {' or '.join(near)}?" if near else "Caffe has no such layer"
     return BadInput(f"layer {layer.name!r} has the unknown type {layer.type!r}; {offer}")
 
