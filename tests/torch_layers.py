@@ -44,7 +44,9 @@ for i, case in enumerate(json.load(open(folder + "/cases.json"))):
         assert parameter.data.shape == value.shape, (case, parameter.data.shape, value.shape)
         parameter.data[...] = value
     for k in range(case["bottoms"]):
-        net.blobs[f"b{k}"].data[...] = given[f"{i}/bottom{k}"]
+        learned = net.params.get(f"in{k}")
+        bottom = learned[0] if learned else net.blobs[f"b{k}"]
+        bottom.data[...] = given[f"{i}/bottom{k}"]
     caffe.set_random_seed(case["seed"])
     net.forward()
     for k in range(case["tops"]):
@@ -110,12 +112,10 @@ class Draw:
 class Case:
     """A configuration of a layer, and its inputs.
 
-    Caffe runs backward through all bottoms, or those that the setting propagate_down names; some
-    layers abort at the first.
-
     Attributes:
         learning: the bottoms whose gradients are compared.
         backward: whether Caffe runs backward; some layers stop it if it does.
+        forced: whether it runs backward to all bottoms; else to those that learn.
     """
 
     type: str
@@ -125,6 +125,7 @@ class Case:
     phase: int = pb.TRAIN
     learning: Sequence[int] = (0,)
     backward: bool = True
+    forced: bool = True
     parameters: list[Array] = field(default_factory=list)
     top_diffs: list[Array] = field(default_factory=list)
 
@@ -137,11 +138,17 @@ class Case:
 
     def net(self) -> str:
         """The layer in a net for Caffe."""
-        layer = self.layer()
-        net = pb.NetParameter(name="case", force_backward=not layer.propagate_down)
+        net = pb.NetParameter(name="case", force_backward=self.forced)
         for index, bottom in enumerate(self.bottoms):
             given = net.layer.add(name=f"in{index}", type="Input", top=[f"b{index}"])
-            given.input_param.shape.add(dim=bottom.shape)
+            if not self.forced and index in self.learning:
+                given.type = "Parameter"
+                given.parameter_param.shape.dim.extend(bottom.shape)
+            else:
+                given.input_param.shape.add(dim=bottom.shape)
+        layer = self.layer()
+        if not self.forced:  # Caffe runs no layer backward that is below no loss
+            layer.loss_weight.extend([1] * self.tops)
         net.layer.append(layer)
         return text_format.MessageToString(net)
 

@@ -95,7 +95,7 @@ class Net:
         blobs: dict[str, Tensor] = {}
         loss: Tensor | None = None
         for step in self._order:
-            tops = step.layer.forward([blobs[name] for name in step.bottoms])
+            tops = step.layer.run([blobs[name] for name in step.bottoms])
             blobs.update(zip(step.tops, tops, strict=True))
             for weight, top in zip(step.loss_weights, tops, strict=True):
                 if weight:
