@@ -5,11 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from google.protobuf import text_format
 
 pytest.importorskip("torch", reason="no PyTorch here; pip install 'caffe-transfer[torch]'")
 
 import torch
 
+from caffe_transfer.caffe_torch.layers import make_layer
+from caffe_transfer.caffe_torch.rng import Rng
+from caffe_transfer.formats.proto import caffe_pb2 as pb
 from tests.torch_layers import (
     TOLERANCE,
     Case,
@@ -208,6 +212,32 @@ ALL = [
 def test_as_in_caffe(pycaffe: PyCaffe, tmp_path: Path, make: Callable[[Draw], Case]) -> None:
     # The gradient of the one slope that PReLU shares is a long sum, whose terms cancel.
     check(pycaffe, tmp_path, make, tolerance=1e-4 if make is prelu else TOLERANCE)
+
+
+def test_clipped_in_place_all_gradients_pass(pycaffe: PyCaffe, tmp_path: Path) -> None:
+    code = """
+import sys, caffe
+open(sys.argv[1], "w").write(sys.argv[2])
+net = caffe.Net(sys.argv[1], caffe.TRAIN)
+net.blobs["x"].data[...] = [-3, 0.5, 3]
+net.forward()
+net.blobs["x"].diff[...] = [1, 2, 3]
+net.backward()
+print(net.blobs["x"].data.tolist(), net.blobs["x"].diff.tolist())
+"""
+    net = """force_backward: true
+layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 3 } } }
+layer { name: "clip" type: "Clip" bottom: "x" top: "x" clip_param { min: -1 max: 1 } }"""
+    assert pycaffe(code, tmp_path / "net.prototxt", net) == "[-1.0, 0.5, 1.0] [1.0, 2.0, 3.0]\n"
+    param = text_format.Parse(net, pb.NetParameter()).layer[1]
+    layer = make_layer(param, pb.TRAIN, Rng(0))
+    layer.set_up([(3,)])
+    x = torch.tensor([-3, 0.5, 3], requires_grad=True)
+    (top,) = layer.run([x])
+    torch.autograd.backward(top, torch.tensor([1.0, 2, 3]))
+    assert top.tolist() == [-1, 0.5, 1]
+    assert x.grad is not None
+    assert x.grad.tolist() == [1, 2, 3]
 
 
 @pytest.mark.parametrize("make", ALL, ids=lambda make: make.__name__)

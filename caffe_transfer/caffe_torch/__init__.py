@@ -6,6 +6,7 @@ evaluate.py      the loops of `test` and `time`
 net.py           a NetParameter as layers in order; loading and saving parameters
 fusion.py        the order in which layers run
 layers/          one class per layer type; shapes come from caffe_transfer.nets.shapes
+pycaffe.py       what Python layers find as `caffe`
 datum.py         LMDB records -> images; prefetch.py: images -> batches, in the background
 transform.py     crop, mirror, mean, scale
 rng.py           Caffe's random numbers; ziggurat.py: the normal distribution

@@ -36,6 +36,7 @@ from caffe_transfer.caffe_torch.layers.lrn import LRN
 from caffe_transfer.caffe_torch.layers.normalization import MVN, BatchNorm
 from caffe_transfer.caffe_torch.layers.pooling import Pooling
 from caffe_transfer.caffe_torch.layers.pyramid import SPP
+from caffe_transfer.caffe_torch.layers.python import Python
 from caffe_transfer.caffe_torch.layers.recurrent import LSTM, RNN, LSTMUnit
 from caffe_transfer.caffe_torch.layers.scaling import Bias, Scale
 from caffe_transfer.caffe_torch.layers.scores import Accuracy, ArgMax
@@ -101,6 +102,7 @@ _LAYERS: dict[str, type[Layer]] = {
         Parameter,
         Pooling,
         Power,
+        Python,
         RNN,
         ReLU,
         Reduction,

@@ -125,8 +125,10 @@ def unknown_type(layer: pb.LayerParameter) -> BadInput:
     if layer.type in _UNSUPPORTED:
         return refuse(layer, _UNSUPPORTED[layer.type])
     names = {name.lower(): name for name in known_types()}
-    near = [names[name] for name in difflib.get_close_matches(layer.type.lower(), names)]
-    offer = f"did you mean {' or '.join(near)}?" if near else "Caffe has no such layer"
+    near = difflib.get_close_matches(layer.type.lower(), names, cutoff=0.7)
+    offer = "Caffe has no such layer"
+    if near:
+        offer = f"did you mean {' or '.join(names[name] for name in near)}?"
     return BadInput(f"layer {layer.name!r} has the unknown type {layer.type!r}; {offer}")
 
 
