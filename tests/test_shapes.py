@@ -140,11 +140,41 @@ NETS = {
         + layer("HingeLoss", "data label", "hinge")
         + layer("DummyData", "", "noise",
                 "dummy_data_param { num: 2 channels: 3 height: 4 width: 5 }")
+        + layer("Swish", "rows", "rows") 
+        + layer("Clip", "rows", "cut", "clip_param { min: 0 max: 6 }")
         + layer("DummyData", "", "p q", "dummy_data_param { shape { dim: 2 dim: 9 } }")
         + layer("Softmax", "p", "chances")
         + layer("MultinomialLogisticLoss", "chances label", "logistic")
         + layer("MemoryData", "", "images names",
                 "memory_data_param { batch_size: 2 channels: 1 height: 3 width: 4 }")
+    ),
+    "lines and volumes": (
+        source("line", 2, 3, 20) + source("volume", 2, 4, 3, 6, 7, 8) + source("rows", 3, 6)
+        + conv("line", "a", "num_output: 4 kernel_size: 3 stride: 2 pad: 1")
+        + conv("a", "b", "num_output: 6 group: 2 kernel_size: 4 stride: 3", "Deconvolution")
+        + conv("volume", "c", "num_output: 5 kernel_size: [1, 2, 3] dilation: 2 axis: 2")
+        + conv("rows", "d", "num_output: 4 group: 2 kernel_size: 1")
+        + conv("line", "e", "kernel_size: 3 stride: 2 pad: 1", "Im2col")
+        + conv("volume", "f", "kernel_size: [2, 1] pad: [0, 1] axis: -3", "Im2col")
+    ),
+    "parts of images": (
+        source("data", 3, 4, 11, 8) + source("by", 3, 1, 1) + source("again", 7)
+        + layer("SPP", "data", "row", "spp_param { pyramid_height: 3 }")
+        + layer("SPP", "data", "mean", "spp_param { pyramid_height: 1 pool: AVE }")
+        + layer("Filter", "data row by", "some some_rows")
+        + layer("BatchReindex", "row again", "repeated")
+        + layer("Parameter", "", "learned", "parameter_param { shape { dim: 3 dim: 2 } }")
+    ),
+    "sequences": (
+        source("words", 6, 4) + source("cont", 6, 4) + source("still", 4, 3, 2)
+        + source("h", 1, 4, 9) + source("c", 1, 4, 9)
+        + layer("Embed", "words", "x", "embed_param { num_output: 5 input_dim: 30 }")
+        + layer("LSTM", "x cont", "plain", "recurrent_param { num_output: 7 }")
+        + layer("LSTM", "x cont still h c", "full hT cT",
+                "recurrent_param { num_output: 9 expose_hidden: true }")
+        + layer("RNN", "x cont still", "simple", "recurrent_param { num_output: 8 }")
+        + source("gates", 1, 4, 36) + source("step", 1, 4)
+        + layer("LSTMUnit", "c gates step", "next_c next_h")
     ),
 }  # fmt: skip
 
@@ -202,9 +232,9 @@ def test_flickr_style_is_as_in_caffe(pycaffe: PyCaffe, tmp_path: Path) -> None:
 
 
 def test_all_types_are_in_these_nets() -> None:
-    judged_elsewhere = {  # as neurons; by files; by a matrix
+    judged_elsewhere = {  # as neurons; by files; by a matrix; by programs
         "AbsVal", "BNLL", "ELU", "Exp", "Log", "Power", "TanH", "Threshold",
-        "Data", "ImageData", "HDF5Data", "InfogainLoss",
+        "Data", "ImageData", "HDF5Data", "HDF5Output", "InfogainLoss", "Python",
     }  # fmt: skip
     used = {each.type for text in NETS.values() for each in parsed(text).layer}
     assert used | judged_elsewhere == set(known_types())
@@ -216,11 +246,22 @@ def test_the_layers_of_caffe_torch_make_these_blobs() -> None:
     import torch
 
     from caffe_transfer.caffe_torch.layers import known_types as torch_types
-    from tests import test_torch_layers, test_torch_layers_losses, test_torch_layers_values
+    from tests import (
+        test_torch_layers,
+        test_torch_layers_axes,
+        test_torch_layers_batches,
+        test_torch_layers_losses,
+        test_torch_layers_recurrent,
+        test_torch_layers_values,
+    )
     from tests.torch_layers import Draw
 
     assert torch_types() == known_types()
-    makers = [*test_torch_layers.ALL, *test_torch_layers_losses.ALL, *test_torch_layers_values.ALL]
+    modules = (
+        test_torch_layers, test_torch_layers_axes, test_torch_layers_batches,
+        test_torch_layers_losses, test_torch_layers_recurrent, test_torch_layers_values,
+    )  # fmt: skip
+    makers = [make for module in modules for make in module.ALL]
     for make in makers:
         draw = Draw(11)
         for _ in range(10):
@@ -228,7 +269,10 @@ def test_the_layers_of_caffe_torch_make_these_blobs() -> None:
             made, _ = case.make()
             tops = made.forward([torch.from_numpy(bottom) for bottom in case.bottoms])
             found = infer(case.layer(), [bottom.shape for bottom in case.bottoms])
-            assert found.tops == tuple(tuple(top.shape) for top in tops), case
+            axes = slice(1 if case.type == "Filter" else 0, None)  # how many it leaves, data tell
+            assert [shape[axes] for shape in found.tops] == [
+                tuple(top.shape[axes]) for top in tops
+            ], case
             assert found.parameters == tuple(tuple(blob.shape) for blob in made.blobs), case
 
 
@@ -283,7 +327,12 @@ def test_phases_and_stages_choose_the_layers() -> None:
         (DATA.replace("batch_size: 4", ""), r"layer 'data' \(Data\) has no batch_size above 0"),
         (fc("x", "y", "num_output: 2"), "layer 'y' reads blob 'x', which no layer before it makes"),
         (source("x", 2) + source("x", 2), "layer 'x' makes blob 'x', which is there already"),
-        (source("x", 2) + layer("LSTM", "x", "y"), "layer 'y' has the unknown type 'LSTM'"),
+        (source("x", 2) + layer("Lstm", "x", "y"),
+         r"layer 'y' has the unknown type 'Lstm'; did you mean LSTM\?"),
+        (source("x", 2) + layer("Polling", "x", "y"), r"type 'Polling'; did you mean Pooling\?"),
+        (source("x", 2) + layer("Attention", "x", "y"), "'Attention'; Caffe has no such layer"),
+        (source("x", 2) + layer("WindowData", "", "y"),
+         r"layer 'y' \(WindowData\) cuts windows out of images, .* by an ImageData layer"),
         (source("x", 2) + layer("Eltwise", "x", "y"), r"layer 'y' \(Eltwise\) has 1 bottoms; it"),
         (source("x", 1, 2, 5, 5) + conv("x", "y", "num_output: 4 kernel_size: 6"),
          r"layer 'y' \(Convolution\) has a window larger than its input of 5 x 5"),

@@ -5,11 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from google.protobuf import text_format
 
 pytest.importorskip("torch", reason="no PyTorch here; pip install 'caffe-transfer[torch]'")
 
 import torch
 
+from caffe_transfer.caffe_torch.layers import make_layer
+from caffe_transfer.caffe_torch.rng import Rng
+from caffe_transfer.formats.proto import caffe_pb2 as pb
 from tests.torch_layers import (
     TOLERANCE,
     Case,
@@ -35,6 +39,16 @@ def prelu(draw: Draw) -> Case:
 
 def elu(draw: Draw) -> Case:
     return Case("ELU", f"elu_param {{ alpha: {draw.real(0, 2)} }}", [draw.coarse(draw.shape())])
+
+
+def clip(draw: Draw) -> Case:
+    settings = f"clip_param {{ min: {draw.pick(-1, -0.5, 0)} max: {draw.pick(0, 0.5, 1)} }}"
+    return Case("Clip", settings, [draw.coarse(draw.shape())])
+
+
+def swish(draw: Draw) -> Case:
+    settings = f"swish_param {{ beta: {draw.pick(1, 0, draw.real(-2, 2))} }}"
+    return Case("Swish", settings, [draw.between(-3, 3, draw.shape())])
 
 
 def sigmoid(draw: Draw) -> Case:
@@ -189,7 +203,7 @@ def reduction(draw: Draw) -> Case:
 
 
 ALL = [
-    relu, prelu, elu, sigmoid, tanh, abs_val, bnll, power, exp, log, threshold,
+    relu, prelu, elu, clip, swish, sigmoid, tanh, abs_val, bnll, power, exp, log, threshold,
     concat, slice_, split, flatten, reshape, crop, tile, silence, eltwise, reduction,
 ]  # fmt: skip
 
@@ -200,10 +214,36 @@ def test_as_in_caffe(pycaffe: PyCaffe, tmp_path: Path, make: Callable[[Draw], Ca
     check(pycaffe, tmp_path, make, tolerance=1e-4 if make is prelu else TOLERANCE)
 
 
+def test_clipped_in_place_all_gradients_pass(pycaffe: PyCaffe, tmp_path: Path) -> None:
+    code = """
+import sys, caffe
+open(sys.argv[1], "w").write(sys.argv[2])
+net = caffe.Net(sys.argv[1], caffe.TRAIN)
+net.blobs["x"].data[...] = [-3, 0.5, 3]
+net.forward()
+net.blobs["x"].diff[...] = [1, 2, 3]
+net.backward()
+print(net.blobs["x"].data.tolist(), net.blobs["x"].diff.tolist())
+"""
+    net = """force_backward: true
+layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 3 } } }
+layer { name: "clip" type: "Clip" bottom: "x" top: "x" clip_param { min: -1 max: 1 } }"""
+    assert pycaffe(code, tmp_path / "net.prototxt", net) == "[-1.0, 0.5, 1.0] [1.0, 2.0, 3.0]\n"
+    param = text_format.Parse(net, pb.NetParameter()).layer[1]
+    layer = make_layer(param, pb.TRAIN, Rng(0))
+    layer.set_up([(3,)])
+    x = torch.tensor([-3, 0.5, 3], requires_grad=True)
+    (top,) = layer.run([x])
+    torch.autograd.backward(top, torch.tensor([1.0, 2, 3]))
+    assert top.tolist() == [-1, 0.5, 1]
+    assert x.grad is not None
+    assert x.grad.tolist() == [1, 2, 3]
+
+
 @pytest.mark.parametrize("make", ALL, ids=lambda make: make.__name__)
 def test_bfloat16(make: Callable[[Draw], Case]) -> None:
     case = make(Draw(7))
-    keeps = {"ReLU", "AbsVal", "Slice", "Split", "Flatten", "Reshape", "Crop", "Tile"}
+    keeps = {"ReLU", "AbsVal", "Clip", "Slice", "Split", "Flatten", "Reshape", "Crop", "Tile"}
     wanted = torch.bfloat16 if case.type in keeps else torch.float32
     assert set(bfloat16_types(case)) <= {wanted}
 
@@ -212,6 +252,7 @@ def test_bfloat16(make: Callable[[Draw], Case]) -> None:
     ("kind", "settings", "shapes", "message"),
     [
         ("PReLU", "", [(3,)], "channels"),
+        ("Clip", "clip_param { min: 2 max: 1 }", [(3,)], "min 2, which is above its max 1"),
         ("Exp", "exp_param { base: 0 }", [(3,)], "base 0"),
         ("Log", "log_param { base: -2 }", [(3,)], "base -2"),
         ("Log", "log_param { base: 1 }", [(3,)], "base 1"),

@@ -116,7 +116,7 @@ def test_a_model_of_other_shapes_names_both(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
-        ('layer { name: "l" type: "Lstm" }', "layer 'l' has the unknown type 'Lstm'; the types"),
+        ('layer { name: "l" type: "Lstm" }', "has the unknown type 'Lstm'; did you mean LSTM"),
         (fc("l", "nowhere"), "layer 'l' reads blob 'nowhere', which no layer before it makes"),
         (fc("x", "x").replace('top: "x"', 'top: "x" top: "y"'), r"has 2 tops; it takes 1"),
         ('layer { name: "l" type: "Eltwise" bottom: "x" top: "y" }', "has 1 bottoms; it takes 2"),

@@ -44,7 +44,9 @@ for i, case in enumerate(json.load(open(folder + "/cases.json"))):
         assert parameter.data.shape == value.shape, (case, parameter.data.shape, value.shape)
         parameter.data[...] = value
     for k in range(case["bottoms"]):
-        net.blobs[f"b{k}"].data[...] = given[f"{i}/bottom{k}"]
+        learned = net.params.get(f"in{k}")
+        bottom = learned[0] if learned else net.blobs[f"b{k}"]
+        bottom.data[...] = given[f"{i}/bottom{k}"]
     caffe.set_random_seed(case["seed"])
     net.forward()
     for k in range(case["tops"]):
@@ -113,6 +115,7 @@ class Case:
     Attributes:
         learning: the bottoms whose gradients are compared.
         backward: whether Caffe runs backward; some layers stop it if it does.
+        forced: whether it runs backward to all bottoms; else to those that learn.
     """
 
     type: str
@@ -122,6 +125,7 @@ class Case:
     phase: int = pb.TRAIN
     learning: Sequence[int] = (0,)
     backward: bool = True
+    forced: bool = True
     parameters: list[Array] = field(default_factory=list)
     top_diffs: list[Array] = field(default_factory=list)
 
@@ -134,12 +138,18 @@ class Case:
 
     def net(self) -> str:
         """The layer in a net for Caffe."""
-        net = pb.NetParameter(name="case", force_backward=True)
-        given = net.layer.add(name="in", type="Input")
+        net = pb.NetParameter(name="case", force_backward=self.forced)
         for index, bottom in enumerate(self.bottoms):
-            given.top.append(f"b{index}")
-            given.input_param.shape.add(dim=bottom.shape)
-        net.layer.append(self.layer())
+            given = net.layer.add(name=f"in{index}", type="Input", top=[f"b{index}"])
+            if not self.forced and index in self.learning:
+                given.type = "Parameter"
+                given.parameter_param.shape.dim.extend(bottom.shape)
+            else:
+                given.input_param.shape.add(dim=bottom.shape)
+        layer = self.layer()
+        if not self.forced:  # Caffe runs no layer backward that is below no loss
+            layer.loss_weight.extend([1] * self.tops)
+        net.layer.append(layer)
         return text_format.MessageToString(net)
 
     def make(self) -> tuple[Layer, list[Shape]]:
@@ -152,7 +162,7 @@ class Case:
         layer, shapes = self.make()
         if not self.parameters:
             self.parameters = [draw.values(tuple(blob.shape)) for blob in layer.blobs]
-        if not layer.is_loss:
+        if not layer.is_loss and not self.top_diffs:
             self.top_diffs = [draw.values(shape) for shape in shapes]
 
 
@@ -222,7 +232,7 @@ def run_ours(case: Case, *, fast_order: bool = False) -> Results:
     bottoms = [_tensor(value, fast_order) for value in case.bottoms]
     for index in case.learning:
         bottoms[index].requires_grad_()
-    tops = layer.forward(bottoms)
+    tops = layer.run(bottoms)
     _backward(case, tops)
     for given, bottom in zip(case.bottoms, bottoms, strict=True):
         assert np.array_equal(given, _array(bottom)), "a layer wrote into its bottom"
@@ -252,7 +262,7 @@ def bfloat16_types(case: Case) -> list[torch.dtype]:
     layer, _ = case.make()
     bottoms = [_tensor(value, False) for value in case.bottoms]
     with torch.autocast("cpu", torch.bfloat16):
-        return [top.dtype for top in layer.forward([bottoms[0].bfloat16(), *bottoms[1:]])]
+        return [top.dtype for top in layer.run([bottoms[0].bfloat16(), *bottoms[1:]])]
 
 
 def refusal(kind: str, settings: str, shapes: Sequence[Shape], tops: int = 1) -> str:

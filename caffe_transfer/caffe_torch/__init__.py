@@ -9,6 +9,7 @@ parameters.py    learnable blobs and their sharing
 backward.py      where gradients pass, and where they stop
 fusion.py        the order in which layers run
 layers/          one class per layer type; shapes come from caffe_transfer.nets.shapes
+pycaffe.py       what Python layers find as `caffe`
 datum.py         LMDB records -> images; prefetch.py: images -> batches, in the background
 transform.py     crop, mirror, mean, scale
 rng.py           Caffe's random numbers; ziggurat.py: the normal distribution

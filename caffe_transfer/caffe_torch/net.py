@@ -87,7 +87,7 @@ class Net:
         blobs: dict[str, Tensor] = {}
         loss: Tensor | None = None
         for step in self._order:
-            tops = step.layer.forward([
+            tops = step.layer.run([
                 blobs[name].detach() if stops else blobs[name]
                 for name, stops in zip(step.bottoms, step.stops, strict=True)
             ])  # fmt: skip

@@ -4,6 +4,7 @@ from caffe_transfer.caffe_torch.layers.activations import (
     BNLL,
     ELU,
     AbsVal,
+    Clip,
     Dropout,
     Exp,
     Log,
@@ -11,13 +12,17 @@ from caffe_transfer.caffe_torch.layers.activations import (
     PReLU,
     ReLU,
     Sigmoid,
+    Swish,
     TanH,
     Threshold,
 )
 from caffe_transfer.caffe_torch.layers.arithmetic import Eltwise, Reduction
 from caffe_transfer.caffe_torch.layers.base import Layer
-from caffe_transfer.caffe_torch.layers.convolution import Convolution, Deconvolution
+from caffe_transfer.caffe_torch.layers.batches import BatchReindex, Filter
+from caffe_transfer.caffe_torch.layers.convolution import Convolution, Deconvolution, Im2col
 from caffe_transfer.caffe_torch.layers.data import Data, ImageData
+from caffe_transfer.caffe_torch.layers.embed import Embed, Parameter
+from caffe_transfer.caffe_torch.layers.hdf5_output import HDF5Output
 from caffe_transfer.caffe_torch.layers.infogain import InfogainLoss, MultinomialLogisticLoss
 from caffe_transfer.caffe_torch.layers.inner_product import InnerProduct
 from caffe_transfer.caffe_torch.layers.inputs import DummyData, HDF5Data, Input, MemoryData
@@ -30,6 +35,9 @@ from caffe_transfer.caffe_torch.layers.losses import (
 from caffe_transfer.caffe_torch.layers.lrn import LRN
 from caffe_transfer.caffe_torch.layers.normalization import MVN, BatchNorm
 from caffe_transfer.caffe_torch.layers.pooling import Pooling
+from caffe_transfer.caffe_torch.layers.pyramid import SPP
+from caffe_transfer.caffe_torch.layers.python import Python
+from caffe_transfer.caffe_torch.layers.recurrent import LSTM, RNN, LSTMUnit
 from caffe_transfer.caffe_torch.layers.scaling import Bias, Scale
 from caffe_transfer.caffe_torch.layers.scores import Accuracy, ArgMax
 from caffe_transfer.caffe_torch.layers.shaping import (
@@ -44,8 +52,8 @@ from caffe_transfer.caffe_torch.layers.shaping import (
 )
 from caffe_transfer.caffe_torch.layers.softmax import Softmax, SoftmaxWithLoss
 from caffe_transfer.caffe_torch.rng import Rng
-from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.nets.shapes import unknown_type
 
 __all__ = ["Layer", "known_types", "make_layer"]
 
@@ -57,7 +65,9 @@ _LAYERS: dict[str, type[Layer]] = {
         ArgMax,
         BNLL,
         BatchNorm,
+        BatchReindex,
         Bias,
+        Clip,
         Concat,
         ContrastiveLoss,
         Convolution,
@@ -68,26 +78,36 @@ _LAYERS: dict[str, type[Layer]] = {
         DummyData,
         ELU,
         Eltwise,
+        Embed,
         EuclideanLoss,
         Exp,
+        Filter,
         Flatten,
         HDF5Data,
+        HDF5Output,
         HingeLoss,
+        Im2col,
         ImageData,
         InfogainLoss,
         InnerProduct,
         Input,
         LRN,
+        LSTM,
+        LSTMUnit,
         Log,
         MVN,
         MemoryData,
         MultinomialLogisticLoss,
         PReLU,
+        Parameter,
         Pooling,
         Power,
+        Python,
+        RNN,
         ReLU,
         Reduction,
         Reshape,
+        SPP,
         Scale,
         Sigmoid,
         SigmoidCrossEntropyLoss,
@@ -96,6 +116,7 @@ _LAYERS: dict[str, type[Layer]] = {
         Softmax,
         SoftmaxWithLoss,
         Split,
+        Swish,
         TanH,
         Threshold,
         Tile,
@@ -115,8 +136,5 @@ def make_layer(param: pb.LayerParameter, phase: int, rng: Rng) -> Layer:
         BadInput: the type is unknown.
     """
     if param.type not in _LAYERS:
-        raise BadInput(
-            f"layer {param.name!r} has the unknown type {param.type!r}; "
-            f"the types are {', '.join(known_types())}"
-        )
+        raise unknown_type(param)
     return _LAYERS[param.type](param, phase, rng)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
 
 from caffe_transfer.caffe_torch.layers.base import Layer
 from caffe_transfer.formats.proto import caffe_pb2 as pb
@@ -108,6 +109,45 @@ class Power(Neuron):
             return torch.full_like(x, constant, dtype=torch.float32)
         base = x.float() * given.scale + given.shift
         return base if given.power == 1 else base**given.power
+
+
+class Clip(Neuron):
+    """clip_layer.cpp: x, but not below `min` and not above `max`.
+
+    In place all gradients pass, as Caffe's reads the values that are already clipped.
+    """
+
+    def prepare(self, bottoms: Sequence[Shape], tops: Sequence[Shape]) -> None:
+        given = self.param.clip_param
+        if given.min > given.max:
+            raise self.refuse(f"has min {given.min:g}, which is above its max {given.max:g}")
+
+    def apply(self, x: Tensor) -> Tensor:
+        given = self.param.clip_param
+        if self.param.bottom[0] != self.param.top[0]:
+            return x.clamp(given.min, given.max)
+        clipped: Tensor = _Clipped.apply(x, given.min, given.max)  # type: ignore[no-untyped-call]
+        return clipped
+
+
+class _Clipped(torch.autograd.Function):
+    """Clipped values with the gradient of values that are not."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, x: Tensor, least: float, most: float) -> Tensor:
+        return x.clamp(least, most)
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, diff: Tensor) -> tuple[Tensor, None, None]:
+        return diff, None, None
+
+
+class Swish(Neuron):
+    """swish_layer.cpp: x sigmoid(beta x)."""
+
+    def apply(self, x: Tensor) -> Tensor:
+        x = x.float()
+        return x * torch.sigmoid(self.param.swish_param.beta * x)
 
 
 class _Logarithmic(Neuron):

@@ -39,6 +39,7 @@ class Layer:
         self.in_place = False
         self.device = torch.device("cpu")
         self.blobs: list[Tensor] = []
+        self._bottoms: list[Shape] = []
 
     @property
     def is_loss(self) -> bool:
@@ -56,10 +57,40 @@ class Layer:
         fillers = self.parameter_fillers()
         for index, shape in enumerate(found.parameters):
             self.add_blob(shape, fillers[index] if fillers else None)
+        self._bottoms = list(bottoms)
         return list(found.tops)
+
+    def run(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
+        """The tops for these bottoms, whose shapes may be others than before, as after Filter.
+
+        Raises:
+            BadInput: a shape does not fit, or the parameters would need another one.
+        """
+        found: list[Shape] = [bottom.shape for bottom in bottoms]
+        if found != self._bottoms:
+            self.reshape([tuple(shape) for shape in found])
+        return self.forward(bottoms)
+
+    def reshape(self, bottoms: Sequence[Shape]) -> None:
+        """Get ready for bottoms of other shapes (Layer::Reshape).
+
+        Raises:
+            BadInput: a shape does not fit, or the parameters would need another one.
+        """
+        found = shapes.infer(self.param, bottoms)
+        own = tuple(tuple(blob.shape) for blob in self.blobs)
+        if found.parameters != own:
+            raise self.refuse(
+                f"has parameters for bottoms of the shapes {_listed(self._bottoms)}, and got "
+                f"{_listed(bottoms)}, for which they do not fit; give it batches of one shape"
+            )
+        self.prepare(bottoms, found.tops)
+        self._bottoms = list(bottoms)
 
     def prepare(self, bottoms: Sequence[Shape], tops: Sequence[Shape]) -> None:
         """Check the settings that no shape depends on, and set what `forward` needs.
+
+        Called at set-up, and again whenever the shape of a bottom changes.
 
         Raises:
             BadInput: a setting does not fit; names the layer.
@@ -86,6 +117,10 @@ class Layer:
     def refuse(self, reason: str) -> BadInput:
         """The error for a layer whose settings or bottoms do not fit."""
         return shapes.refuse(self.param, reason)
+
+
+def _listed(shapes: Sequence[Shape]) -> str:
+    return ", ".join(map(str, shapes))
 
 
 def to_channels_last(tensor: Tensor) -> Tensor:

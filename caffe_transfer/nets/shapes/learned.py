@@ -1,4 +1,4 @@
-"""Layers with parameters, but for the convolutions of windows.py."""
+"""Layers with parameters, but for convolutions and recurrent layers."""
 
 import math
 from collections.abc import Sequence
@@ -19,6 +19,26 @@ def _inner_product(layer: pb.LayerParameter, bottoms: Sequence[Shape]) -> Shapes
     return Shapes(
         ((*shape[:axis], given.num_output),), (weight[::-1] if given.transpose else weight, *bias)
     )
+
+
+@rule("Embed")
+def _embed(layer: pb.LayerParameter, bottoms: Sequence[Shape]) -> Shapes:
+    """embed_layer.cpp: a row of the weights (input_dim, num_output) for each index."""
+    given = layer.embed_param
+    if not given.num_output or not given.input_dim:
+        raise refuse(layer, "needs num_output and input_dim above 0")
+    bias = ((given.num_output,),) if given.bias_term else ()
+    weight = (given.input_dim, given.num_output)
+    return Shapes(((*bottoms[0], given.num_output),), (weight, *bias))
+
+
+@rule("Parameter", bottoms=(0, 0))
+def _parameter(layer: pb.LayerParameter, bottoms: Sequence[Shape]) -> Shapes:
+    """parameter_layer.hpp: its top is its parameter."""
+    shape = tuple(layer.parameter_param.shape.dim)
+    if min(shape, default=1) < 0:
+        raise refuse(layer, f"has the shape {shape}; its lengths must not be below 0")
+    return Shapes((shape,), (shape,))
 
 
 @rule("BatchNorm")

@@ -1,5 +1,6 @@
 """One shape rule per layer type, and the registry that holds them."""
 
+import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -38,6 +39,12 @@ class _Rule:
 
 
 _RULES: dict[str, _Rule] = {}
+_UNSUPPORTED = {
+    "WindowData": (
+        "cuts windows out of images, which is not supported; write the windows as images of their "
+        "own, and read them by an ImageData layer"
+    ),
+}
 
 
 def rule(
@@ -113,12 +120,21 @@ def canonical_axis(layer: pb.LayerParameter, axis: int, shape: Shape) -> int:
     return axis % len(shape)
 
 
+def unknown_type(layer: pb.LayerParameter) -> BadInput:
+    """The error for a layer of a type that has no shape rule; offers similar names."""
+    if layer.type in _UNSUPPORTED:
+        return refuse(layer, _UNSUPPORTED[layer.type])
+    names = {name.lower(): name for name in known_types()}
+    near = difflib.get_close_matches(layer.type.lower(), names, cutoff=0.7)
+    offer = "Caffe has no such layer"
+    if near:
+        offer = f"did you mean {' or '.join(names[name] for name in near)}?"
+    return BadInput(f"layer {layer.name!r} has the unknown type {layer.type!r}; {offer}")
+
+
 def _rule_of(layer: pb.LayerParameter) -> _Rule:
     if layer.type not in _RULES:
-        raise BadInput(
-            f"layer {layer.name!r} has the unknown type {layer.type!r}; "
-            f"the types are {', '.join(known_types())}"
-        )
+        raise unknown_type(layer)
     return _RULES[layer.type]
 
 

@@ -7,8 +7,8 @@ from caffe_transfer.nets.shapes.rules import Shape, Shapes, canonical_axis, refu
 
 
 @rule(
-    "AbsVal", "BNLL", "Dropout", "ELU", "Exp", "Log", "Power", "ReLU", "Sigmoid", "TanH",
-    "Threshold",
+    "AbsVal", "BNLL", "Clip", "Dropout", "ELU", "Exp", "Log", "Power", "ReLU", "Sigmoid", "Swish",
+    "TanH", "Threshold",
 )  # fmt: skip
 def _neuron(layer: pb.LayerParameter, bottoms: Sequence[Shape]) -> Shapes:
     """neuron_layer.cpp: the top has the shape of the bottom."""

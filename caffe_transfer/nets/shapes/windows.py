@@ -1,57 +1,36 @@
-"""Layers that slide windows over images (batch, channels, height, width)."""
+"""Layers that slide windows over images (batch, channels, height, width), but for filters."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 from caffe_transfer.formats.proto import caffe_pb2 as pb
-from caffe_transfer.nets.shapes.rules import Shape, Shapes, canonical_axis, refuse, rule
+from caffe_transfer.nets.shapes.rules import Shape, Shapes, refuse, rule
 
 Pair = tuple[int, int]  # height and width
 
 
 @dataclass(frozen=True)
 class Windows:
-    """The windows of a convolution or a pooling, in pixels."""
+    """The windows of a pooling, in pixels."""
 
     kernel: Pair
     stride: Pair
     pad: Pair
-    dilation: Pair = (1, 1)
-
-    @property
-    def extent(self) -> Pair:
-        """The pixels that a window spans, gaps of dilation included."""
-        (height, width), (down, right) = self.kernel, self.dilation
-        return down * (height - 1) + 1, right * (width - 1) + 1
-
-
-def convolution_windows(layer: pb.LayerParameter) -> Windows:
-    """The filters of a Convolution or Deconvolution.
-
-    Raises:
-        BadInput: a setting is missing, given twice, or not above 0.
-    """
-    given = layer.convolution_param
-    return Windows(
-        kernel=_positive(layer, "kernel", _pair(layer, given, "kernel", "kernel_size")),
-        stride=_positive(layer, "stride", _pair(layer, given, "stride", "stride", 1)),
-        pad=_pair(layer, given, "pad", "pad", 0, alone=True),
-        dilation=_positive(layer, "dilation", _pair(layer, given, "dilation", "dilation", 1)),
-    )
 
 
 def pooling_windows(layer: pb.LayerParameter, sides: Pair) -> Windows:
     """The windows of a Pooling over images of (height, width).
 
     Raises:
-        BadInput: as above, or a pad is as large as its kernel.
+        BadInput: a setting is missing, given twice, or not above 0, or a pad is as large as its
+            kernel.
     """
     given = layer.pooling_param
-    stride = _positive(layer, "stride", _pair(layer, given, "stride", "stride", 1))
-    pad = _pair(layer, given, "pad", "pad", 0)
+    stride = _positive(layer, "stride", _pair(layer, "stride", "stride", 1))
+    pad = _pair(layer, "pad", "pad", 0)
     if not given.global_pooling:
-        kernel = _positive(layer, "kernel", _pair(layer, given, "kernel", "kernel_size"))
+        kernel = _positive(layer, "kernel", _pair(layer, "kernel", "kernel_size"))
     else:
         if any(given.HasField(name) for name in ("kernel_size", "kernel_h", "kernel_w")):
             raise refuse(layer, "is global, so that its kernel is the image; give no kernel")
@@ -61,75 +40,6 @@ def pooling_windows(layer: pb.LayerParameter, sides: Pair) -> Windows:
     if any(p >= k for p, k in zip(pad, kernel, strict=True)):
         raise refuse(layer, "has a pad that is not smaller than its kernel")
     return Windows(kernel, stride, pad)
-
-
-@rule("Convolution", bottoms=(1, None), tops=(1, None))
-def _convolution(layer: pb.LayerParameter, bottoms: Sequence[Shape]) -> Shapes:
-    """conv_layer.cpp: weights (num_output, channels / group, *kernel)."""
-    given, windows = layer.convolution_param, convolution_windows(layer)
-    batch, channels, sides = _checked_bottoms(layer, bottoms)
-    found = tuple(
-        (side + 2 * pad - extent) // stride + 1
-        for side, pad, extent, stride in zip(
-            sides, windows.pad, windows.extent, windows.stride, strict=True
-        )
-    )
-    _check_room(layer, found, sides)
-    weight = (given.num_output, channels // given.group, *windows.kernel)
-    return _filtered(layer, (batch, given.num_output, *found), weight)
-
-
-@rule("Deconvolution", bottoms=(1, None), tops=(1, None))
-def _deconvolution(layer: pb.LayerParameter, bottoms: Sequence[Shape]) -> Shapes:
-    """deconv_layer.cpp: weights (channels, num_output / group, *kernel)."""
-    given, windows = layer.convolution_param, convolution_windows(layer)
-    batch, channels, sides = _checked_bottoms(layer, bottoms)
-    found = tuple(
-        stride * (side - 1) + extent - 2 * pad
-        for side, pad, extent, stride in zip(
-            sides, windows.pad, windows.extent, windows.stride, strict=True
-        )
-    )
-    _check_room(layer, found, sides)
-    weight = (channels, given.num_output // given.group, *windows.kernel)
-    return _filtered(layer, (batch, given.num_output, *found), weight)
-
-
-def _checked_bottoms(
-    layer: pb.LayerParameter, bottoms: Sequence[Shape]
-) -> tuple[int, int, Pair]:  # fmt: skip
-    """Batch, channels and (height, width) of a convolution's bottoms."""
-    given = layer.convolution_param
-    batch, channels, height, width = image(layer, bottoms[0])
-    if len(bottoms) != len(layer.top):
-        raise refuse(layer, "needs a top for each bottom")
-    if any(shape != bottoms[0] for shape in bottoms):
-        raise refuse(layer, "needs bottoms of one shape")
-    if canonical_axis(layer, given.axis, bottoms[0]) != 1:
-        raise refuse(layer, f"has axis {given.axis}; only axis 1, the channels, is supported")
-    if not given.num_output:
-        raise refuse(layer, "has no num_output")
-    if not given.group or channels % given.group or given.num_output % given.group:
-        raise refuse(
-            layer,
-            f"has {given.group} groups, which do not divide its {channels} input channels "
-            f"and its {given.num_output} outputs evenly",
-        )
-    return batch, channels, (height, width)
-
-
-def _filtered(layer: pb.LayerParameter, top: Shape, weight: Shape) -> Shapes:
-    given = layer.convolution_param
-    bias = ((given.num_output,),) if given.bias_term else ()
-    return Shapes((top,) * len(layer.top), (weight, *bias))
-
-
-def _check_room(layer: pb.LayerParameter, found: Shape, sides: Pair) -> None:
-    if min(found) < 1:
-        raise refuse(
-            layer,
-            f"has a window larger than its input of {sides[0]} x {sides[1]}; use larger images",
-        )
 
 
 @rule("Pooling", tops=(1, 2))
@@ -160,6 +70,57 @@ def _pooled(layer: pb.LayerParameter, windows: Windows, axis: int, side: int) ->
     return count
 
 
+@rule("SPP")
+def _spatial_pyramid(layer: pb.LayerParameter, bottoms: Sequence[Shape]) -> Shapes:
+    """spp_layer.cpp: the maxima or means of 1, 4, 16, ... parts of an image in a row."""
+    batch, channels, _, _ = image(layer, bottoms[0])
+    levels = pyramid(layer, bottoms[0])
+    if len(levels) == 1:
+        return Shapes(((batch, channels, 1, 1),))
+    return Shapes(((batch, channels * sum(4**level for level in range(len(levels)))),))
+
+
+def pyramid(layer: pb.LayerParameter, shape: Shape) -> list[pb.LayerParameter]:
+    """The Pooling layers of an SPP layer, from one window up; each level has twice as many a side.
+
+    Raises:
+        BadInput: the bottom is no image, or too small for so many levels.
+    """
+    _, _, *sides = image(layer, shape)
+    height = layer.spp_param.pyramid_height
+    if not height:
+        raise refuse(layer, "has no pyramid_height above 0")
+    if min(sides) < 1:
+        raise refuse(layer, f"has an input of {sides[0]} x {sides[1]}; use larger images")
+    return [_level(layer, 2**level, sides) for level in range(height)]
+
+
+def _level(layer: pb.LayerParameter, number: int, sides: Sequence[int]) -> pb.LayerParameter:
+    """A Pooling into number x number windows, which cover the image and as little more as can be.
+
+    SPPLayer::GetPoolingParam.
+    """
+    kernel = [-(-side // number) for side in sides]
+    pad = [(length * number - side + 1) // 2 for length, side in zip(kernel, sides, strict=True)]
+    if any(p >= k for p, k in zip(pad, kernel, strict=True)):
+        raise refuse(
+            layer,
+            f"cannot divide its input of {sides[0]} x {sides[1]} into {number} x {number} windows; "
+            "use a smaller pyramid_height or larger images",
+        )
+    found = pb.LayerParameter(name=layer.name, type="Pooling", bottom=layer.bottom, top=layer.top)
+    given = found.pooling_param
+    methods = pb.SPPParameter
+    given.pool = {
+        methods.MAX: pb.PoolingParameter.MAX,
+        methods.AVE: pb.PoolingParameter.AVE,
+        methods.STOCHASTIC: pb.PoolingParameter.STOCHASTIC,
+    }[layer.spp_param.pool]
+    given.kernel_h, given.kernel_w = given.stride_h, given.stride_w = kernel
+    given.pad_h, given.pad_w = pad
+    return found
+
+
 @rule("LRN")
 def _lrn(layer: pb.LayerParameter, bottoms: Sequence[Shape]) -> Shapes:
     """lrn_layer.cpp."""
@@ -179,45 +140,29 @@ def image(layer: pb.LayerParameter, shape: Shape) -> tuple[int, int, int, int]:
 
 def _pair(
     layer: pb.LayerParameter,
-    settings: Any,
-    stem: str,
-    both: str,
+    stem: Literal["kernel", "stride", "pad"],
+    both: Literal["kernel_size", "stride", "pad"],
     default: int | None = None,
-    *,
-    alone: bool = False,
 ) -> Pair:
-    """(height, width) of a setting given as STEM_h and STEM_w, or as one or two numbers.
+    """(height, width) of a setting given as STEM_h and STEM_w, or as one number for both.
 
     Args:
-        settings: a ConvolutionParameter or a PoolingParameter.
-        both: the field that holds the numbers for both directions.
         default: both numbers where none are given; None: they are required.
-        alone: whether one of STEM_h and STEM_w suffices, the other being 0.
 
     Raises:
-        BadInput: the setting is missing, given twice, or has too many numbers.
+        BadInput: the setting is missing, or given twice.
     """
-    fields = [f"{stem}_h", f"{stem}_w"] if f"{stem}_h" in settings.DESCRIPTOR.fields_by_name else []
-    values = _numbers(settings, both)
-    if any(settings.HasField(field) for field in fields):
-        if values or not (alone or all(settings.HasField(field) for field in fields)):
-            raise refuse(layer, f"needs either {both}, or both of {fields[0]} and {fields[1]}")
-        values = [getattr(settings, field) for field in fields]
-    if len(values) > 2:
-        raise refuse(layer, f"has {len(values)} numbers for {both}; give one, or height and width")
-    if values:
-        return values[0], values[-1]
-    if default is None:
+    given = layer.pooling_param
+    fields = (f"{stem}_h", f"{stem}_w")
+    apart = [field for field in fields if given.HasField(field)]
+    if apart and (given.HasField(both) or len(apart) == 1):
+        raise refuse(layer, f"needs either {both}, or both of {fields[0]} and {fields[1]}")
+    if apart:
+        return getattr(given, fields[0]), getattr(given, fields[1])
+    number: int | None = getattr(given, both) if given.HasField(both) else default
+    if number is None:
         raise refuse(layer, f"has no {both}")
-    return default, default
-
-
-def _numbers(settings: Any, field: str) -> list[int]:
-    """The numbers of a field, single or repeated."""
-    value = getattr(settings, field)
-    if not isinstance(value, int):
-        return list(value)
-    return [value] if settings.HasField(field) else []
+    return number, number
 
 
 def _positive(layer: pb.LayerParameter, what: str, values: Pair) -> Pair:
