@@ -94,8 +94,14 @@ class Net:
         """Run the layers; `each` is called after each of them."""
         blobs: dict[str, Tensor] = {}
         loss: Tensor | None = None
+        reshaped = False
         for step in self._order:
-            tops = step.layer.forward([blobs[name] for name in step.bottoms])
+            bottoms = [blobs[name] for name in step.bottoms]
+            if reshaped and bottoms:
+                step.layer.reshape([tuple(bottom.shape) for bottom in bottoms])
+            tops = step.layer.forward(bottoms)
+            if not bottoms and self._changed(step, tops):
+                reshaped = True
             blobs.update(zip(step.tops, tops, strict=True))
             for weight, top in zip(step.loss_weights, tops, strict=True):
                 if weight:
@@ -171,6 +177,13 @@ class Net:
         weights += [0.0] * (len(tops) - len(weights))
         self.loss_weights.update(zip(tops, weights, strict=True))
         self._steps.append(Step(layer, list(param.bottom), tops, weights, list(param.param)))
+
+    def _changed(self, step: Step, tops: list[Tensor]) -> bool:
+        """Whether a source gave other shapes than the last time, which are kept for the next."""
+        last = [self._shapes[name] for name in step.tops]
+        found = [tuple(top.shape) for top in tops]
+        self._shapes.update(zip(step.tops, found, strict=True))
+        return found != last
 
     def _may_overwrite(self, param: pb.LayerParameter) -> bool:
         """Whether a layer works in place on the top of one whose gradient does not need it."""

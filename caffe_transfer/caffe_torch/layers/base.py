@@ -58,6 +58,21 @@ class Layer:
             self.add_blob(shape, fillers[index] if fillers else None)
         return list(found.tops)
 
+    def reshape(self, bottoms: Sequence[Shape]) -> None:
+        """Prepare for bottoms of other shapes than before, with the parameters that are there.
+
+        Raises:
+            BadInput: they do not fit the parameters, or the settings; names the layer.
+        """
+        found = shapes.infer(self.param, bottoms)
+        own = tuple(tuple(blob.shape) for blob in self.blobs)
+        if found.parameters != own:
+            raise self.refuse(
+                f"has parameters of the shapes {own}, but a batch of other images asks for "
+                f"{found.parameters}; give all images one size"
+            )
+        self.prepare(bottoms, found.tops)
+
     def prepare(self, bottoms: Sequence[Shape], tops: Sequence[Shape]) -> None:
         """Check the settings that no shape depends on, and set what `forward` needs.
 
