@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("torch", reason="no PyTorch here; pip install 'caffe-transfer[torch]'")
 
+from caffe_transfer.caffe_torch import transform
 from caffe_transfer.errors import CaffeTransferError
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from tests.images import write_images
@@ -18,7 +19,7 @@ from tests.torch_data import data_layer, ours, put, theirs, write_lmdb
 
 @pytest.mark.parametrize("phase", [pb.TRAIN, pb.TEST])
 @pytest.mark.parametrize(
-    ("form", "transform"),
+    ("form", "settings"),
     [
         ("raw", ""),
         ("raw", "crop_size: 5 mirror: true scale: 0.3 mean_value: 100 mean_value: 90 "
@@ -32,15 +33,35 @@ from tests.torch_data import data_layer, ours, put, theirs, write_lmdb
     ],
 )  # fmt: skip
 def test_batches_are_those_of_caffe(
-    form: str, transform: str, phase: int, pycaffe: Callable[..., str], tmp_path: Path
+    form: str, settings: str, phase: int, pycaffe: Callable[..., str], tmp_path: Path
 ) -> None:
     write_lmdb(tmp_path / "lmdb", form if form[0] == "." else None, form == "floats")
     values = np.random.default_rng(1).uniform(0, 255, 3 * 9 * 8)
     mean = pb.BlobProto(num=1, channels=3, height=9, width=8, data=values)
     (tmp_path / "mean").write_bytes(mean.SerializeToString())
-    text = data_layer(tmp_path, transform.replace("MEAN", f'"{tmp_path / "mean"}"')) + "} }"
+    text = data_layer(tmp_path, settings.replace("MEAN", f'"{tmp_path / "mean"}"')) + "} }"
     for mine, other in zip(ours(text, phase), theirs(text, phase, pycaffe, tmp_path), strict=True):
         np.testing.assert_array_equal(mine, other)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    ["", "mean_value: 17", "mean_value: 1 mean_value: 2 mean_value: 3", "mean_file: MEAN"],
+)
+@pytest.mark.parametrize("crop", ["crop_size: 5", ""])
+def test_large_images_are_transformed_alike(
+    crop: str, settings: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_lmdb(tmp_path / "lmdb")
+    values = np.random.default_rng(1).uniform(0, 255, 3 * 9 * 8)
+    mean = pb.BlobProto(num=1, channels=3, height=9, width=8, data=values)
+    (tmp_path / "mean").write_bytes(mean.SerializeToString())
+    settings = settings.replace("MEAN", f'"{tmp_path / "mean"}"')
+    text = data_layer(tmp_path, f"{crop} {settings} mirror: true scale: 0.3") + "} }"
+    small = ours(text, pb.TRAIN)
+    monkeypatch.setattr(transform, "_LARGE", 1)
+    for one, other in zip(ours(text, pb.TRAIN), small, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("more", ["", "shuffle: true", "rand_skip: 4", "is_color: false"])

@@ -26,6 +26,11 @@ _AHEAD = 4  # batches, as data_param's prefetch has it
 _MOST_THREADS = 8
 
 
+def threads_for(device: torch.device) -> int:
+    """How many threads make batches for a net on a device: on the CPU they compete with it."""
+    return 1 if device.type == "cpu" else min(_MOST_THREADS, len(os.sched_getaffinity(0)))
+
+
 class Batch(NamedTuple):
     """Images (batch, channels, height, width), uint8 or float32, cropped and mirrored.
 
@@ -67,20 +72,21 @@ class Prefetcher:
     """Makes batches in the background until it is stopped."""
 
     def __init__(
-        self, source: Iterator[Record], batch: int, transformer: Transformer, for_gpu: bool
-    ) -> None:
+        self, source: Iterator[Record], batch: int, transformer: Transformer, threads: int,
+        pinned: bool,
+    ) -> None:  # fmt: skip
         """Start the threads.
 
         Args:
-            for_gpu: make batches in pinned memory, with several threads instead of one.
+            threads: number of those that decode and cut.
+            pinned: make batches in memory from which a GPU copies by itself.
         """
         self._source, self._batch, self._transformer = source, batch, transformer
-        threads = min(_MOST_THREADS, len(os.sched_getaffinity(0))) if for_gpu else 1
         self._workers = ThreadPoolExecutor(threads, "decode")
         self._ready: queue.SimpleQueue[tuple[_Slot, Future[Batch]]] = queue.SimpleQueue()
         self._free: queue.SimpleQueue[_Slot | None] = queue.SimpleQueue()
         for _ in range(max(_AHEAD, threads)):
-            self._free.put(_Slot(batch, pinned=for_gpu))
+            self._free.put(_Slot(batch, pinned))
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="data", daemon=True)
         self._thread.start()

@@ -21,6 +21,9 @@ from caffe_transfer.formats.proto import caffe_pb2 as pb
 
 Image = tuple[int, ...]  # (channels, height, width)
 
+_LARGE = 1 << 15  # numbers in an image, from which on to pass over a whole batch misses the cache
+_MOST_MERGED = 4  # channels, for which OpenCV merges planes in vectors
+
 
 class Crop(NamedTuple):
     """Where an image is cut: first row and column, and whether it is mirrored afterwards."""
@@ -45,7 +48,7 @@ class Transformer:
         self._channels = 0
         self._mean_shape: Image | None = None
         self._mean: Tensor | None = None  # broadcasts over images
-        self._windows: Tensor | None = None  # (mirrored, channels, rows, columns, height, width)
+        self._means: Tensor | None = None  # as it is and mirrored: (2, height, width, channels)
 
     def init_rand(self) -> None:
         """DataTransformer::InitRand: seed a generator of its own by a draw, if it needs one."""
@@ -87,9 +90,8 @@ class Transformer:
         self._mean_shape = image
         self._mean = torch.from_numpy(mean.values.reshape(image)).to(device)
         if self._per_image or self.param.crop_size:
-            _, height, width = self.shape(image)
-            both = torch.stack([self._mean, self._mean.flip(2)])
-            self._windows = both.unfold(2, height, 1).unfold(3, width, 1)
+            self._means = torch.stack([self._mean, self._mean.flip(2)]).permute(0, 2, 3, 1)
+            self._means = self._means.contiguous()
 
     def shape(self, image: Image) -> Image:
         """The shape of a transformed image, (channels, height, width)."""
@@ -149,15 +151,41 @@ class Transformer:
             places: (3, batch), int64, those of `place`; on any device.
 
         Returns:
-            A new tensor of the same shape, float32, channels_last.
+            A new tensor of the same shape, float32.
         """
-        images = images.contiguous(memory_format=torch.channels_last)  # cheaper before it is floats
+        _, channels, height, width = images.shape
+        if images.is_cpu and channels <= _MOST_MERGED and images[0].numel() >= _LARGE:
+            return self._apply_by_image(images, places)
+        if not images.is_cpu:  # where the format changes fastest while it is bytes
+            images = images.contiguous(memory_format=torch.channels_last)
         mean = self._mean
-        if self._windows is not None:
+        if self._means is not None:
             mirrored, rows, columns = places.to(images.device, non_blocking=True)
-            mean = self._windows[mirrored, :, rows, columns]
+            windows = self._means.unfold(1, height, 1).unfold(2, width, 1)
+            mean = windows[mirrored, rows, columns]
         values = images.to(torch.float32, copy=True) if mean is None else images - mean
         return values if self.param.scale == 1 else values.mul_(self.param.scale)
+
+    def _apply_by_image(self, images: Tensor, places: Tensor) -> Tensor:
+        """The same, in channels_last, one image after the other, each within the cache."""
+        _, _, height, width = images.shape
+        values = torch.empty_like(
+            images, dtype=torch.float32, memory_format=torch.channels_last
+        )  # fmt: skip
+        mean = None
+        if self._mean is not None and self._means is None:
+            mean = self._mean.expand(images.shape[1:]).permute(1, 2, 0).contiguous()
+        for image, top, place in zip(images.numpy(), values, places.T.tolist(), strict=True):
+            top = top.permute(1, 2, 0)
+            top.copy_(torch.from_numpy(cv2.merge(list(image))).view(top.shape))
+            if self._means is not None:
+                mirrored, row, column = place
+                mean = self._means[mirrored, row : row + height, column : column + width]
+            if mean is not None:
+                top.sub_(mean)
+            if self.param.scale != 1:
+                top.mul_(self.param.scale)
+        return values
 
 
 def cut(image: npt.NDArray[Any], crop: Crop, into: npt.NDArray[Any]) -> None:

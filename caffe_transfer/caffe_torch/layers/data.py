@@ -14,7 +14,7 @@ from torch import Tensor
 
 from caffe_transfer.caffe_torch.datum import Pixels, Record, records
 from caffe_transfer.caffe_torch.layers.base import Layer, to_channels_last
-from caffe_transfer.caffe_torch.prefetch import Prefetcher
+from caffe_transfer.caffe_torch.prefetch import Prefetcher, threads_for
 from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.caffe_torch.transform import Transformer
 from caffe_transfer.errors import BadInput
@@ -46,7 +46,8 @@ class _Images(Layer):
             itertools.chain([first], images),
             tops[0][0],
             self._transformer,
-            for_gpu=self.device.type == "cuda",
+            threads_for(self.device),
+            pinned=self.device.type == "cuda",
         )
         return list(tops)
 
