@@ -43,6 +43,20 @@ def test_a_net_is_cut_and_trained_by_both_engines(caffe_bin: Path, tmp_path: Pat
     assert all(float(str(each)) < 1e-4 for each in found[7:9])
 
 
+def test_reading_is_timed_part_by_part(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch", reason="no PyTorch here; pip install 'caffe-transfer[torch]'")
+    from benchmarks import reading
+
+    monkeypatch.setattr(reading, "COPIED", 1 << 16)
+    monkeypatch.setattr(reading, "keep_memory", lambda: None)  # lasts as long as the process
+    reading.main(batch=2, images=4, batches=2, threads=1, folder=tmp_path)
+    table = capsys.readouterr().out
+    for part in ("cursor, page touch", "batches for a GPU", "before: index array, for the CPU"):
+        assert f"| {part} " in table
+
+
 @pytest.mark.parametrize("page", [*ROOT.glob("benchmarks/*.py"), ROOT / "docs/benchmarks.md"])
 def test_commands_that_the_pages_name_exist(page: Path) -> None:
     """They are modules: run as files, they would not find the package `benchmarks`."""

@@ -3,90 +3,23 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import h5py
 import lmdb
 import numpy as np
-import numpy.typing as npt
 import pytest
-from google.protobuf import text_format
 
 pytest.importorskip("torch", reason="no PyTorch here; pip install 'caffe-transfer[torch]'")
 
-import torch
-
-from caffe_transfer.caffe_torch.net import Net
-from caffe_transfer.caffe_torch.rng import Rng
+from caffe_transfer.caffe_torch import transform
 from caffe_transfer.errors import CaffeTransferError
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from tests.images import write_images
-
-BATCHES = 3
-READ = """
-import sys, caffe, numpy
-caffe.set_random_seed(5)
-net = caffe.Net(sys.argv[1], int(sys.argv[2]))
-found = []
-for _ in range(int(sys.argv[4])):
-    net.forward()
-    found += [net.blobs[name].data.copy() for name in ("x", "y")]
-numpy.savez(sys.argv[3], *found)
-"""
-
-
-def write_lmdb(path: Path, encoding: str | None = None, floats: bool = False) -> None:
-    """Seven records of 3x9x8 pixels, raw, encoded or as floats."""
-    random = np.random.default_rng(0)
-    with lmdb.open(str(path), map_size=1 << 20) as environment, environment.begin(write=True) as w:
-        for number in range(7):
-            image = random.integers(0, 256, (9, 8, 3), np.uint8)
-            datum = pb.Datum(channels=3, height=9, width=8, label=number % 3)
-            if encoding:
-                datum.encoded = True
-                datum.data = cv2.imencode(encoding, image)[1].tobytes()
-            elif floats:
-                datum.float_data.extend(image.transpose(2, 0, 1).ravel() / 7)
-            else:
-                datum.data = image.transpose(2, 0, 1).tobytes()
-            w.put(f"{number:03}".encode(), datum.SerializeToString())
-
-
-def put(path: Path, key: bytes, value: bytes) -> None:
-    with lmdb.open(str(path)) as environment, environment.begin(write=True) as writing:
-        writing.put(key, value)
-
-
-def data_layer(folder: Path, transform: str = "", kind: str = "Data") -> str:
-    source = folder / ("lmdb" if kind == "Data" else "list.txt")
-    setting = "data_param { backend: LMDB" if kind == "Data" else "image_data_param {"
-    return (
-        f'layer {{ name: "d" type: "{kind}" top: "x" top: "y" transform_param {{ {transform} }} '
-        f'{setting} source: "{source}" batch_size: 5 '
-    )
-
-
-def ours(text: str, phase: int) -> list[npt.NDArray[np.float32]]:
-    param = text_format.Parse(text, pb.NetParameter())
-    net = Net(param, pb.NetState(phase=phase), Rng(5), torch.device("cpu"))  # type: ignore[arg-type]
-    try:
-        batches = [net.forward().blobs for _ in range(BATCHES)]
-    finally:
-        net.close()
-    return [blobs[name].numpy() for blobs in batches for name in ("x", "y")]
-
-
-def theirs(
-    text: str, phase: int, pycaffe: Callable[..., str], folder: Path
-) -> list[npt.NDArray[np.float32]]:
-    (folder / "net.prototxt").write_text(text)
-    pycaffe(READ, folder / "net.prototxt", str(phase), folder / "out.npz", str(BATCHES))
-    found = np.load(folder / "out.npz")
-    return [found[name] for name in found.files]
+from tests.torch_data import data_layer, ours, put, theirs, write_lmdb
 
 
 @pytest.mark.parametrize("phase", [pb.TRAIN, pb.TEST])
 @pytest.mark.parametrize(
-    ("form", "transform"),
+    ("form", "settings"),
     [
         ("raw", ""),
         ("raw", "crop_size: 5 mirror: true scale: 0.3 mean_value: 100 mean_value: 90 "
@@ -100,15 +33,35 @@ def theirs(
     ],
 )  # fmt: skip
 def test_batches_are_those_of_caffe(
-    form: str, transform: str, phase: int, pycaffe: Callable[..., str], tmp_path: Path
+    form: str, settings: str, phase: int, pycaffe: Callable[..., str], tmp_path: Path
 ) -> None:
     write_lmdb(tmp_path / "lmdb", form if form[0] == "." else None, form == "floats")
     values = np.random.default_rng(1).uniform(0, 255, 3 * 9 * 8)
     mean = pb.BlobProto(num=1, channels=3, height=9, width=8, data=values)
     (tmp_path / "mean").write_bytes(mean.SerializeToString())
-    text = data_layer(tmp_path, transform.replace("MEAN", f'"{tmp_path / "mean"}"')) + "} }"
+    text = data_layer(tmp_path, settings.replace("MEAN", f'"{tmp_path / "mean"}"')) + "} }"
     for mine, other in zip(ours(text, phase), theirs(text, phase, pycaffe, tmp_path), strict=True):
         np.testing.assert_array_equal(mine, other)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    ["", "mean_value: 17", "mean_value: 1 mean_value: 2 mean_value: 3", "mean_file: MEAN"],
+)
+@pytest.mark.parametrize("crop", ["crop_size: 5", ""])
+def test_large_images_are_transformed_alike(
+    crop: str, settings: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_lmdb(tmp_path / "lmdb")
+    values = np.random.default_rng(1).uniform(0, 255, 3 * 9 * 8)
+    mean = pb.BlobProto(num=1, channels=3, height=9, width=8, data=values)
+    (tmp_path / "mean").write_bytes(mean.SerializeToString())
+    settings = settings.replace("MEAN", f'"{tmp_path / "mean"}"')
+    text = data_layer(tmp_path, f"{crop} {settings} mirror: true scale: 0.3") + "} }"
+    small = ours(text, pb.TRAIN)
+    monkeypatch.setattr(transform, "_LARGE", 1)
+    for one, other in zip(ours(text, pb.TRAIN), small, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("more", ["", "shuffle: true", "rand_skip: 4", "is_color: false"])

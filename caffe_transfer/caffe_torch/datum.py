@@ -4,10 +4,9 @@ Raw images are views of the mapped database.  The bytes around their pixels hard
 to record, so their parsed form is cached.
 """
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import cv2
 import numpy as np
@@ -22,7 +21,21 @@ from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.wire import WireError
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
-Record = Callable[[], tuple[Pixels, int]]  # decodes to image (channels, height, width) and label
+
+
+class Record(Protocol):
+    """An image that is still to be decoded."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+
+    def decode(self) -> tuple[Pixels, int]:
+        """The image, (channels, height, width), and its label.
+
+        Raises:
+            BadInput: there is no complete image; names the record.
+        """
 
 
 class _Layout(NamedTuple):
@@ -97,7 +110,7 @@ def records(path: Path, param: pb.TransformationParameter) -> Iterator[Record]:
 
     Raises:
         FormatError: there is no such database.
-        BadInput: it is empty; from calling a record: it holds no image.
+        BadInput: it is empty.
     """
     # One transaction: views of the mapped file are valid while it is open.
     with open_lmdb(path) as environment, environment.begin(buffers=True) as reading:
@@ -106,27 +119,30 @@ def records(path: Path, param: pb.TransformationParameter) -> Iterator[Record]:
         raw = _RawImages()
         while True:
             for key, value in reading.cursor():
-                yield partial(_read, path, key, value, raw, param)
+                yield _Stored(path, key, value, raw, param)
 
 
-def _read(
-    path: Path,
-    key: memoryview,
-    value: memoryview,
-    raw: _RawImages,
-    param: pb.TransformationParameter,
-) -> tuple[Pixels, int]:
-    try:
-        pixels, label = raw.read(value) or _parsed(value, param)
-    except (DecodeError, WireError) as error:
-        raise BadInput(
-            f"record {bytes(key)!r} of {path} is not a Datum; rebuild the database"
-        ) from error
-    if pixels is None:
-        raise BadInput(
-            f"record {bytes(key)!r} of {path} holds no complete image; rebuild the database"
-        )
-    return pixels, label
+class _Stored(NamedTuple):
+    """A record of an LMDB."""
+
+    path: Path
+    key: memoryview
+    value: memoryview
+    raw: _RawImages
+    param: pb.TransformationParameter
+
+    @property
+    def name(self) -> str:
+        return f"record {bytes(self.key)!r} of {self.path}"
+
+    def decode(self) -> tuple[Pixels, int]:
+        try:
+            pixels, label = self.raw.read(self.value) or _parsed(self.value, self.param)
+        except (DecodeError, WireError) as error:
+            raise BadInput(f"{self.name} is not a Datum; rebuild the database") from error
+        if pixels is None:
+            raise BadInput(f"{self.name} holds no complete image; rebuild the database")
+        return pixels, label
 
 
 def _parsed(value: memoryview, param: pb.TransformationParameter) -> tuple[Pixels | None, int]:

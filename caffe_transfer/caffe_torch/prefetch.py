@@ -1,7 +1,8 @@
 """Batches of images, made by background threads ahead of the net.
 
-One thread walks the records and draws their crops, in order; a pool decodes them and copies them
-into batches.
+One thread walks the records and draws their crops, in order; a pool decodes them and cuts them into
+batches.  The memory of batches is used again and again: to copy into fresh memory costs four times
+as much.
 """
 
 import os
@@ -10,48 +11,82 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import chain, islice
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from caffe_transfer.caffe_torch.datum import Record
-from caffe_transfer.caffe_torch.transform import Crops, Transformer
+from caffe_transfer.caffe_torch.datum import Pixels, Record
+from caffe_transfer.caffe_torch.transform import Image, Transformer, cut
 from caffe_transfer.errors import BadInput
 
 _AHEAD = 4  # batches, as data_param's prefetch has it
 _MOST_THREADS = 8
 
 
+def threads_for(device: torch.device) -> int:
+    """How many threads make batches for a net on a device: on the CPU they compete with it."""
+    return 1 if device.type == "cpu" else min(_MOST_THREADS, len(os.sched_getaffinity(0)))
+
+
 class Batch(NamedTuple):
-    """Images (batch, channels, height, width), uint8 or float32; labels (batch,), int64; crops."""
+    """Images (batch, channels, height, width), uint8 or float32, cropped and mirrored.
+
+    Labels are (batch,), int64; places (3, batch), int64, what `Transformer.apply` asks for.
+    All of them are valid only within the context of `Prefetcher.next`.
+    """
 
     images: Tensor
     labels: Tensor
-    crops: Crops
+    places: Tensor
+
+
+class _Slot:
+    """The memory of one batch, pinned for a GPU."""
+
+    def __init__(self, batch: int, pinned: bool) -> None:
+        self._pinned = pinned
+        self._bytes = torch.empty(0, dtype=torch.uint8)
+        self.labels = torch.empty(batch, dtype=torch.int64, pin_memory=pinned)
+        self.places = torch.empty(3, batch, dtype=torch.int64, pin_memory=pinned)
+        self._sent: torch.cuda.Event | None = None
+
+    def images(self, shape: tuple[int, ...], kind: torch.dtype) -> Tensor:
+        """Room for images; waits until the copies of the last ones to the GPU have ended."""
+        if self._sent is not None:
+            self._sent.synchronize()
+        size = int(np.prod(shape)) * kind.itemsize
+        if size > len(self._bytes):
+            self._bytes = torch.empty(size, dtype=torch.uint8, pin_memory=self._pinned)
+        return self._bytes[:size].view(kind).view(shape)
+
+    def sent(self) -> None:
+        """Say that all copies to the GPU have been asked for."""
+        if self._pinned:
+            self._sent = torch.cuda.current_stream().record_event()
 
 
 class Prefetcher:
     """Makes batches in the background until it is stopped."""
 
     def __init__(
-        self, source: Iterator[Record], batch: int, shape: tuple[int, int, int],
-        transformer: Transformer, for_gpu: bool,
+        self, source: Iterator[Record], batch: int, transformer: Transformer, threads: int,
+        pinned: bool,
     ) -> None:  # fmt: skip
         """Start the threads.
 
         Args:
-            shape: (channels, height, width) of the images.
-            for_gpu: make batches in pinned memory, with several threads instead of one.
+            threads: number of those that decode and cut.
+            pinned: make batches in memory from which a GPU copies by itself.
         """
-        self._source, self._batch, self._shape = source, batch, shape
-        self._transformer, self._for_gpu = transformer, for_gpu
-        threads = min(_MOST_THREADS, len(os.sched_getaffinity(0))) if for_gpu else 1
+        self._source, self._batch, self._transformer = source, batch, transformer
         self._workers = ThreadPoolExecutor(threads, "decode")
-        self._ready: queue.SimpleQueue[Future[Batch]] = queue.SimpleQueue()
-        self._room = threading.Semaphore(max(_AHEAD, threads))
+        self._ready: queue.SimpleQueue[tuple[_Slot, Future[Batch]]] = queue.SimpleQueue()
+        self._free: queue.SimpleQueue[_Slot | None] = queue.SimpleQueue()
+        for _ in range(max(_AHEAD, threads)):
+            self._free.put(_Slot(batch, pinned))
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="data", daemon=True)
         self._thread.start()
@@ -66,43 +101,58 @@ class Prefetcher:
         Raises:
             CaffeTransferError: a record cannot be read.
         """
+        slot, made = self._ready.get()
         try:
-            yield self._ready.get().result()
+            yield made.result()
+            slot.sent()
         finally:
-            self._room.release()
+            self._free.put(slot)
 
     def stop(self) -> None:
         """Stop the threads and wait for them."""
         self._stop.set()
-        self._room.release()
+        self._free.put(None)
         self._thread.join()
         self._workers.shutdown(cancel_futures=True)
 
     def _work(self) -> None:
-        _, height, width = self._shape
-        while self._room.acquire() and not self._stop.is_set():
+        while (slot := self._free.get()) is not None and not self._stop.is_set():
             try:
                 chosen = list(islice(self._source, self._batch))
-                crops = self._transformer.draw(self._batch, height, width)
-                made = self._workers.submit(self._make, chosen, crops)
-            except BadInput as error:
+                draws = self._transformer.draw(self._batch)
+                made = self._workers.submit(self._make, slot, chosen, draws)
+            except Exception as error:  # raised again where the batch is asked for
                 made = Future()
                 made.set_exception(error)
-            self._ready.put(made)
+            self._ready.put((slot, made))
 
-    def _make(self, chosen: list[Record], crops: Crops) -> Batch:
-        decoded = (record() for record in chosen)
-        first = next(decoded)
-        kind = torch.uint8 if first[0].dtype == np.uint8 else torch.float32
-        images = torch.empty((len(chosen), *self._shape), dtype=kind, pin_memory=self._for_gpu)
-        labels = torch.empty(len(chosen), dtype=torch.int64, pin_memory=self._for_gpu)
-        into, named = images.numpy(), labels.numpy()
-        for index, (pixels, label) in enumerate(chain([first], decoded)):
-            named[index] = label
-            if pixels.shape != self._shape:
-                raise BadInput(
-                    f"an image has the shape {pixels.shape} and the first one {self._shape}; "
-                    "rebuild the database with one size"
-                )
-            into[index] = pixels
-        return Batch(images, labels, crops)
+    def _make(self, slot: _Slot, chosen: list[Record], draws: list[list[int]]) -> Batch:
+        labels, places = slot.labels.numpy(), slot.places.numpy()
+        pixels, labels[0] = chosen[0].decode()
+        images = slot.images((len(chosen), *self._transformer.shape(pixels.shape)), _kind(pixels))
+        checked: Image = ()
+        for index, (record, drawn) in enumerate(zip(chosen, draws, strict=True)):
+            if index:
+                pixels, labels[index] = record.decode()
+            if pixels.shape != checked:
+                self._check(record, pixels, images)
+                checked = pixels.shape
+            if _kind(pixels).is_floating_point and not images.is_floating_point():
+                images = images.float()
+            crop = self._transformer.crop(checked, drawn)
+            places[:, index] = self._transformer.place(crop, checked)
+            cut(pixels, crop, images[index].numpy())
+        return Batch(images, slot.labels, slot.places)
+
+    def _check(self, record: Record, pixels: Pixels, images: Tensor) -> None:
+        self._transformer.check(pixels.shape, record.name)
+        shape = self._transformer.shape(pixels.shape)
+        if shape != images.shape[1:]:
+            raise BadInput(
+                f"{record.name} has the shape {shape} and the first one of its batch "
+                f"{tuple(images.shape[1:])}; rebuild the database with one size, or set crop_size"
+            )
+
+
+def _kind(pixels: Pixels) -> torch.dtype:
+    return torch.uint8 if pixels.dtype == np.uint8 else torch.float32

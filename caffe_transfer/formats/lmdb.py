@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 
 from caffe_transfer import paths
 from caffe_transfer.errors import BadInput, FormatError, Incomplete
+from caffe_transfer.formats.lmdb_pages import check_pages
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 
 # Of databases larger than this, only the first and last records are checked.
@@ -22,6 +23,7 @@ CHECK_ENDS = 1000
 _File: TypeAlias = tuple[int, int]  # device and inode, by which LMDB identifies files
 _OPEN: dict[_File, lmdb.Environment] = {}
 _USERS: Counter[_File] = Counter()
+_CHECKED: dict[_File, tuple[int, int]] = {}  # size and time of change when it was checked
 _OPENING = threading.Lock()
 
 
@@ -32,6 +34,9 @@ def open_lmdb(path: Path) -> Iterator[lmdb.Environment]:
     LMDB forbids a process to open a file twice, so threads share an environment, which is closed
     after its last user.
 
+    Its pages are checked before LMDB sees them, and whatever it raises within the context becomes
+    a FormatError.
+
     Raises:
         Incomplete: the folder does not exist.
         FormatError: the folder does not hold a valid LMDB.
@@ -41,6 +46,8 @@ def open_lmdb(path: Path) -> Iterator[lmdb.Environment]:
         _USERS[file] += 1
     try:
         yield environment
+    except lmdb.Error as error:
+        raise FormatError(f"{path} cannot be read: {error}; make it anew") from error
     finally:
         with _OPENING:
             _USERS[file] -= 1
@@ -56,10 +63,19 @@ def _opened(path: Path) -> tuple[_File, lmdb.Environment]:
         status = os.stat(path / paths.LMDB_DATA)
         file = status.st_dev, status.st_ino
         if file not in _OPEN:
+            _check_once(path / paths.LMDB_DATA, status)
             _OPEN[file] = lmdb.open(str(path), readonly=True, lock=False, create=False)
     except (OSError, lmdb.Error) as error:
         raise FormatError(f"{path} is not an LMDB: {error}; make it anew") from error
     return file, _OPEN[file]
+
+
+def _check_once(file: Path, status: os.stat_result) -> None:
+    """Check the pages of a file that has not been seen as it is now."""
+    identity, seen = (status.st_dev, status.st_ino), (status.st_size, status.st_mtime_ns)
+    if _CHECKED.get(identity) != seen:
+        check_pages(file)
+        _CHECKED[identity] = seen
 
 
 def count(path: Path) -> int:

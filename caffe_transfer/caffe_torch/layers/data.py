@@ -1,26 +1,26 @@
 """Data and ImageData: batches of images from an LMDB or a list, without end.
 
-Threads read and decode ahead while the net works.  Crop, mirror, mean and scale run on the net's
-device, so that a GPU is sent bytes and not floats.
+Threads read, decode and cut ahead while the net works.  Mean and scale run on the net's device, so
+that a GPU is sent bytes and not floats.
 """
 
 import itertools
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 from torch import Tensor
 
 from caffe_transfer.caffe_torch.datum import Pixels, Record, records
 from caffe_transfer.caffe_torch.layers.base import Layer, to_channels_last
-from caffe_transfer.caffe_torch.prefetch import Prefetcher
+from caffe_transfer.caffe_torch.prefetch import Prefetcher, threads_for
 from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.caffe_torch.transform import Transformer
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.datum import planes
 from caffe_transfer.formats.proto import caffe_pb2 as pb
-from caffe_transfer.nets.shapes import Shape, infer
+from caffe_transfer.nets.shapes import Shape, infer, refuse
 
 
 class _Images(Layer):
@@ -36,19 +36,18 @@ class _Images(Layer):
         self._transformer.init_rand()
         images = self._images()
         first = next(images)
-        pixels, _ = first()
+        pixels, _ = first.decode()
         self._transformer.init_rand()
         self.rng.one()
-        shape = (pixels.shape[0], pixels.shape[1], pixels.shape[2])
-        self._transformer.prepare(shape, self.device, self.param.name)
-        items: list[Shape] = [self._transformer.shape(shape), ()]
+        self._transformer.prepare(pixels.shape, self.device, self.param.name)
+        items: list[Shape] = [self._transformer.shape(pixels.shape), ()]
         tops = infer(self.param, bottoms, items[: len(self.param.top)]).tops
         self._prefetcher = Prefetcher(
             itertools.chain([first], images),
             tops[0][0],
-            shape,
             self._transformer,
-            for_gpu=self.device.type == "cuda",
+            threads_for(self.device),
+            pinned=self.device.type == "cuda",
         )
         return list(tops)
 
@@ -56,9 +55,9 @@ class _Images(Layer):
         assert self._prefetcher is not None, "set_up comes first"
         with self._prefetcher.next() as batch:
             images = batch.images.to(self.device, non_blocking=True)
-            tops = [to_channels_last(self._transformer.apply(images, batch.crops))]
+            tops = [to_channels_last(self._transformer.apply(images, batch.places))]
             if len(self.param.top) == 2:
-                tops.append(batch.labels.to(self.device, non_blocking=True))
+                tops.append(batch.labels.to(self.device, non_blocking=True, copy=True))
         return tops
 
     def close(self) -> None:
@@ -87,6 +86,8 @@ class ImageData(_Images):
     def _images(self) -> Iterator[Record]:
         """The images, without end; shuffle and rand_skip draw from the generator as Caffe does."""
         given = self.param.image_data_param
+        if (given.new_height > 0) != (given.new_width > 0):
+            raise self.refuse("sets only one of new_height and new_width; set both or none")
         lines = _read_list(Path(given.source))
         shuffler = Rng(self.rng.one()) if given.shuffle else None
         if shuffler:
@@ -99,20 +100,32 @@ class ImageData(_Images):
     ) -> Iterator[Record]:
         while True:
             for name, label in lines[at:]:
-                yield partial(self._read, name, label)
+                yield _Listed(self.param, name, label)
             at = 0
             if shuffler:
                 _shuffle(lines, shuffler)
 
-    def _read(self, name: str, label: int) -> tuple[Pixels, int]:
-        given = self.param.image_data_param
+
+class _Listed(NamedTuple):
+    """An image that a line of a list names."""
+
+    layer: pb.LayerParameter
+    file: str
+    label: int
+
+    @property
+    def name(self) -> str:
+        return f"the image {self.layer.image_data_param.root_folder + self.file}"
+
+    def decode(self) -> tuple[Pixels, int]:
+        given = self.layer.image_data_param
         mode = cv2.IMREAD_COLOR if given.is_color else cv2.IMREAD_GRAYSCALE
-        image = cv2.imread(given.root_folder + name, mode)
+        image = cv2.imread(given.root_folder + self.file, mode)
         if image is None:
-            raise self.refuse(f"cannot read the image {given.root_folder + name}")
+            raise refuse(self.layer, f"cannot read {self.name}")
         if given.new_height:
             image = cv2.resize(image, (given.new_width, given.new_height))
-        return planes(image), label
+        return planes(image), self.label
 
 
 def _read_list(path: Path) -> list[tuple[str, int]]:
