@@ -12,7 +12,7 @@ pytest.importorskip("torch", reason="no PyTorch here; pip install 'caffe-transfe
 
 import torch
 
-from caffe_transfer.caffe_torch.layers import lrn as lrn_module
+from caffe_transfer.caffe_torch.layers import parts
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from tests.torch_layers import (
     Case,
@@ -175,6 +175,30 @@ def test_as_in_caffe(pycaffe: PyCaffe, tmp_path: Path, make: Callable[[Draw], Ca
     check(pycaffe, tmp_path, make)
 
 
+REAL = (32, 8, 112, 112)
+REAL_SIZES = {
+    "BatchNorm": "",
+    "Scale": "scale_param { bias_term: true }",
+    "Bias": "",
+    "MVN": "",
+    "Pooling": "pooling_param { pool: AVE global_pooling: true }",
+    "InnerProduct": "inner_product_param { num_output: 4 axis: 2 }",
+    "Convolution": "convolution_param { num_output: 8 kernel_size: 3 pad: 1 group: 8 }",
+    "Deconvolution": "convolution_param { num_output: 4 kernel_size: 3 pad: 1 }",
+}
+
+
+@pytest.mark.parametrize("kind", REAL_SIZES)
+def test_sums_over_many_values(pycaffe: PyCaffe, tmp_path: Path, kind: str) -> None:
+    """Where a layer sums over a whole batch of large images."""
+
+    def make(draw: Draw) -> Case:
+        bottom = draw.values(REAL if kind != "InnerProduct" else (1 << 10, 1 << 8, 8))
+        return Case(kind, REAL_SIZES[kind], [bottom + 1])
+
+    check(pycaffe, tmp_path, make, count=1)
+
+
 def test_batch_norm_of_one_value() -> None:
     # No pycaffe: Caffe's top is 0, and ours what rounding leaves of it.
     bottom = np.array([[3.0, -2.0]], np.float32)
@@ -191,9 +215,9 @@ def test_lrn_part_by_part(monkeypatch: pytest.MonkeyPatch) -> None:
     case = Case("LRN", "", [draw.values((7, 4, 3, 5))], top_diffs=[draw.values((7, 4, 3, 5))])
     whole = run_ours(case)
     for size in (1, 130):
-        monkeypatch.setattr(lrn_module, "_PART", size)
-        parts = run_ours(case, fast_order=True)
-        assert all(np.allclose(parts[name], whole[name], rtol=1e-6) for name in whole)
+        monkeypatch.setattr(parts, "_VALUES", size)
+        found = run_ours(case, fast_order=True)
+        assert all(np.allclose(found[name], whole[name], rtol=1e-6) for name in whole)
 
 
 @given(st.data())

@@ -2,16 +2,13 @@
 
 from collections.abc import Sequence
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from caffe_transfer.caffe_torch.layers.base import Layer
+from caffe_transfer.caffe_torch.layers.convolve import convolve
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.nets.shapes import Shape
 from caffe_transfer.nets.shapes.convolutions import filters
-
-_CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
-_DECONVOLUTIONS = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 
 
 class _Sliding(Layer):
@@ -55,8 +52,7 @@ class Convolution(_Sliding):
     def _slide(self, bottom: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         stride, pad, dilation = self._numbers
         group = self.param.convolution_param.group
-        slide = _CONVOLUTIONS[max(1, self._axes)]
-        return slide(bottom, weight, bias, stride, pad, dilation, group)
+        return convolve(bottom, weight, bias, stride, pad, dilation, group)
 
 
 class Deconvolution(_Sliding):
@@ -65,8 +61,7 @@ class Deconvolution(_Sliding):
     def _slide(self, bottom: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         stride, pad, dilation = self._numbers
         group = self.param.convolution_param.group
-        slide = _DECONVOLUTIONS[max(1, self._axes)]
-        return slide(bottom, weight, bias, stride, pad, 0, group, dilation)
+        return convolve(bottom, weight, bias, stride, pad, dilation, group, transposed=True)
 
 
 class Im2col(Layer):

@@ -1,6 +1,6 @@
 """LRN, local response normalization (lrn_layer.cpp)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -8,10 +8,9 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
 from caffe_transfer.caffe_torch.layers.base import Layer, to_channels_last
+from caffe_transfer.caffe_torch.layers.parts import as_rows, row_parts
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.nets.shapes import Shape
-
-_PART = 1 << 18  # values in a chunk on a CPU: they stay in its cache
 
 
 class LRN(Layer):
@@ -49,7 +48,7 @@ class _Context(FunctionCtx):
 
 
 class _AcrossChannels(torch.autograd.Function):
-    """Caffe's two formulas, in chunks so that temporaries stay small.
+    """Caffe's two formulas, in parts so that temporaries stay small.
 
     The sum over neighbouring channels is a product with a band matrix: one pass through memory,
     where adding shifted channels would take one each.  `out` keeps it in float32 under autocast.
@@ -59,7 +58,7 @@ class _AcrossChannels(torch.autograd.Function):
     def forward(ctx: _Context, bottom: Tensor, window: Tensor, beta: float, k: float) -> Tensor:
         bottom = to_channels_last(bottom)
         top, scale, power = (torch.empty_like(bottom) for _ in range(3))
-        for x, y, s, p in _parts(bottom, top, scale, power):
+        for x, y, s, p in row_parts(*map(as_rows, (bottom, top, scale, power))):
             torch.mm(torch.mul(x, x, out=y), window, out=s).add_(k)
             torch.mul(_inverse_power(s, beta, out=p), x, out=y)
         ctx.save_for_backward(bottom, scale, power, window)
@@ -70,23 +69,13 @@ class _AcrossChannels(torch.autograd.Function):
     def backward(ctx: _Context, top_diff: Tensor) -> tuple[Tensor | None, ...]:
         bottom, scale, power, window = ctx.saved_tensors
         bottom_diff = torch.empty_like(bottom)
-        for x, s, p, dy, dx in _parts(
-            bottom, scale, power, to_channels_last(top_diff), bottom_diff
-        ):
+        blobs = (bottom, scale, power, to_channels_last(top_diff), bottom_diff)
+        for x, s, p, dy, dx in row_parts(*map(as_rows, blobs)):
             torch.mul(p, dy, out=dx)
             ratios = (dx * x).div_(s)
             sums = torch.mm(ratios, window, out=torch.empty_like(ratios))
             dx.addcmul_(sums, x, value=-2 * ctx.beta)
         return bottom_diff, None, None, None
-
-
-def _parts(*blobs: Tensor) -> Iterator[list[Tensor]]:
-    """Blobs as rows of channels, in chunks that fit the CPU's cache; in one piece elsewhere."""
-    rows = [blob.permute(0, 2, 3, 1).flatten(0, 2) for blob in blobs]
-    number, channels = rows[0].shape
-    each = max(1, _PART // channels) if rows[0].device.type == "cpu" else number
-    for start in range(0, number, each):
-        yield [blob[start : start + each] for blob in rows]
 
 
 def _inverse_power(scale: Tensor, beta: float, out: Tensor) -> Tensor:
