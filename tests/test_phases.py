@@ -3,10 +3,12 @@
 import pytest
 from google.protobuf import text_format
 
+from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.nets.phases import (
     TEST,
     TRAIN,
+    check_rules,
     included_in,
     learning_layers,
     phase_layers,
@@ -63,3 +65,9 @@ def test_a_net_of_test_alone_learns_nowhere_else() -> None:
         """
     )
     assert [each.name for each in learning_layers(net)] == ["data", "test"]
+
+
+def test_rules_are_of_one_kind() -> None:
+    layer = text_format.Parse('name: "a" include {} exclude {}', pb.LayerParameter())
+    with pytest.raises(BadInput, match=r"layer 'a' has include and exclude rules; give it rules"):
+        check_rules(layer)

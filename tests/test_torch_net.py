@@ -1,7 +1,10 @@
 """Nets of caffe-torch: which layers, which parameters learn, what is loaded."""
 
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from google.protobuf import text_format
@@ -15,10 +18,12 @@ from caffe_transfer.caffe_torch.layers.inputs import Input
 from caffe_transfer.caffe_torch.net import Net
 from caffe_transfer.caffe_torch.optimizers import Optimizer
 from caffe_transfer.caffe_torch.rng import Rng
+from caffe_transfer.caffe_torch.solver_nets import build_net
 from caffe_transfer.errors import BadInput, CaffeTransferError
 from caffe_transfer.formats.caffemodel import open_model
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.prototxt import read_net
+from caffe_transfer.formats.writer import write_net
 from tests.models import write_model
 
 INPUT = """layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }"""
@@ -151,3 +156,141 @@ def test_nets_of_old_formats_are_read(tmp_path: Path, form: str) -> None:
     assert read_net(path).layer[0].type == "ReLU"
     with pytest.raises(CaffeTransferError, match=r"there is no .*none; write it"):
         read_net(tmp_path / "none")
+
+
+SAVE = """
+import os, sys, caffe
+os.chdir(sys.argv[1])
+for name in sys.argv[2:]:
+    for phase in (caffe.TRAIN, caffe.TEST):
+        caffe.set_random_seed(5)
+        net = caffe.Net(name, phase)
+        net.save(f"{name}.{phase}")
+        if "/" not in open(name).read():
+            net.save_hdf5(f"{name}.{phase}.h5")
+"""
+IMAGES = """name: "net"
+layer { name: "data" type: "Input" top: "data" top: "label"
+  input_param { shape { dim: 2 dim: 3 dim: 9 dim: 9 } shape { dim: 2 } } }
+"""
+
+
+def conv(name: str, bottom: str, kernel: int = 1) -> str:
+    return (
+        f'layer {{ name: "{name}" type: "Convolution" bottom: "{bottom}" top: "{name}" '
+        f"convolution_param {{ num_output: 2 kernel_size: {kernel} pad: {kernel // 2} "
+        'weight_filler { type: "gaussian" std: 0.1 } bias_filler { type: "constant" value: 0.2 } } '
+        f'}} layer {{ name: "{name}/relu" type: "ReLU" bottom: "{name}" top: "{name}" }}'
+    )
+
+
+def scores(name: str, bottom: str, more: str = "") -> str:
+    return (
+        f'layer {{ name: "{name}" type: "SoftmaxWithLoss" bottom: "{bottom}" bottom: "label" '
+        f'top: "{name}" {more} }} layer {{ name: "{name}/top1" type: "Accuracy" '
+        f'bottom: "{bottom}" bottom: "label" top: "{name}/top1" include {{ phase: TEST }} }}'
+    )
+
+
+SAVED = {
+    "branches": IMAGES + conv("a", "data", 3) + conv("b/1x1", "a") + conv("b/3x3", "a", 3)
+    + 'layer { name: "b" type: "Concat" bottom: "b/1x1" bottom: "b/3x3" top: "b" }'
+    + fc("c", "b") + scores("small", "c", "loss_weight: 0.3") + fc("d", "b") + scores("main", "d"),
+    "shared": IMAGES + fc("a", "data", 'param { name: "w" lr_mult: 2 } param { name: "b" }')
+    + fc("b", "data", 'param { name: "w" } param { }')
+    + 'layer { name: "l" type: "EuclideanLoss" bottom: "a" bottom: "b" top: "l" '
+    "propagate_down: true propagate_down: false }",
+    "weighed": IMAGES + fc("a", "data", "loss_weight: 0.5") + fc("b", "a")
+    + 'layer { name: "l" type: "SoftmaxWithLoss" bottom: "b" bottom: "label" loss_weight: 2 '
+    'top: "l" } layer { name: "p" type: "Power" bottom: "l" top: "p" loss_weight: 1 }'
+    + 'layer { name: "s" type: "Slice" bottom: "b" top: "s1" top: "s2" top: "s3" '
+    'loss_weight: 0 loss_weight: 1 loss_weight: 3 } '
+    'layer { name: "q" type: "Power" bottom: "s2" top: "q" }',
+    "forced": "force_backward: true state { stage: \"x\" }" + IMAGES + fc("a", "data")
+    + 'layer { name: "l" type: "SoftmaxWithLoss" bottom: "a" bottom: "label" }',
+    "normalized": IMAGES + """
+        layer { name: "n" type: "BatchNorm" bottom: "data" top: "n" }
+        layer { name: "m" type: "BatchNorm" bottom: "n" top: "m" param { lr_mult: 0 } }
+        layer { name: "o" type: "BatchNorm" bottom: "n" top: "o"
+          param { lr_mult: 1 } param { } param { decay_mult: 2 } }
+        layer { name: "s" type: "Scale" bottom: "m" top: "m" scale_param { bias_term: true } }
+        layer { name: "p" type: "PReLU" bottom: "m" top: "p" prelu_param { channel_shared: true } }
+        """,
+    "V1": """name: "old" input: "data" input_dim: 2 input_dim: 3 input_dim: 9 input_dim: 9
+        layers { name: "c" type: CONVOLUTION bottom: "data" top: "c" blobs_lr: 1 blobs_lr: 2
+          weight_decay: 1 weight_decay: 0
+          convolution_param { num_output: 3 kernel_size: 3 weight_filler { type: "xavier" } } }
+        layers { name: "r" type: RELU bottom: "c" top: "c" }
+        layers { name: "n" type: LRN bottom: "c" top: "n" include { phase: TRAIN } }
+        layers { name: "d" type: DROPOUT bottom: "c" top: "d" exclude { phase: TEST } }""",
+    "V0": """input: "data" input_dim: 2 input_dim: 3 input_dim: 9 input_dim: 9
+        layers { layer { name: "pad" type: "padding" pad: 2 } bottom: "data" top: "pad" }
+        layers { layer { name: "c" type: "conv" num_output: 3 kernelsize: 3 blobs_lr: 1.
+          weight_filler { type: "gaussian" std: 0.1 } } bottom: "pad" top: "c" }
+        layers { layer { name: "f" type: "innerproduct" num_output: 2 biasterm: false }
+          bottom: "c" top: "f" }""",
+}  # fmt: skip
+
+
+def test_models_are_those_of_caffe_byte_for_byte(
+    tmp_path: Path, pycaffe: Callable[..., str], caffe_prefix: Path
+) -> None:
+    for name, text in SAVED.items():
+        (tmp_path / name).write_text(text)
+    pycaffe(SAVE, tmp_path, *SAVED)
+    for name in SAVED:
+        for phase in (pb.TRAIN, pb.TEST):
+            net = build_net(read_net(tmp_path / name), phase, [], Rng(5), torch.device("cpu"))
+            with (tmp_path / "ours").open("w+b") as file:
+                write_net(net.settings(), net.blobs(), file)
+            theirs = tmp_path / f"{name}.{phase}"
+            assert (tmp_path / "ours").read_bytes() == theirs.read_bytes(), name
+            if theirs.with_name(f"{theirs.name}.h5").exists():
+                with (tmp_path / "ours.h5").open("w+b") as file:
+                    write_net(net.settings(), net.blobs(shared=False), file, hdf5=True)
+                assert datasets(tmp_path / "ours.h5") == datasets(tmp_path / f"{name}.{phase}.h5")
+                with open_model(tmp_path / f"{name}.{phase}.h5") as model:
+                    net.load(model, lambda text: pytest.fail(text))
+            with open_model(theirs) as model:
+                net.load(model, lambda text: pytest.fail(text))
+    tool = caffe_prefix / "bin" / "upgrade_net_proto_binary"
+    subprocess.run([tool, tmp_path / "ours", tmp_path / "upgraded"], check=True)
+    assert (tmp_path / "upgraded").read_bytes() == (tmp_path / "ours").read_bytes()
+
+
+def datasets(path: Path) -> dict[str, bytes | None]:
+    """What an HDF5 file has, by path: the bytes of datasets, None for groups."""
+    found: dict[str, bytes | None] = {}
+    with h5py.File(path) as file:
+        file.visititems(
+            lambda name, item: found.update(
+                {name: item[()].tobytes() if isinstance(item, h5py.Dataset) else None}
+            )
+        )
+    return found
+
+
+def test_hdf5_takes_no_slashes_and_no_name_twice(tmp_path: Path) -> None:
+    loss = 'layer { name: "l" type: "EuclideanLoss" bottom: "b" bottom: "x" }'
+    for layers, message in (
+        ((fc("a/b", "x"),), "HDF5 files take no layer name with a slash, as 'a/b' has"),
+        ((fc("b", "x"), loss, loss), "2 layers have the name 'l', and HDF5 files take one"),
+    ):
+        net = build(*layers)
+        with (tmp_path / "m.h5").open("w+b") as file, pytest.raises(BadInput, match=message):
+            write_net(net.settings(), net.blobs(shared=False), file, hdf5=True)
+
+
+def test_a_net_without_layers_in_a_phase() -> None:
+    param = text_format.Parse('name: "n" layer { name: "a" include { phase: TEST } }',
+                              pb.NetParameter())  # fmt: skip
+    with pytest.raises(BadInput, match=r"the net 'n' has no layers in phase TRAIN; check their"):
+        Net(param, pb.NetState(phase=pb.TRAIN), Rng(0), torch.device("cpu"))
+
+
+def test_sharing_needs_equal_shapes_and_names_what_is_ignored() -> None:
+    train, test = build(fc("a", "x"), fc("b", "x")), build(fc("a", "x"), phase=pb.TEST)
+    assert test.share(train) == ["x_in_0_split", "b"]
+    assert test.layers[1].blobs[0] is train.layers[2].blobs[0]
+    with pytest.raises(BadInput, match=r"layer 'a' .*\(2, 3\).* in the test net and .*\(3, 3\)"):
+        build(fc("a", "x", outputs=2)).share(train)

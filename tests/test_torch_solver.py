@@ -1,5 +1,6 @@
 """Optimizers, schedules and snapshots, judged by real Caffe."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from caffe_transfer.caffe_torch import command
 from caffe_transfer.caffe_torch.lr_schedules import learning_rate, step_of
 from caffe_transfer.caffe_torch.net import Net
 from caffe_transfer.formats.proto import caffe_pb2 as pb
-from tests.torch_solvers import assert_close, caffe, model, state, write_data
+from tests.torch_solvers import assert_close, caffe, model, run_caffe, state, write_data
 
 NET = """
 name: "small"
@@ -108,6 +109,99 @@ def test_states_pass_between_both_in_both_directions(
     assert_close(model(folder / f"back_iter_20.caffemodel{end}"), theirs)
 
 
+def test_snapshots_are_caffes_byte_for_byte_where_nothing_moves(
+    folder: Path, caffe_bin: Path
+) -> None:
+    flag = solver(folder, "same", 'base_lr: 0 momentum: 0.9 lr_policy: "fixed"')
+    caffe(caffe_bin, flag)
+    written = [folder / f"same_iter_20.{end}" for end in ("caffemodel", "solverstate")]
+    theirs = [path.read_bytes() for path in written]
+    assert command.main(["train", flag]) == 0
+    assert [path.read_bytes() for path in written] == theirs
+
+
+@pytest.mark.parametrize(
+    ("settings", "written"),
+    [
+        ("", "deep/solver.v2"),
+        ('snapshot_prefix: "snaps"', "snaps/solver.v2"),
+        ('snapshot_prefix: "snaps/"', "snaps/solver.v2"),
+        ('snapshot_prefix: "snaps/x"', "snaps/x"),
+        ('snapshot_prefix: ""', ""),
+    ],
+)
+def test_snapshots_lie_where_caffe_puts_them(
+    settings: str, written: str, folder: Path, caffe_bin: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("deep", "snaps"):
+        (folder / name).mkdir()
+    path = Path("deep/solver.v2.prototxt")
+    path.write_text(f'net: "net.prototxt" max_iter: 1 {SGD} solver_mode: CPU {settings}')
+    log = caffe(caffe_bin, f"--solver={path}")
+    model_path = folder / f"{written}_iter_1.caffemodel"
+    model_path.unlink()
+    capfd.readouterr()
+    assert command.main(["train", f"--solver={path}"]) == 0
+    assert model_path.exists()
+    said = [line.partition("] ")[2] for line in log.splitlines() if "snapshot_prefix was" in line]
+    assert [line.partition("] ")[2] for line in capfd.readouterr().err.splitlines()
+            if "snapshot_prefix was" in line] == said  # fmt: skip
+
+
+def test_a_folder_for_snapshots_that_is_not_there(
+    folder: Path, caffe_bin: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "none").write_text("a file")
+    for prefix, message in (("no/x", "No such file"), ("none/x", "Not a directory")):
+        path = folder / "s"
+        path.write_text(SOLVER.format(prefix=prefix) + SGD + " solver_mode: CPU")
+        flag = f"--solver={path}"
+        assert run_caffe(caffe_bin, flag).returncode != 0
+        assert command.main(["train", flag]) == 1
+        last = capfd.readouterr().err.splitlines()[-1]
+        assert f"snapshots of prefix {prefix!r} cannot be written into" in last
+        assert message in last
+
+
+TESTED = """
+test_iter: 2 test_interval: 10 test_compute_loss: true clip_gradients: 0.4
+lr_policy: "multistep" base_lr: 0.05 gamma: 0.5 stepvalue: 5 stepvalue: 15
+"""
+TOLD = (
+    "Finetuning from", "Resuming from", "SGDSolver:", "Starting Optimization", "Solving",
+    "Ignoring source layer", "Testing net", "Test loss", "Gradient clipping", "MultiStep Status",
+    "Snapshotting", "Optimization Done",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("end", ["", ".h5"])
+@pytest.mark.parametrize("start", ["--snapshot=same_iter_10.solverstate", "--weights=first"])
+def test_the_log_has_caffes_lines_in_caffes_order(
+    start: str, end: str, folder: Path, caffe_bin: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    net = NET.replace('top: "fc1" relu_param', 'top: "fc1" include { phase: TRAIN } relu_param')
+    (folder / "net.prototxt").write_text(net)
+    settings = TESTED + ("snapshot_format: HDF5" if end else "")
+    flags = [solver(folder, "same", settings), start + end]
+    caffe(caffe_bin, flags[0])
+    (folder / f"same_iter_20.caffemodel{end}").rename(folder / f"first{end}")
+    theirs = caffe(caffe_bin, *flags)
+    capfd.readouterr()
+    assert command.main(["train", *flags]) == 0
+    ours = capfd.readouterr().err
+    mine, other = ([line.partition("] ")[2] for line in log.splitlines()
+                    if any(word in line for word in TOLD)] for log in (ours, theirs))  # fmt: skip
+    assert [words(line)[0] for line in mine] == [words(line)[0] for line in other]
+    for line, expected in zip(mine, other, strict=True):
+        assert words(line)[1] == pytest.approx(words(expected)[1], rel=1e-3)
+
+
+def words(line: str) -> tuple[str, list[float]]:
+    """A line without its real numbers, and these."""
+    number = r"(?<![\w.])\d+\.\d+\b"
+    return re.sub(number, "#", line), [float(found) for found in re.findall(number, line)]
+
+
 def test_the_log_tells_the_same_losses_and_rates(
     folder: Path, caffe_bin: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -155,6 +249,9 @@ def test_rates_by_hand(policy: str, iteration: int, rate: float) -> None:
         (f"{SGD} test_iter: 1", "the solver has test_iter, but no test_interval above 0"),
         (f'{SGD} test_net: "net.prototxt"', "has 0 test_iter for 1 test nets"),
         (f"{SGD} test_iter: 1 test_interval: 5 test_state {{}} test_state {{}}", "2 test_state"),
+        (f'{SGD} type: "RMSProp"', "the solver's type RMSProp takes no momentum; leave it out"),
+        (f'{SGD} type: "AdaGrad"', "the solver's type AdaGrad takes no momentum"),
+        ('base_lr: 0.1 lr_policy: "fixed" type: "RMSProp" rms_decay: 1', "rms_decay is 1.0; it"),
         (f"{SGD} momentun: 1", 'no field named "momentun"'),
         ('base_lr: 1e30 lr_policy: "fixed"', "training has diverged; lower base_lr"),
     ],
@@ -166,6 +263,23 @@ def test_what_a_solver_cannot_be(
     assert command.main(["train", flag]) == 1
     assert message in capfd.readouterr().err.splitlines()[-1]
     assert not list(folder.glob("bad_iter_20*"))
+
+
+@pytest.mark.parametrize(
+    ("key", "net", "message"),
+    [
+        ("net_param", 'layers { name: "l" type: RELU }', "net_param has 'layers', of an older"),
+        ("train_net_param", 'input: "x" input_dim: 1', "train_net_param has 'input', of an older"),
+    ],
+)
+def test_nets_of_older_formats_inside_a_solver(
+    key: str, net: str, message: str, folder: Path, caffe_bin: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    (folder / "s").write_text(f"{key} {{ {net} }} max_iter: 1 {SGD} solver_mode: CPU")
+    assert run_caffe(caffe_bin, "--solver=s").returncode != 0
+    assert command.main(["train", "--solver=s"]) == 1
+    assert message in capfd.readouterr().err.splitlines()[-1]
 
 
 def test_a_gpu_that_is_not_there(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:

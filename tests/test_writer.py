@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from caffe_transfer.formats.caffemodel import Blob, Layer, open_model
 from caffe_transfer.formats.proto import caffe_pb2 as pb
-from caffe_transfer.formats.writer import write_model
+from caffe_transfer.formats.writer import write_model, write_net
 
 LAYERS = (
     Layer("conv1", "Convolution", (
@@ -81,3 +81,21 @@ def test_read_back(
         assert [blob.shape for blob in layer.blobs] == shapes
         assert [blob.values.dtype for blob in layer.blobs] == [dtype] * len(shapes)
         assert [blob.tobytes() for blob in layer.blobs] == [blob.tobytes() for blob in blobs]
+
+
+@pytest.mark.parametrize("hdf5", [False, True])
+def test_a_single_number_and_a_parameter_of_another_layer(tmp_path: Path, hdf5: bool) -> None:
+    number, vector = Blob((), np.array([0.25], np.float32)), Blob((1,), np.ones(1, np.float32))
+    settings = pb.NetParameter(
+        layer=[pb.LayerParameter(name="p", type="P", bottom=["x"], phase="TEST")]
+    )
+    own = {1: number} if hdf5 else {0: vector, 1: number}
+    with (tmp_path / "model").open("w+b") as file:
+        write_net(settings, [own], file, hdf5)
+    with open_model(tmp_path / "model") as model:
+        (layer,) = model.layers
+        found = {index: (blob.shape, blob.tobytes()) for index, blob in layer.by_index.items()}
+    assert found == {index: (blob.shape, blob.tobytes()) for index, blob in own.items()}
+    if not hdf5:
+        content = (tmp_path / "model").read_bytes()
+        assert pb.NetParameter.FromString(content).SerializeToString() == content
