@@ -47,6 +47,21 @@ def test_an_inception_is_cut_at_its_output_alone() -> None:
     assert "fc" not in below
 
 
+def test_a_learned_blob_is_no_way_around_a_cut() -> None:
+    text = """
+        layer { name: "data" type: "Data" top: "data" top: "label" }
+        layer { name: "conv1" type: "Convolution" bottom: "data" top: "conv1" }
+        layer { name: "conv2" type: "Convolution" bottom: "conv1" top: "conv2" }
+        layer { name: "moved" type: "Parameter" top: "moved" }
+        layer { name: "sum" type: "Eltwise" bottom: "conv2" bottom: "moved" top: "sum" }
+        layer { name: "fc" type: "InnerProduct" bottom: "sum" top: "fc" }
+        layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" }
+        """
+    found = cuts(text_format.Parse(text, pb.NetParameter()))
+    assert [cut.name for cut in found] == ["conv1", "conv2", "sum"]
+    assert [members(cut.added) for cut in found] == [("conv1",), ("conv2",), ("moved",)]
+
+
 def test_a_resnet_is_cut_at_its_sums(shared: Path) -> None:
     found = cuts(read_net(shared / "nets/ResNet-50-deploy.prototxt"))
     assert [cut.name for cut in found] == ["conv1", *(

@@ -207,6 +207,25 @@ class TestFreezing:
         norms = [by_name(learning, phase)["bn1"].batch_norm_param for phase in (TRAIN, TEST)]
         assert [norm.use_global_stats for norm in norms] == [False, True]
 
+    def test_every_blob_of_recurrent_layers_and_learned_blobs(self) -> None:
+        rows = "reshape_param { shape { dim: 0 dim: 0 dim: -1 } }"
+        text = net_of(
+            DATA,
+            layer("Reshape", "data", "rows", rows),
+            layer("Parameter", "", "cont", "parameter_param { shape { dim: 10 dim: 3 } }"),
+            layer("LSTM", "rows cont", "lstm", "recurrent_param { num_output: 4 }"),
+            layer("RNN", "lstm cont", "rnn", "recurrent_param { num_output: 5 }"),
+            classifier("rnn", "fc"),
+            ending("fc"),
+        )
+        net = user(text)
+        made = by_name(edited(net, ("cont", "lstm"), batch=10, test_batch=10))
+        wanted = {"cont": 1, "lstm": 3, "rnn": 0}
+        for name, count in wanted.items():
+            rates = [(spec.lr_mult, spec.decay_mult) for spec in made[name].param]
+            assert rates == [(0, 0)] * count
+        assert made["rnn"].recurrent_param.weight_filler.type == "xavier"
+
     def test_names_of_shared_parameters_are_kept(self) -> None:
         made = by_name(edited(user(USERS_NETS["halves that share weights"]), ("conv1", "conv1_p")))
         for name in ("conv1", "conv1_p"):

@@ -42,6 +42,15 @@ def test_each_kind_of_layer() -> None:
           convolution_param { num_output: 2 kernel_size: 2 stride: 2 bias_term: false } }
         layer { name: "f" type: "InnerProduct" bottom: "d" top: "f"
           inner_product_param { num_output: 5 } }
+        layer { name: "in2" type: "Input" top: "v" top: "go"
+          input_param { shape { dim: 7 dim: 2 dim: 3 dim: 5 } shape { dim: 7 dim: 2 } } }
+        layer { name: "l" type: "Convolution" bottom: "v" top: "l"
+          convolution_param { num_output: 4 kernel_size: 2 axis: 2 bias_term: false } }
+        layer { name: "r" type: "RNN" bottom: "v" bottom: "go" top: "r"
+          recurrent_param { num_output: 6 } }
+        layer { name: "e" type: "Embed" bottom: "go" top: "e"
+          embed_param { num_output: 3 input_dim: 2 } }
+        layer { name: "p" type: "Parameter" top: "p" parameter_param { shape { dim: 9 } } }
         """
     )
     assert layer_costs(net, None) == {
@@ -49,6 +58,10 @@ def test_each_kind_of_layer() -> None:
         "s": Cost(16, 0),
         "d": Cost(8 * 2 * 4, 8 * 2 * 4 * 4 * 4),
         "f": Cost(5 * 2 * 8 * 8 + 5, 5 * 2 * 8 * 8),
+        "l": Cost(4 * 3 * 2, 4 * 3 * 2 * 2 * 4),
+        "r": Cost(6 * 15 + 6 + 2 * 36 + 6, (6 * 15 + 2 * 36) * 2),
+        "e": Cost(2 * 3 + 3, 0),
+        "p": Cost(9, 0),
     }
 
 

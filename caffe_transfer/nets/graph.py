@@ -122,13 +122,18 @@ class Graph:
     def gates(self) -> Iterator[Value]:
         """The values that every path from the images to the main end passes, from below.
 
-        A value is one if as many paths go through it as there are in all.
+        A value is one if as many paths go through it as there are in all.  A Parameter layer is
+        part of the net, and no image.
         """
         end = self.main_end()
         order = [value for tops in self.tops[: end + 1] for value in tops]
         # A loss reads its scores first; labels are no path of the images.
         last = dict.fromkeys(order, 0) | dict.fromkeys(self.bottoms[end][:1], 1)
-        inputs = [value for value in order if not self.bottoms[value.layer]]
+        inputs = [
+            value
+            for value in order
+            if not self.bottoms[value.layer] and self.layers[value.layer].type != "Parameter"
+        ]
         down = dict.fromkeys(order, 0) | dict.fromkeys(inputs, 1)
         for value in order:
             down[value] += sum(down[bottom] for bottom in self.bottoms[value.layer])

@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 
     from caffe_transfer.formats.proto import caffe_pb2 as pb
 
+    OutputSettings = (
+        pb.ConvolutionParameter
+        | pb.InnerProductParameter
+        | pb.EmbedParameter
+        | pb.RecurrentParameter
+    )
+
     class StoredLayer(Protocol):
         """A layer of a model file: layer_records.LayerRecord or caffemodel.Layer."""
 
@@ -128,9 +135,21 @@ def outputs(net: "pb.NetParameter") -> int | None:
     if not found:
         return None
     layer = next(each for each in learning_layers(net) if each.name == found[-1].name)
-    for param in (layer.inner_product_param, layer.convolution_param):
-        if param.num_output:
-            return int(param.num_output)
+    settings = output_settings(layer)
+    return settings.num_output if settings is not None and settings.num_output else None
+
+
+def output_settings(layer: "pb.LayerParameter") -> "OutputSettings | None":
+    """The part of a weight layer's settings that says how many outputs it has; None of others."""
+    match layer.type:
+        case "Convolution" | "Deconvolution":
+            return layer.convolution_param
+        case "InnerProduct":
+            return layer.inner_product_param
+        case "Embed":
+            return layer.embed_param
+        case "LSTM" | "RNN":
+            return layer.recurrent_param
     return None
 
 

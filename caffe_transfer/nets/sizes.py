@@ -1,7 +1,7 @@
 """What a net's layers cost: parameters and multiply-adds for one image."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from caffe_transfer.formats.proto import caffe_pb2 as pb
@@ -16,7 +16,8 @@ class Cost:
 
     Attributes:
         parameters: numbers in their parameter blobs.
-        multiply_adds: of convolutions and inner products; other layers count for nothing.
+        multiply_adds: of convolutions, inner products and recurrent layers, whose first axis is
+            taken for images as well; other layers count for nothing.
     """
 
     parameters: int
@@ -54,9 +55,7 @@ def layer_costs(net: pb.NetParameter, images: Shape | None) -> dict[str, Cost]:
     shapes = parameter_shapes(net, images)
     layers = {layer.name: layer for layer in net.layer}
     return {
-        name: Cost(
-            sum(map(math.prod, parameters)), _multiply_adds(layers[name], parameters[0], blobs)
-        )
+        name: Cost(sum(map(math.prod, parameters)), _multiply_adds(layers[name], parameters, blobs))
         for name, parameters in shapes.items()
     }
 
@@ -67,13 +66,25 @@ def total(costs: Mapping[str, Cost], names: Iterable[str]) -> Cost:
     return Cost(sum(each.parameters for each in chosen), sum(each.multiply_adds for each in chosen))
 
 
-def _multiply_adds(layer: pb.LayerParameter, weight: Shape, blobs: Mapping[str, Shape]) -> int:
-    """Each weight is used once for each place that the window is put at."""
+def _multiply_adds(
+    layer: pb.LayerParameter, parameters: Sequence[Shape], blobs: Mapping[str, Shape]
+) -> int:
+    """Each weight is used once for each place that the window is put at, or each row of a blob."""
+    weight = parameters[0]
     match layer.type:
         case "Convolution":
-            return math.prod(weight) * math.prod(blobs[layer.top[0]][1:])
+            return math.prod(weight) * _places(blobs[layer.top[0]], len(weight) - 2)
         case "Deconvolution":
-            return math.prod(weight) * math.prod(blobs[layer.bottom[0]][1:])
+            return math.prod(weight) * _places(blobs[layer.bottom[0]], len(weight) - 2)
         case "InnerProduct":
             return math.prod(weight) * math.prod(blobs[layer.top[0]][:-1])
+        case "LSTM" | "RNN":
+            weights = sum(math.prod(shape) for shape in parameters if len(shape) > 1)
+            return weights * math.prod(blobs[layer.top[0]][:-1])
     return 0
+
+
+def _places(blob: Shape, axes: int) -> int:
+    """The places of a blob without its first axis, of which `axes` are behind the channels."""
+    channels = len(blob) - axes - 1
+    return math.prod(blob[: max(0, channels)]) * math.prod(blob[channels + 1 :])

@@ -21,7 +21,7 @@ class _Recurrent(Layer):
 
     Where cont is 0 a sequence begins, and the state before it counts for nothing.  The last state
     is the first of the next batch, unless states are exposed as bottoms and tops; gradients end at
-    both.  Another number of streams begins with zeros.
+    both.  Another number of streams begins with zeros; of fewer, Caffe keeps what was there.
     """
 
     shared: ClassVar[int]  # the number of parameters, from the last, that every step uses

@@ -13,7 +13,8 @@ from caffe_transfer.nets.phases import TEST, TRAIN, phases_of
 _UNUSABLE = {
     "HDF5Data": "reads HDF5 files, and a study reads LMDBs; put a Data layer in its place",
     "WindowData": "reads windows of images, and a study whole ones; put a Data layer in its place",
-    "Python": "runs Python code, which no engine here has; write it with Caffe's own layers",
+    "Python": "runs Python code, whose shapes and parameters no file tells; write it with Caffe's "
+    "own layers",
 }
 
 

@@ -19,7 +19,7 @@ from caffe_transfer.nets.edit.wiring import (
     wired,
 )
 from caffe_transfer.nets.graph import Graph
-from caffe_transfer.nets.layers import classifiers
+from caffe_transfer.nets.layers import classifiers, output_settings
 from caffe_transfer.nets.phases import TEST, TRAIN
 from caffe_transfer.nets.shapes import blob_shapes
 
@@ -103,10 +103,9 @@ def _set_outputs(net: pb.NetParameter, user: Wired, outputs: int) -> None:
     for layer in net.layer:
         if layer.name not in names:
             continue
-        if layer.type == "InnerProduct":
-            layer.inner_product_param.num_output = outputs
-            continue
-        layer.convolution_param.num_output = outputs
+        settings = output_settings(layer)
+        if settings is not None:
+            settings.num_output = outputs
         group = layer.convolution_param.group
         if outputs % group:
             raise BadInput(
@@ -118,12 +117,14 @@ def _set_outputs(net: pb.NetParameter, user: Wired, outputs: int) -> None:
 def _fill_weights(net: pb.NetParameter) -> None:
     """Draw weights that have no filler, as in deploy nets: Caffe's zeros would never learn.
 
-    The filler is msra (He et al. 2015), made for layers between rectifiers.
+    The filler is msra (He et al. 2015), made for layers between rectifiers, and xavier for those
+    that are not (Glorot and Bengio 2010): recurrent layers and the rows of Embed.
     """
     for layer in net.layer:
-        for settings in (layer.convolution_param, layer.inner_product_param):
-            if settings.num_output and not settings.HasField("weight_filler"):
-                settings.weight_filler.type = "msra"
+        settings = output_settings(layer)
+        if settings is not None and not settings.HasField("weight_filler"):
+            linear = layer.type in {"LSTM", "RNN", "Embed"}
+            settings.weight_filler.type = "xavier" if linear else "msra"
 
 
 def _with_accuracies(net: pb.NetParameter, outputs: int) -> pb.NetParameter:
