@@ -21,6 +21,7 @@ from caffe_transfer.nets.shapes import BlobShapes
 from caffe_transfer.nets.splits import insert_splits
 
 Say = Callable[[str], None]
+Tops = dict[Layer, list[Tensor]]
 
 # Their gradients do not read their tops.
 _TOP_UNREAD = ("Convolution", "Deconvolution", "InnerProduct")
@@ -82,12 +83,19 @@ class Net:
         shapes = [shape for shape in self._shapes.values() if shape]
         return shapes[0][0] if shapes else 0
 
-    def forward(self, each: Callable[[Layer], None] | None = None) -> Outputs:
-        """Run the layers; `each` is called after each of them."""
+    def forward(
+        self, each: Callable[[Layer], None] | None = None, given: Tops | None = None
+    ) -> Outputs:
+        """Run the layers, but for those whose tops are given.
+
+        Args:
+            each: called after each layer.
+        """
+        given = given or {}
         blobs: dict[str, Tensor] = {}
         loss: Tensor | None = None
         for step in self._order:
-            tops = step.layer.run([
+            tops = given.get(step.layer) or step.layer.run([
                 blobs[name].detach() if stops else blobs[name]
                 for name, stops in zip(step.bottoms, step.stops, strict=True)
             ])  # fmt: skip
