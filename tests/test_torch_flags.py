@@ -239,7 +239,9 @@ def levels(text: str) -> list[str]:
 
 def test_caffes_flags_are_all_there(caffe_bin: Path) -> None:
     """With their types and defaults, as -helpfull lists them."""
-    done = subprocess.run([caffe_bin, "-helpfull"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [caffe_bin, "-helpfull"], capture_output=True, text=True, check=False, env={}
+    )
     form = r"^    -(\w+) \(.*?\)\s+type: (\w+)\s+default: (\S+)"
     listed = re.findall(form, done.stdout, re.MULTILINE | re.DOTALL)
     assert len(listed) > 50
