@@ -13,7 +13,7 @@ import torch
 from google.protobuf import text_format
 from torch import Tensor
 
-from caffe_transfer.caffe_torch.cuda_graph import WARM_UP, CudaRecorder, Recorder, obstacles
+from caffe_transfer.caffe_torch.cuda_graph import WARM_UP, CudaRecorder, Recorder, fed, obstacles
 from caffe_transfer.caffe_torch.layers.activations import ReLU
 from caffe_transfer.caffe_torch.net import Net, Outputs
 from caffe_transfer.caffe_torch.precision import Precision
@@ -164,10 +164,10 @@ def test_a_pass_waits_for_nothing_on_the_gpu(net: pb.NetParameter) -> None:
     solver = Solver(param, torch.device("cuda", 0), Precision.FP32, lambda: Action.NONE)
     data, *others = solver.net.layers
     tops = {data: data.forward([])}
-    solver.net.forward(given=tops).loss.backward()  # type: ignore[no-untyped-call]
+    solver.net.forward(fed(tops)).loss.backward()  # type: ignore[no-untyped-call]
     torch.cuda.set_sync_debug_mode("error")
     try:
-        solver.net.forward(given=tops).loss.backward()  # type: ignore[no-untyped-call]
+        solver.net.forward(fed(tops)).loss.backward()  # type: ignore[no-untyped-call]
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert others

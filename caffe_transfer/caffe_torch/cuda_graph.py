@@ -7,10 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import torch
+from torch import Tensor
 
+from caffe_transfer.caffe_torch.fusion import Step
 from caffe_transfer.caffe_torch.layers import Layer
-from caffe_transfer.caffe_torch.net import Net, Outputs, Tops
+from caffe_transfer.caffe_torch.net import Net, Outputs, Run, run_layer
 
+Tops = dict[Layer, list[Tensor]]
 WARM_UP = 3  # passes before the capture, in which libraries choose kernels and allocate memory
 
 
@@ -55,13 +58,13 @@ class GraphedPass:
     """
 
     def __init__(
-        self, net: Net, run: Callable[[Tops], Outputs], recorder: Recorder, *, accumulate: bool
+        self, net: Net, run: Callable[[Run], Outputs], recorder: Recorder, *, accumulate: bool
     ) -> None:
         """Prepare for passes.
 
         Args:
-            run: forward and backward with these tops of the layers that read data; adds to the
-                gradients of the parameters.
+            run: runs the net forward by this and then backward; adds to the gradients of the
+                parameters.
             accumulate: an update takes several passes.
         """
         self._run, self._recorder, self._accumulate = run, recorder, accumulate
@@ -76,7 +79,7 @@ class GraphedPass:
         tops = {layer: layer.forward([]) for layer in self._sources}
         self._passes += 1
         if self._passes <= WARM_UP:
-            return self._recorder.warm_up(lambda: self._run(tops))
+            return self._recorder.warm_up(lambda: self._run(fed(tops)))
         if self._outputs is None:
             self._outputs = self._record(tops)
         for layer, given in tops.items():
@@ -90,13 +93,13 @@ class GraphedPass:
                 value.grad = grad.clone() if self._accumulate else grad
         return self._outputs
 
-    def _record(self, tops: Mapping[Layer, Sequence[torch.Tensor]]) -> Outputs:
+    def _record(self, tops: Mapping[Layer, Sequence[Tensor]]) -> Outputs:
         """Record the pass on blobs of its own, and its gradients apart from those there are."""
         self._tops = {layer: list(map(torch.clone, given)) for layer, given in tops.items()}
         before = [value.grad for value in self._values]
         for value in self._values:
             value.grad = None
-        outputs, self._replay = self._recorder.record(lambda: self._run(self._tops))
+        outputs, self._replay = self._recorder.record(lambda: self._run(fed(self._tops)))
         self._grads = [(value, value.grad) for value in self._values if value.grad is not None]
         for value, grad in zip(self._values, before, strict=True):
             value.grad = grad
@@ -111,3 +114,12 @@ def obstacles(net: Net) -> list[Layer]:
 def _is_source(layer: Layer) -> bool:
     """Whether it reads data; a layer of parameters has no bottoms either."""
     return not layer.param.bottom and not layer.blobs
+
+
+def fed(tops: Tops) -> Run:
+    """What runs a net's layers, but for those whose tops are given."""
+
+    def run(step: Step, bottoms: list[Tensor]) -> list[Tensor]:
+        return tops.get(step.layer) or run_layer(step, bottoms)
+
+    return run

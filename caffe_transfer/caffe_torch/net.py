@@ -21,7 +21,7 @@ from caffe_transfer.nets.shapes import BlobShapes
 from caffe_transfer.nets.splits import insert_splits
 
 Say = Callable[[str], None]
-Tops = dict[Layer, list[Tensor]]
+Run = Callable[[Step, list[Tensor]], list[Tensor]]
 
 # Their gradients do not read their tops.
 _TOP_UNREAD = ("Convolution", "Deconvolution", "InnerProduct")
@@ -38,6 +38,11 @@ class Outputs:
 
     loss: Tensor
     blobs: dict[str, Tensor]
+
+
+def run_layer(step: Step, bottoms: list[Tensor]) -> list[Tensor]:
+    """The tops of a step's layer."""
+    return step.layer.run(bottoms)
 
 
 class Net:
@@ -83,22 +88,16 @@ class Net:
         shapes = [shape for shape in self._shapes.values() if shape]
         return shapes[0][0] if shapes else 0
 
-    def forward(
-        self, each: Callable[[Layer], None] | None = None, given: Tops | None = None
-    ) -> Outputs:
-        """Run the layers, but for those whose tops are given.
-
-        Args:
-            each: called after each layer.
-        """
-        given = given or {}
+    def forward(self, run: Run = run_layer) -> Outputs:
+        """Run the layers; `run` gives the tops of each for its bottoms."""
         blobs: dict[str, Tensor] = {}
         loss: Tensor | None = None
         for step in self._order:
-            tops = given.get(step.layer) or step.layer.run([
+            bottoms = [
                 blobs[name].detach() if stops else blobs[name]
                 for name, stops in zip(step.bottoms, step.stops, strict=True)
-            ])  # fmt: skip
+            ]
+            tops = run(step, bottoms)
             if not step.backward:
                 tops = [top.detach() if top.requires_grad else top for top in tops]
             blobs.update(zip(step.tops, tops, strict=True))
@@ -107,8 +106,6 @@ class Net:
                     top = tops[index].detach() if step.outweighed[index] else tops[index]
                     part = top.sum() * weight
                     loss = part if loss is None else loss + part
-            if each:
-                each(step.layer)
         total = torch.zeros((), device=self.device) if loss is None else loss
         return Outputs(total, {name: blobs[name].detach() for name in self._outputs})
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from caffe_transfer.caffe_torch import glog, snapshot
 from caffe_transfer.caffe_torch.cuda_graph import GraphedPass, Recorder, obstacles
 from caffe_transfer.caffe_torch.lr_schedules import check_schedule, learning_rate, step_of
-from caffe_transfer.caffe_torch.net import Net, Outputs, Tops
+from caffe_transfer.caffe_torch.net import Net, Outputs, Run, run_layer
 from caffe_transfer.caffe_torch.optimizers import Optimizer
 from caffe_transfer.caffe_torch.precision import Precision
 from caffe_transfer.caffe_torch.rng import Rng
@@ -46,7 +46,6 @@ class Solver:
         device: torch.device,
         precision: Precision,
         requested: Callable[[], Action],
-        state: pb.NetState | None = None,
         *,
         recorder: Recorder | None = None,
     ) -> None:
@@ -54,7 +53,6 @@ class Solver:
 
         Args:
             requested: polled once an iteration; returns each action that a signal requests once.
-            state: level and stages of the command line, merged into the training net's.
             recorder: records a pass and repeats it, where the net's layers allow that.
 
         Raises:
@@ -69,7 +67,7 @@ class Solver:
         self._stopped = False
         rng = Rng(param.random_seed if param.random_seed >= 0 else None)
         torch.manual_seed(rng.one() if param.random_seed < 0 else param.random_seed)
-        self.net = build_net(training_net(param), pb.TRAIN, [param.train_state, state], rng, device)
+        self.net = build_net(training_net(param), pb.TRAIN, [param.train_state], rng, device)
         self.test_nets = test_nets(param, rng, device)
         self._optimizer = Optimizer(param, self.net.parameters)
         if param.snapshot or param.snapshot_after_train:
@@ -167,10 +165,10 @@ class Solver:
         self._losses.append(total / self.param.iter_size)
         return outputs
 
-    def _run(self, given: Tops | None = None) -> Outputs:
+    def _run(self, run: Run = run_layer) -> Outputs:
         """One batch forward and backward."""
         with self._precision.autocast(self.net.device):
-            outputs = self.net.forward(given=given)
+            outputs = self.net.forward(run)
         if outputs.loss.requires_grad:
             outputs.loss.backward()  # type: ignore[no-untyped-call]
         return Outputs(outputs.loss.detach(), outputs.blobs)
