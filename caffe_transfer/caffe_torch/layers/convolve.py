@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
-_PLACES = 1 << 15  # that a plain sum in float32 goes over and stays right to some 1e-6
+_PLACES = 1 << 15  # that a plain sum in float32 goes over and stays right to 1e-5
 _Slide = Callable[..., Tensor]
 _CONVOLUTIONS: dict[int, _Slide] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 _DECONVOLUTIONS: dict[int, _Slide] = {
@@ -27,7 +27,9 @@ def convolve(
     Args:
         transposed: slide as a deconvolution does.
     """
-    many = bottom.shape[0] * math.prod(bottom.shape[2:]) > _PLACES
+    steps = [1] * len(stride) if transposed else stride
+    sides = [-(-side // step) for side, step in zip(bottom.shape[2:], steps, strict=True)]
+    many = bottom.shape[0] * math.prod(sides) > _PLACES
     if many and bottom.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
         settings = (stride, pad, dilation, transposed, [0] * len(stride), group)
         top: Tensor = _Convolution.apply(bottom, weight, bias, settings)  # type: ignore[no-untyped-call]
@@ -45,9 +47,9 @@ class _Context(FunctionCtx):
 
 
 class _Convolution(torch.autograd.Function):
-    """On a CPU, where oneDNN sums the gradients of bias and filters in one float32.
+    """On a CPU, where oneDNN sums the gradients of filters and bias over a batch in one float32.
 
-    Here filters learn from some images at a time, and torch.sum adds up the bias in stages.
+    Here it does so for some images at a time.
     """
 
     @staticmethod
@@ -63,26 +65,25 @@ class _Convolution(torch.autograd.Function):
     def backward(ctx: _Context, top_diff: Tensor) -> tuple[Tensor | None, ...]:
         bottom, weight = ctx.saved_tensors
         need_bottom, need_weight, need_bias, _ = ctx.needs_input_grad
+        sizes = [weight.shape[1] * ctx.settings[-1] if ctx.settings[3] else len(weight)]
+
+        def gradients(dy: Tensor, x: Tensor, *wanted: bool) -> tuple[Tensor | None, ...]:
+            return torch.ops.aten.convolution_backward(  # type: ignore[no-any-return]
+                dy, x, weight, sizes, *ctx.settings, wanted
+            )
+
         bottom_diff = weight_diff = bias_diff = None
         if need_bottom:
-            bottom_diff, _ = _gradients(top_diff, bottom, weight, ctx.settings, (True, False))
-        if need_weight:
-            images = max(1, _PLACES // math.prod(bottom.shape[2:]))
+            bottom_diff = gradients(top_diff, bottom, True, False, False)[0]
+        if need_weight or need_bias:
+            summed = bottom if ctx.settings[3] else top_diff  # the filters slide over the other
+            images = max(1, _PLACES // math.prod(summed.shape[2:]))
             for start in range(0, len(bottom), images):
-                dy, x = top_diff[start : start + images], bottom[start : start + images]
-                _, part = _gradients(dy, x, weight, ctx.settings, (False, True))
-                weight_diff = part if weight_diff is None else weight_diff.add_(part)
-        if need_bias:
-            bias_diff = top_diff.sum((0, *range(2, top_diff.dim())))
+                part = slice(start, start + images)
+                found = gradients(top_diff[part], bottom[part], False, need_weight, need_bias)
+                weight_diff, bias_diff = map(_sum, (weight_diff, bias_diff), found[1:])
         return bottom_diff, weight_diff, bias_diff, None
 
 
-def _gradients(
-    top_diff: Tensor, bottom: Tensor, weight: Tensor, settings: tuple[Any, ...],
-    wanted: tuple[bool, bool],
-) -> tuple[Any, Any]:  # fmt: skip
-    """Those of the bottom and of the weight, as wanted."""
-    found = torch.ops.aten.convolution_backward(
-        top_diff, bottom, weight, None, *settings, [*wanted, False]
-    )
-    return found[0], found[1]
+def _sum(total: Tensor | None, part: Tensor | None) -> Tensor | None:
+    return part if total is None or part is None else total.add_(part)
