@@ -183,6 +183,8 @@ REAL_SIZES = {
     "MVN": "",
     "Pooling": "pooling_param { pool: AVE global_pooling: true }",
     "InnerProduct": "inner_product_param { num_output: 4 axis: 2 }",
+    "Convolution": "convolution_param { num_output: 8 kernel_size: 3 pad: 1 group: 8 }",
+    "Deconvolution": "convolution_param { num_output: 4 kernel_size: 3 pad: 1 }",
 }
 
 

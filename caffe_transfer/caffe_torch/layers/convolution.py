@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from caffe_transfer.caffe_torch.layers.base import Layer
+from caffe_transfer.caffe_torch.layers.convolve import convolve
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.nets.shapes import Shape
 from caffe_transfer.nets.shapes.windows import convolution_windows
@@ -35,7 +35,7 @@ class Convolution(_Sliding):
 
     def _slide(self, bottom: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         windows, group = self._windows, self.param.convolution_param.group
-        return F.conv2d(
+        return convolve(
             bottom, weight, bias, windows.stride, windows.pad, windows.dilation, group
         )  # fmt: skip
 
@@ -45,6 +45,7 @@ class Deconvolution(_Sliding):
 
     def _slide(self, bottom: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         windows, group = self._windows, self.param.convolution_param.group
-        return F.conv_transpose2d(
-            bottom, weight, bias, windows.stride, windows.pad, 0, group, windows.dilation
-        )
+        return convolve(
+            bottom, weight, bias, windows.stride, windows.pad, windows.dilation, group,
+            transposed=True,
+        )  # fmt: skip
