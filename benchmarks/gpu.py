@@ -1,23 +1,43 @@
 """Training throughput of CaffeNet on a GPU, in images per second, compared with
 
+the same as a CUDA graph             --cuda_graph: one launch a pass
 the same net on constant data        an upper bound: no data to read
+reading alone                        the data layer, without a net
 a plain PyTorch loop                 DataLoader, channels_last, autocast
 the card's measured matrix rate      the share of it that the step achieves
 
 python -m benchmarks.gpu             under 8 minutes; --device cpu --batch 4 --steps 6 tries it
+
+It fetches nothing, and runs from a checkout that is not installed.  A machine that cannot fetch
+needs Linux, Python 3.11 or later and these wheels, named in setup.py: torch (PyPI's for Linux is
+built for CUDA, and brings triton and the nvidia-* wheels), numpy, opencv-python-headless, h5py,
+isal, jinja2, lmdb, protobuf; and what they require.  On a machine of the same kind that can fetch:
+
+    pip download --dest wheels torch numpy 'opencv-python-headless<5' h5py isal jinja2 lmdb protobuf
+
+and on the one with the card the same names:
+
+    pip install --no-index --find-links wheels torch numpy ...
 """
 
 import argparse
 import math
+import os
 import re
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from benchmarks import networks, peer, timing
+from caffe_transfer.caffe_torch.layers import make_layer
+from caffe_transfer.caffe_torch.rng import Rng
+from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.formats.prototxt import read_net
+from caffe_transfer.nets.phases import included_in
 from caffe_transfer.nets.render import parsed_net, render
 from caffe_transfer.nets.shapes import blob_shapes, parameter_shapes
 from caffe_transfer.nets.sources import source_of
@@ -30,6 +50,17 @@ KINDS = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}
 # Forward, and backward to the bottoms and to the weights; a multiplication and an addition each.
 FLOPS_PER_WEIGHT_USE = 3 * 2
 BASE = "netbase"
+ROOT = Path(__file__).parent.parent
+GRAPH = "--cuda_graph"
+TRAIN = pb.NetState(phase=pb.TRAIN)
+WARM_UP = 20  # batches; more than are made ahead
+SCRIPT = """#!{python}
+import sys
+sys.path.insert(0, {root!r})
+sys.argv += {options}
+from caffe_transfer.caffe_torch.__main__ import main
+sys.exit(main())
+"""
 
 
 def main(device: str, batch: int, steps: int, images: int, folder: Path) -> None:
@@ -40,16 +71,9 @@ def main(device: str, batch: int, steps: int, images: int, folder: Path) -> None
     )  # fmt: skip
     work = flops_per_image(study)
     rows: list[tuple[object, ...]] = []
+    reading = reading_rate(networks.network(run, study, BASE, "reading"), device, steps)
     for precision in PRECISIONS:
-        engine = Engine(CAFFE_TORCH, Path(sys.executable).with_name(CAFFE_TORCH), precision)
-        folders = {
-            "caffe-torch": networks.network(run, study, BASE, f"data-{precision}"),
-            "caffe-torch, constant data": on_constant_data(run, study, precision),
-        }
-        rates = {
-            title: batch / networks.seconds_per_step(made, engine, threads=torch.get_num_threads())
-            for title, made in folders.items()
-        }
+        rates = step_rates(run, study, precision, with_graph=device == "cuda")
         rates["plain PyTorch loop"] = peer.images_per_second(
             run.data.lmdb(Network.parse(BASE).train_data), device, batch, steps, precision
         )
@@ -58,16 +82,63 @@ def main(device: str, batch: int, steps: int, images: int, folder: Path) -> None
             share = rate * work / peak
             ceiling = rate / rates["caffe-torch, constant data"]
             rows.append((precision, title, f"{rate:.0f}", f"{share:.0%}", f"{ceiling:.0%}"))
-        print(f"{precision}: matrix rate {peak / 1e12:.1f} Tflop/s", file=sys.stderr)
+        print(f"{precision}: matrix rate {peak / 1e12:.3g} Tflop/s", file=sys.stderr)
     card = torch.cuda.get_device_name() if device == "cuda" else timing.processor()
     print(f"{card}; CaffeNet, batch {batch}, training step from an LMDB of 256x256 images\n")
     header = ("precision", "what", "images/s", "of the matrix rate", "of constant data")
     print(timing.table(header, rows))
+    print(f"\nreading alone: {reading:.0f} images/s with {os.cpu_count()} cores")
 
 
-def on_constant_data(run: RunFolder, study: Study, precision: str) -> NetworkFolder:
+def step_rates(run: RunFolder, study: Study, precision: str, with_graph: bool) -> dict[str, float]:
+    """Images per second of caffe-torch: from the LMDB and on constant data, with the graph too."""
+    rates = {}
+    for kind, options in (("", []), (", CUDA graph", [GRAPH])):
+        if options and not with_graph:
+            continue
+        engine = Engine(CAFFE_TORCH, program(run.root, options), precision)
+        name = f"{precision}{len(options)}"
+        for title, made in (
+            (f"caffe-torch{kind}", networks.network(run, study, BASE, f"data-{name}")),
+            (f"caffe-torch, constant data{kind}", on_constant_data(run, study, name)),
+        ):
+            seconds = networks.seconds_per_step(made, engine, torch.get_num_threads())
+            rates[title] = study.batch / seconds
+    return rates
+
+
+def program(folder: Path, options: Sequence[str]) -> Path:
+    """Write a program that starts the checkout's caffe-torch with more options."""
+    path = folder / "-".join([CAFFE_TORCH, *(option.strip("-") for option in options)])
+    text = SCRIPT.format(python=sys.executable, root=str(ROOT), options=list(options))
+    path.write_text(text)
+    path.chmod(0o755)
+    return path
+
+
+def reading_rate(made: NetworkFolder, device: str, steps: int) -> float:
+    """Images per second that the net's data layer makes on the device, once it is warm."""
+    net = read_net(made.net)
+    (param,) = (layer for layer in net.layer if layer.type == "Data" and included_in(layer, TRAIN))
+    layer = make_layer(param, pb.TRAIN, Rng(0))
+    layer.device = torch.device(device)
+    try:
+        ((batch, *_), *_) = layer.set_up([])
+        for _ in range(WARM_UP):
+            layer.forward([])
+        wait(device)
+        start = time.perf_counter()
+        for _ in range(steps):
+            layer.forward([])
+        wait(device)
+        return batch * steps / (time.perf_counter() - start)
+    finally:
+        layer.close()
+
+
+def on_constant_data(run: RunFolder, study: Study, name: str) -> NetworkFolder:
     """The net with its databases replaced by constant blobs."""
-    made = networks.network(run, study, BASE, f"constant-{precision}")
+    made = networks.network(run, study, BASE, f"constant-{name}")
     (_, side, _), batch = source_of(study).input_shape, study.batch
     constant = (
         'layer { name: "data" type: "DummyData" top: "data" top: "label" dummy_data_param { '

@@ -1,6 +1,7 @@
 """The benchmarks start, and measure what they say."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,15 @@ def test_every_training_has_a_folder_of_its_own(
     training.main(iterations=1, rounds=2, folder=tmp_path)
     assert len(trained) == len(set(trained)) == 3 * 2 * 3  # networks, rounds, engines
     assert "bf16" in capsys.readouterr().out
+
+
+def test_the_checkout_is_a_program_that_takes_more_options(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="no PyTorch here; pip install 'caffe-transfer[torch]'")
+    from benchmarks import gpu
+
+    program = gpu.program(tmp_path, ["--version"])
+    done = subprocess.run([program], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.startswith("caffe-torch ")
 
 
 def test_a_net_is_cut_and_trained_by_both_engines(caffe_bin: Path, tmp_path: Path) -> None:
