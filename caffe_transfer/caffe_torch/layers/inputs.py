@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from caffe_transfer.caffe_torch import fillers
-from caffe_transfer.caffe_torch.layers.base import Layer
+from caffe_transfer.caffe_torch.layers.base import Layer, to_channels_last
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.nets.shapes import Shape, infer
 
@@ -22,7 +22,7 @@ class Input(Layer):
     """
 
     def prepare(self, bottoms: Sequence[Shape], tops: Sequence[Shape]) -> None:
-        self.values = [torch.zeros(shape, device=self.device) for shape in tops]
+        self.values = [to_channels_last(torch.zeros(shape, device=self.device)) for shape in tops]
 
     def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
         return list(self.values)
@@ -51,7 +51,7 @@ class DummyData(Layer):
 
     def _fill(self, filler: pb.FillerParameter, shape: Shape) -> Tensor:
         values = fillers.fill(filler, shape, self.rng, self.param.name)
-        return torch.from_numpy(values).to(self.device)
+        return to_channels_last(torch.from_numpy(values).to(self.device))
 
 
 class HDF5Data(Layer):
