@@ -63,6 +63,12 @@ def test_mistakes_are_one_fatal_line(
     assert message in line
 
 
+def test_a_graph_needs_a_gpu(net: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    Path("solver.prototxt").write_text('net: "net.prototxt" lr_policy: "fixed" solver_mode: CPU')
+    assert command.main(["train", "--solver=solver.prototxt", "--cuda_graph"]) == 1
+    assert "--cuda_graph is for a GPU; leave it out" in last(capfd)
+
+
 def test_flags_with_one_dash_or_two(net: Path, capfd: pytest.CaptureFixture[str]) -> None:
     for flags in (["--model=net.prototxt", "--iterations=2"], ["-model", "net.prototxt"]):
         assert command.main(["time", *flags, "--precision", "bf16", "-threads=1"]) == 0

@@ -223,7 +223,7 @@ def test_a_gpu_that_is_not_there(folder: Path, capfd: pytest.CaptureFixture[str]
 def test_memory_that_runs_out_names_the_batch(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError
 
     monkeypatch.setattr(Net, "forward", full)

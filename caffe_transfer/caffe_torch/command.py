@@ -10,6 +10,7 @@ import torch
 
 from caffe_transfer.caffe_torch import evaluate, glog
 from caffe_transfer.caffe_torch.allocator import keep_memory
+from caffe_transfer.caffe_torch.cuda_graph import CudaRecorder
 from caffe_transfer.caffe_torch.net import Net
 from caffe_transfer.caffe_torch.precision import Precision
 from caffe_transfer.caffe_torch.rng import Rng
@@ -81,6 +82,10 @@ def _parser() -> argparse.ArgumentParser:
         "-precision", "--precision", type=Precision, choices=list(Precision),
         default=Precision.FP32, help="precision of multiplications",
     )  # fmt: skip
+    parser.add_argument(
+        "-cuda_graph", "--cuda_graph", action="store_true",
+        help="repeat forward and backward passes as a CUDA graph; for train on a GPU",
+    )  # fmt: skip
     return parser
 
 
@@ -96,9 +101,14 @@ def _train(flags: argparse.Namespace) -> None:
     if flags.snapshot or flags.weights:
         del param.weights[:]
     device, signals = _device(gpu), _Signals(flags.sigint_effect, flags.sighup_effect)
+    if flags.cuda_graph and device.type != "cuda":
+        raise BadInput("--cuda_graph is for a GPU; leave it out, or choose one by --gpu")
+    recorder = CudaRecorder(device) if flags.cuda_graph else None
     flags.precision.set_up()
     glog.info(f"Precision: {flags.precision}, {torch.get_num_threads()} threads", "caffe")
-    solver = Solver(param, device, flags.precision, signals.take, _state(flags))
+    solver = Solver(
+        param, device, flags.precision, signals.take, _state(flags), recorder=recorder
+    )  # fmt: skip
     try:
         if flags.weights:
             solver.load(flags.weights)

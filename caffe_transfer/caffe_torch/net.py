@@ -20,6 +20,7 @@ from caffe_transfer.nets.phases import included_in
 from caffe_transfer.nets.shapes import BlobShapes
 
 Say = Callable[[str], None]
+Tops = dict[Layer, list[Tensor]]
 
 # Their gradients do not read their tops.
 _TOP_UNREAD = ("Convolution", "Deconvolution", "InnerProduct")
@@ -90,12 +91,21 @@ class Net:
         shapes = [shape for shape in self._shapes.values() if shape]
         return shapes[0][0] if shapes else 0
 
-    def forward(self, each: Callable[[Layer], None] | None = None) -> Outputs:
-        """Run the layers; `each` is called after each of them."""
+    def forward(
+        self, each: Callable[[Layer], None] | None = None, given: Tops | None = None
+    ) -> Outputs:
+        """Run the layers, but for those whose tops are given.
+
+        Args:
+            each: called after each layer.
+        """
+        given = given or {}
         blobs: dict[str, Tensor] = {}
         loss: Tensor | None = None
         for step in self._order:
-            tops = step.layer.forward([blobs[name] for name in step.bottoms])
+            tops = given.get(step.layer) or step.layer.forward([
+                blobs[name] for name in step.bottoms
+            ])  # fmt: skip
             blobs.update(zip(step.tops, tops, strict=True))
             for weight, top in zip(step.loss_weights, tops, strict=True):
                 if weight:

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from caffe_transfer.caffe_torch import glog, snapshot
+from caffe_transfer.caffe_torch.cuda_graph import GraphedPass, Recorder, obstacles
 from caffe_transfer.caffe_torch.lr_schedules import check_schedule, learning_rate, step_of
-from caffe_transfer.caffe_torch.net import Net, Outputs
+from caffe_transfer.caffe_torch.net import Net, Outputs, Tops
 from caffe_transfer.caffe_torch.optimizers import Optimizer
 from caffe_transfer.caffe_torch.precision import Precision
 from caffe_transfer.caffe_torch.rng import Rng
@@ -44,12 +45,15 @@ class Solver:
         precision: Precision,
         requested: Callable[[], Action],
         state: pb.NetState | None = None,
+        *,
+        recorder: Recorder | None = None,
     ) -> None:
         """Build the nets, drawing random numbers in Caffe's order.
 
         Args:
             requested: polled once an iteration; returns each action that a signal requests once.
             state: level and stages of the command line, merged into the training net's.
+            recorder: records a pass and repeats it, where the net's layers allow that.
 
         Raises:
             BadInput: a setting or a net does not fit.
@@ -68,6 +72,7 @@ class Solver:
         )
         self.test_nets = _test_nets(param, rng, device)
         self._optimizer = Optimizer(param, self.net.parameters)
+        self._pass = self._graphed(recorder) if recorder else self._run
         self._losses: deque[Tensor] = deque(maxlen=max(1, param.average_loss))
         for weights in param.weights:
             self.load(weights)
@@ -146,14 +151,26 @@ class Solver:
     def _forward_backward(self) -> Outputs:
         total: Tensor | None = None
         for _ in range(self.param.iter_size):
-            outputs = self._forward(self.net)
-            if outputs.loss.requires_grad:
-                outputs.loss.backward()  # type: ignore[no-untyped-call]
-            loss = outputs.loss.detach()
-            total = loss if total is None else total + loss
+            outputs = self._pass()
+            total = outputs.loss.clone() if total is None else total + outputs.loss
         assert total is not None, "iter_size is at least 1"
         self._losses.append(total / self.param.iter_size)
         return outputs
+
+    def _run(self, given: Tops | None = None) -> Outputs:
+        """One batch forward and backward."""
+        with self._precision.autocast(self.net.device):
+            outputs = self.net.forward(given=given)
+        if outputs.loss.requires_grad:
+            outputs.loss.backward()  # type: ignore[no-untyped-call]
+        return Outputs(outputs.loss.detach(), outputs.blobs)
+
+    def _graphed(self, recorder: Recorder) -> Callable[[], Outputs]:
+        """The same, recorded after some passes and then repeated."""
+        for layer in obstacles(self.net):
+            glog.info(f"No CUDA graph: layer {layer.param.name} cannot be captured", "solver")
+            return self._run
+        return GraphedPass(self.net, self._run, recorder, accumulate=self.param.iter_size > 1)
 
     def _update(self) -> None:
         self._step = step_of(self.param, self.iteration, self._step)

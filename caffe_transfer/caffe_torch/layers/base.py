@@ -31,6 +31,8 @@ class Layer:
     """
 
     statistics: ClassVar[bool] = False  # its blobs are running statistics and never learn
+    # On a GPU, all it does is work of fixed shapes there, which a CUDA graph can repeat.
+    capturable: ClassVar[bool] = True
 
     def __init__(self, param: pb.LayerParameter, phase: int, rng: Rng) -> None:
         self.param = param
