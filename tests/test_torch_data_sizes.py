@@ -99,7 +99,10 @@ def test_a_fully_convolutional_net_follows(pycaffe: Callable[..., str], tmp_path
 
 def test_a_layer_whose_parameters_do_not_fit_another_size(tmp_path: Path) -> None:
     text = layer_over(tmp_path, "raw", SIZES, batch=1) + FIXED
-    message = r"layer 'i' \(InnerProduct\) has parameters of .*\(3, 216\).* asks for .*\(3, 252\)"
+    message = (
+        r"layer 'i' \(InnerProduct\) has parameters for bottoms .*\(1, 3, 9, 8\)"
+        r".* got \(1, 3, 12, 7\)"
+    )
     with pytest.raises(CaffeTransferError, match=message):
         ours(text, pb.TRAIN, ["i"])
 

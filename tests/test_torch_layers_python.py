@@ -205,7 +205,7 @@ def test_layers_as_pycaffe_runs_them(pycaffe: PyCaffe, house: Path) -> None:
         assert bottom.grad is not None
         values[f"{name} diff"] = bottom.grad
     assert times.blobs[0].grad is not None
-    values |= {"times 0": times.blobs[0].detach(), "times 1": times.blobs[1],
+    values |= {"times 0": times.blobs[0].detach(), "times 1": times.blobs[1].detach(),
                "times diff 0": times.blobs[0].grad}  # fmt: skip
     for name, found in values.items():
         np.testing.assert_allclose(found.numpy(), wanted[name], rtol=1e-5, err_msg=name)
