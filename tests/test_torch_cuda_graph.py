@@ -1,6 +1,7 @@
 """Passes that are recorded once and repeated: the same training, number for number."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import h5py
@@ -14,7 +15,13 @@ from google.protobuf import text_format
 from torch import Tensor
 
 from caffe_transfer.caffe_torch.cuda_graph import WARM_UP, CudaRecorder, Recorder, fed, obstacles
+from caffe_transfer.caffe_torch.layers import Layer
 from caffe_transfer.caffe_torch.layers.activations import ReLU
+from caffe_transfer.caffe_torch.layers.batches import Filter
+from caffe_transfer.caffe_torch.layers.hdf5_output import HDF5Output
+from caffe_transfer.caffe_torch.layers.inputs import HDF5Data
+from caffe_transfer.caffe_torch.layers.python import Python
+from caffe_transfer.caffe_torch.layers.recurrent import LSTM, RNN
 from caffe_transfer.caffe_torch.net import Net, Outputs
 from caffe_transfer.caffe_torch.precision import Precision
 from caffe_transfer.caffe_torch.solver import Action, Solver
@@ -136,6 +143,29 @@ def test_a_layer_that_cannot_be_captured(
     trained(net, tmp_path, "", recorder, "cpu")
     assert not recorder.recorded
     assert "No CUDA graph: layer relu cannot be captured" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("kind", [Filter, HDF5Output, LSTM, Python, RNN])
+def test_what_cannot_be_captured(kind: type[Layer]) -> None:
+    """Work on the processor, tops of any size, or a state that a graph would not carry on."""
+    assert not kind.capturable
+
+
+def test_a_batch_of_another_size_runs_as_it_is(
+    net: pb.NetParameter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = HDF5Data.forward
+    batches = Counter[HDF5Data]()
+
+    def forward(layer: HDF5Data, bottoms: Sequence[Tensor]) -> list[Tensor]:
+        batches[layer] += 1
+        tops = original(layer, bottoms)
+        return [top[:3] for top in tops] if batches[layer] == WARM_UP + 2 else tops
+
+    monkeypatch.setattr(HDF5Data, "forward", forward)
+    found = trained(net, tmp_path, "", Again(), "cpu")
+    wanted = trained(net, tmp_path, "", None, "cpu")
+    assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
 
 
 def test_layers_of_the_net_can_be_captured(net: pb.NetParameter, tmp_path: Path) -> None:

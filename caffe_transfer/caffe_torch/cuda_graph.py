@@ -82,6 +82,8 @@ class GraphedPass:
             return self._recorder.warm_up(lambda: self._run(fed(tops)))
         if self._outputs is None:
             self._outputs = self._record(tops)
+        if any(_shapes(given) != _shapes(self._tops[layer]) for layer, given in tops.items()):
+            return self._recorder.warm_up(lambda: self._run(fed(tops)))
         for layer, given in tops.items():
             for kept, top in zip(self._tops[layer], given, strict=True):
                 kept.copy_(top)
@@ -114,6 +116,10 @@ def obstacles(net: Net) -> list[Layer]:
 def _is_source(layer: Layer) -> bool:
     """Whether it reads data; a layer of parameters has no bottoms either."""
     return not layer.param.bottom and not layer.blobs
+
+
+def _shapes(blobs: Sequence[Tensor]) -> list[torch.Size]:
+    return [blob.shape for blob in blobs]
 
 
 def fed(tops: Tops) -> Run:

@@ -1,6 +1,7 @@
 """Filter and BatchReindex: layers that choose the items of a batch."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -14,6 +15,8 @@ class Filter(Layer):
 
     Their number changes from batch to batch, perhaps to 0.
     """
+
+    capturable: ClassVar[bool] = False  # tops of any number of items
 
     def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
         *items, selector = bottoms

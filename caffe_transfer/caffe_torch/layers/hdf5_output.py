@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import h5py
 import numpy as np
@@ -20,6 +21,8 @@ class HDF5Output(Layer):
 
     A file holds one batch; at a second one Caffe aborts.
     """
+
+    capturable: ClassVar[bool] = False
 
     def __init__(self, param: pb.LayerParameter, phase: int, rng: Rng) -> None:
         super().__init__(param, phase, rng)

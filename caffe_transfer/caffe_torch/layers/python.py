@@ -5,7 +5,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -24,6 +24,8 @@ class Python(Layer):
     The module is looked up as Python does, PYTHONPATH included, then in the working directory.
     Bottoms are read-only, unless the layer works in place: then they are its tops, as in Caffe.
     """
+
+    capturable: ClassVar[bool] = False
 
     def set_up(self, bottoms: Sequence[Shape]) -> list[Shape]:
         self._program = self._made()

@@ -24,6 +24,7 @@ class _Recurrent(Layer):
     both.  Another number of streams begins with zeros; of fewer, Caffe keeps what was there.
     """
 
+    capturable: ClassVar[bool] = False  # keeps states for the next batch
     shared: ClassVar[int]  # the number of parameters, from the last, that every step uses
 
     def __init__(self, param: pb.LayerParameter, phase: int, rng: Rng) -> None:
