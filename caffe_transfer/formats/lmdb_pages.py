@@ -133,9 +133,9 @@ class _Nodes:
         found: npt.NDArray[np.bytes_] = np.ascontiguousarray(keys).view(f"S{width}")[:, 0]
         return found
 
-    def numbers(self) -> Whole:
-        """What stands behind the keys, as page numbers; those beyond 63 bits are negative."""
-        at = (self.starts + _NODE + self.key_sizes)[:, None] + np.arange(_NUMBER)
+    def numbers(self, which: npt.NDArray[np.bool_]) -> Whole:
+        """The page numbers behind some keys; those beyond 63 bits are negative."""
+        at = (self.starts + _NODE + self.key_sizes)[which][:, None] + np.arange(_NUMBER)
         found: Whole = np.ascontiguousarray(self.block[at]).view("<i8")[:, 0]
         return found
 
@@ -199,7 +199,7 @@ class _Walk:
             self.entries += len(nodes.rows)
             big = nodes.flags == _BIG
             if big.any():
-                runs, sizes = nodes.numbers()[big], nodes.low[big]
+                runs, sizes = nodes.numbers(big), nodes.low[big]
                 self._check_runs(runs, (_HEADER - 1 + sizes) // self.pages.shape[1] + 1)
 
     def _parsed(self, level: Whole, kind: int, lower: int) -> Iterator[tuple[Whole, _Nodes]]:
