@@ -128,7 +128,8 @@ def whole_batches(path: Path, batch: int, batches: int, threads: int) -> dict[st
     ):
         transformer = prepared(device if device == "cuda" else "cpu")
         source = datum.records(path, TRANSFORM)
-        prefetcher = Prefetcher(source, batch, transformer, count, pinned=device == "cuda")
+        to = torch.device("cuda" if device == "cuda" else "cpu")
+        prefetcher = Prefetcher(source, batch, transformer, count, to)
 
         def take(
             prefetcher: Prefetcher = prefetcher, transformer: Transformer = transformer,

@@ -13,6 +13,7 @@ from caffe_transfer.data_prep.names import shown
 from caffe_transfer.data_prep.progress import OnStep, silent
 from caffe_transfer.errors import BadInput
 from caffe_transfer.files import atomic_write
+from caffe_transfer.formats.datum import is_complete, parsed
 from caffe_transfer.formats.lmdb import open_lmdb
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 
@@ -57,13 +58,12 @@ def _records(database: Path, progress: OnStep) -> Iterator[Named]:
     with open_lmdb(database) as environment, environment.begin() as transaction:
         entries = int(transaction.stat()["entries"])
         for number, (key, value) in enumerate(transaction.cursor(), 1):
-            datum = pb.Datum.FromString(value)
-            shape = (datum.channels, datum.height, datum.width)
             name = f"record {key.decode(errors='replace')} of {database}"
-            pixels = np.frombuffer(datum.data, np.uint8)
-            if datum.encoded or pixels.size != np.prod(shape):
+            datum = parsed(value, name)
+            if datum.encoded or not datum.data or not is_complete(datum):
                 raise BadInput(f"{name} is not a raw image; make the database anew")
-            yield name, pixels.reshape(shape)
+            pixels = np.frombuffer(datum.data, np.uint8)
+            yield name, pixels.reshape(datum.channels, datum.height, datum.width)
             _report(progress, number, entries)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import h5py
 import lmdb
@@ -10,7 +11,7 @@ import pytest
 
 pytest.importorskip("torch", reason="no PyTorch here; pip install 'caffe-transfer[torch]'")
 
-from caffe_transfer.caffe_torch import transform
+from caffe_transfer.caffe_torch import prefetch, transform
 from caffe_transfer.errors import CaffeTransferError
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from tests.images import write_images
@@ -78,6 +79,32 @@ def test_image_lists_are_read_as_caffe_reads_them(
         ours(text, pb.TRAIN), theirs(text, pb.TRAIN, pycaffe, tmp_path), strict=True
     ):
         np.testing.assert_array_equal(mine, other)
+
+
+def test_memory_is_kept_and_not_written_before_the_gpu_has_copied_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_lmdb(tmp_path / "lmdb")
+    used: list[int] = []
+    waits: list[int] = []
+
+    def sent(slot: prefetch._Slot) -> None:
+        used.append(slot._bytes.data_ptr())
+        slot.labels.fill_(-1)
+        before = slot.labels.clone()
+
+        def synchronize() -> None:
+            assert slot.labels.equal(before)  # nothing is written before
+            waits.append(1)
+
+        slot._sent = Mock(synchronize=synchronize)
+
+    monkeypatch.setattr(prefetch._Slot, "sent", sent)
+    monkeypatch.setattr("tests.torch_data.BATCHES", 12)
+    batches = ours(data_layer(tmp_path) + "} }", pb.TRAIN)
+    assert len(batches) == 2 * 12
+    assert len(set(used)) == prefetch._AHEAD
+    assert len(waits) >= 12 - prefetch._AHEAD
 
 
 def test_rows_of_hdf5_files(pycaffe: Callable[..., str], tmp_path: Path) -> None:

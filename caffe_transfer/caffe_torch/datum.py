@@ -15,12 +15,16 @@ from google.protobuf.message import DecodeError
 
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats import wire
-from caffe_transfer.formats.datum import planes
+from caffe_transfer.formats.datum import Labelling, check_once, is_complete, planes
 from caffe_transfer.formats.lmdb import open_lmdb
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.wire import WireError
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+
+
+# Labels become numbers of 32 bits with a mantissa of 24.
+_MOST_LABEL = 1 << 24
 
 
 class Record(Protocol):
@@ -57,19 +61,20 @@ class _RawImages:
 
     def __init__(self) -> None:
         self._layout = _Layout(b"", 0, {})
+        self._labelling = Labelling()
 
     def read(self, value: memoryview) -> tuple[Pixels, int] | None:
         """The image as a view of the record, and its label; None if it is not a raw image.
 
         Raises:
-            WireError: the record is not a Datum.
+            WireError: the record is not a Datum, or has lost a field.
         """
         layout = self._layout
         start, known = len(layout.head), None
         if len(value) >= layout.end and value[:start] == layout.head:
             known = layout.tails.get(bytes(value[layout.end :]))
         if known is None:
-            found = _raw_layout(value)
+            found = _raw_layout(value, self._labelling)
             if found is None:
                 return None
             if found.head == layout.head:
@@ -81,14 +86,16 @@ class _RawImages:
         return np.frombuffer(value, np.uint8, layout.end - start, start).reshape(shape), label
 
 
-def _raw_layout(value: memoryview) -> _Layout | None:
+def _raw_layout(value: memoryview, labelling: Labelling) -> _Layout | None:
     """Parse the record of a raw image; None if it holds another kind."""
     numbers: dict[int, int] = {}
     start = end = 0
-    for field in wire.fields(value):
+    found = list(wire.fields(value))
+    check_once(field.number for field in found)
+    for field in found:
         if field.wire_type == wire.VARINT:
             numbers[field.number], _ = wire.read_varint(value, field.value, field.end)
-        elif field.number == pb.Datum.DATA_FIELD_NUMBER:
+        elif field.number == pb.Datum.DATA_FIELD_NUMBER and field.wire_type == wire.BYTES:
             start, end = field.value, field.end
     shape = tuple(
         numbers.get(number, 0)
@@ -100,6 +107,8 @@ def _raw_layout(value: memoryview) -> _Layout | None:
     encoded = numbers.get(pb.Datum.ENCODED_FIELD_NUMBER)
     if encoded or start == end or end - start != shape[0] * shape[1] * shape[2]:
         return None
+    if labelling.breaks(numbers.get(pb.Datum.LABEL_FIELD_NUMBER), encoded):
+        raise WireError("it has no label, as only some have")
     label = numbers.get(pb.Datum.LABEL_FIELD_NUMBER, 0)
     label -= (label >> 63) << 64  # negative numbers are written with 64 bits
     return _Layout(bytes(value[:start]), end, {bytes(value[end:]): (shape, label)})
@@ -139,9 +148,11 @@ class _Stored(NamedTuple):
         try:
             pixels, label = self.raw.read(self.value) or _parsed(self.value, self.param)
         except (DecodeError, WireError) as error:
-            raise BadInput(f"{self.name} is not a Datum; rebuild the database") from error
+            raise BadInput(f"{self.name} is not a Datum ({error}); rebuild the database") from error
         if pixels is None:
             raise BadInput(f"{self.name} holds no complete image; rebuild the database")
+        if abs(label) > _MOST_LABEL:
+            raise BadInput(f"{self.name} has the label {label}, which no blob can hold; rebuild it")
         return pixels, label
 
 
@@ -149,17 +160,23 @@ def _parsed(value: memoryview, param: pb.TransformationParameter) -> tuple[Pixel
     """Parse an encoded or float image and its label; None for an incomplete image."""
     datum = pb.Datum()
     datum.ParseFromString(bytes(value))
+    if not is_complete(datum):
+        return None, datum.label
     if datum.encoded:
         return _decode(datum.data, param), datum.label
-    shape = (datum.channels, datum.height, datum.width)
-    if len(datum.float_data) == int(np.prod(shape)) > 0:
-        return np.array(datum.float_data, np.float32).reshape(shape), datum.label
-    return None, datum.label
+    raw, floats = np.frombuffer(datum.data, np.uint8), np.array(datum.float_data, np.float32)
+    values = raw if datum.data else floats
+    return values.reshape(datum.channels, datum.height, datum.width), datum.label
 
 
 def _decode(data: bytes, param: pb.TransformationParameter) -> npt.NDArray[np.uint8] | None:
+    if param.force_color and param.force_gray:
+        raise BadInput("transform_param sets both force_color and force_gray; keep one of them")
     mode = cv2.IMREAD_UNCHANGED
     if param.force_color or param.force_gray:
         mode = cv2.IMREAD_COLOR if param.force_color else cv2.IMREAD_GRAYSCALE
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
-    return None if image is None else planes(image)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
+    except cv2.error:
+        return None
+    return None if image is None or image.dtype != np.uint8 else planes(image)

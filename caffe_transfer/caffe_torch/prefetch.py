@@ -46,26 +46,30 @@ class Batch(NamedTuple):
 class _Slot:
     """The memory of one batch, pinned for a GPU."""
 
-    def __init__(self, batch: int, pinned: bool) -> None:
-        self._pinned = pinned
+    def __init__(self, batch: int, device: torch.device) -> None:
+        self._device = device
+        self._pinned = pinned = device.type == "cuda"
         self._bytes = torch.empty(0, dtype=torch.uint8)
         self.labels = torch.empty(batch, dtype=torch.int64, pin_memory=pinned)
         self.places = torch.empty(3, batch, dtype=torch.int64, pin_memory=pinned)
         self._sent: torch.cuda.Event | None = None
 
     def images(self, shape: tuple[int, ...], kind: torch.dtype) -> Tensor:
-        """Room for images; waits until the copies of the last ones to the GPU have ended."""
-        if self._sent is not None:
-            self._sent.synchronize()
+        """Room for images."""
         size = int(np.prod(shape)) * kind.itemsize
         if size > len(self._bytes):
             self._bytes = torch.empty(size, dtype=torch.uint8, pin_memory=self._pinned)
         return self._bytes[:size].view(kind).view(shape)
 
+    def wait(self) -> None:
+        """Wait until the GPU has copied the last batch, before anything is written."""
+        if self._sent is not None:
+            self._sent.synchronize()
+
     def sent(self) -> None:
         """Say that all copies to the GPU have been asked for."""
         if self._pinned:
-            self._sent = torch.cuda.current_stream().record_event()
+            self._sent = torch.cuda.current_stream(self._device).record_event()
 
 
 class Prefetcher:
@@ -73,20 +77,20 @@ class Prefetcher:
 
     def __init__(
         self, source: Iterator[Record], batch: int, transformer: Transformer, threads: int,
-        pinned: bool,
+        device: torch.device,
     ) -> None:  # fmt: skip
         """Start the threads.
 
         Args:
             threads: number of those that decode and cut.
-            pinned: make batches in memory from which a GPU copies by itself.
+            device: where batches are sent to; a GPU copies from pinned memory by itself.
         """
         self._source, self._batch, self._transformer = source, batch, transformer
         self._workers = ThreadPoolExecutor(threads, "decode")
         self._ready: queue.SimpleQueue[tuple[_Slot, Future[Batch]]] = queue.SimpleQueue()
         self._free: queue.SimpleQueue[_Slot | None] = queue.SimpleQueue()
         for _ in range(max(_AHEAD, threads)):
-            self._free.put(_Slot(batch, pinned))
+            self._free.put(_Slot(batch, device))
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="data", daemon=True)
         self._thread.start()
@@ -127,6 +131,7 @@ class Prefetcher:
             self._ready.put((slot, made))
 
     def _make(self, slot: _Slot, chosen: list[Record], draws: list[list[int]]) -> Batch:
+        slot.wait()
         labels, places = slot.labels.numpy(), slot.places.numpy()
         pixels, labels[0] = chosen[0].decode()
         images = slot.images((len(chosen), *self._transformer.shape(pixels.shape)), _kind(pixels))

@@ -8,6 +8,7 @@ from google.protobuf import text_format
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.binaryproto import read_blob
 from caffe_transfer.formats.caffemodel import Blob, open_model
+from caffe_transfer.formats.datum import parsed
 from caffe_transfer.formats.kinds import Kind, kind_of
 from caffe_transfer.formats.lmdb import open_lmdb
 from caffe_transfer.formats.proto import caffe_pb2 as pb
@@ -62,10 +63,11 @@ def _lmdb(path: Path) -> Iterator[str]:
         with transaction.cursor() as cursor:
             if not cursor.first():
                 return
-            datum = pb.Datum.FromString(cursor.value())
+            key = bytes(cursor.key()).decode(errors="replace")
+            datum = parsed(cursor.value(), f"record {key} of {path}")
             kind = "encoded" if datum.encoded else "raw"
             yield (
-                f"  first {bytes(cursor.key()).decode(errors='replace')}: {kind}, "
+                f"  first {key}: {kind}, "
                 f"{datum.channels}x{datum.height}x{datum.width}, label {datum.label}"
             )
 

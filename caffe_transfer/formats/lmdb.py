@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TypeAlias, cast
 
 import lmdb
-from google.protobuf.message import DecodeError
 
 from caffe_transfer import paths
 from caffe_transfer.errors import BadInput, FormatError, Incomplete
+from caffe_transfer.formats.datum import Labelling, is_complete, parsed
+from caffe_transfer.formats.lmdb_pages import check_pages
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 
 # Of databases larger than this, only the first and last records are checked.
@@ -22,6 +23,7 @@ CHECK_ENDS = 1000
 _File: TypeAlias = tuple[int, int]  # device and inode, by which LMDB identifies files
 _OPEN: dict[_File, lmdb.Environment] = {}
 _USERS: Counter[_File] = Counter()
+_CHECKED: dict[_File, tuple[int, int]] = {}  # size and time of change when it was checked
 _OPENING = threading.Lock()
 
 
@@ -32,6 +34,9 @@ def open_lmdb(path: Path) -> Iterator[lmdb.Environment]:
     LMDB forbids a process to open a file twice, so threads share an environment, which is closed
     after its last user.
 
+    Its pages are checked before LMDB sees them, and whatever it raises within the context becomes
+    a FormatError.
+
     Raises:
         Incomplete: the folder does not exist.
         FormatError: the folder does not hold a valid LMDB.
@@ -41,6 +46,8 @@ def open_lmdb(path: Path) -> Iterator[lmdb.Environment]:
         _USERS[file] += 1
     try:
         yield environment
+    except lmdb.Error as error:
+        raise FormatError(f"{path} cannot be read: {error}; make it anew") from error
     finally:
         with _OPENING:
             _USERS[file] -= 1
@@ -56,10 +63,19 @@ def _opened(path: Path) -> tuple[_File, lmdb.Environment]:
         status = os.stat(path / paths.LMDB_DATA)
         file = status.st_dev, status.st_ino
         if file not in _OPEN:
+            _check_once(path / paths.LMDB_DATA, status)
             _OPEN[file] = lmdb.open(str(path), readonly=True, lock=False, create=False)
     except (OSError, lmdb.Error) as error:
         raise FormatError(f"{path} is not an LMDB: {error}; make it anew") from error
     return file, _OPEN[file]
+
+
+def _check_once(file: Path, status: os.stat_result) -> None:
+    """Check the pages of a file that has not been seen as it is now."""
+    identity, seen = (status.st_dev, status.st_ino), (status.st_size, status.st_mtime_ns)
+    if _CHECKED.get(identity) != seen:
+        check_pages(file)
+        _CHECKED[identity] = seen
 
 
 def count(path: Path) -> int:
@@ -92,16 +108,20 @@ def check_lmdb(
 
     Raises:
         Incomplete: the database does not exist.
-        FormatError: it is empty, or a record is not a Datum.
+        FormatError: it is empty or damaged, or a record is no image.
         BadInput: an image has the wrong size, or a label is out of range.
     """
     with open_lmdb(path) as environment, environment.begin(buffers=False) as transaction:
         entries = int(transaction.stat()["entries"])
         if not entries:
             raise FormatError(f"{path} holds no records; make it anew")
+        labelling = Labelling()
         with transaction.cursor() as cursor:
             for key, value in _sample(cursor, entries):
-                _check_record(path, key, value, shape, crop, classes)
+                name = f"record {key.decode(errors='replace')} of {path}"
+                record = parsed(value, name)
+                _check_record(name, record, labelling)
+                _check_fit(name, record, shape, crop, classes)
     return entries
 
 
@@ -116,34 +136,35 @@ def _sample(cursor: lmdb.Cursor, entries: int) -> Iterator[tuple[bytes, bytes]]:
             step()
 
 
-def _check_record(
-    path: Path,
-    key: bytes,
-    value: bytes,
+def _check_record(name: str, record: pb.Datum, labelling: Labelling) -> None:
+    if not is_complete(record):
+        raise FormatError(f"{name} holds no complete image; make the database anew")
+    label = record.label if record.HasField("label") else None
+    if labelling.breaks(label, record.encoded if record.HasField("encoded") else None):
+        raise FormatError(f"{name} has no label, as only some have; make the database anew")
+
+
+def _check_fit(
+    name: str,
+    record: pb.Datum,
     shape: tuple[int, ...] | None,
     crop: int,
     classes: int | None,
 ) -> None:
-    name = key.decode(errors="replace")
-    record = pb.Datum()
-    try:
-        record.ParseFromString(value)
-    except DecodeError as error:
-        raise FormatError(f"record {name} of {path} is not a Datum; make it anew") from error
     found = (record.channels, record.height, record.width)
     if not record.encoded and shape is not None and found != shape:
         raise BadInput(
-            f"record {name} of {path} has the shape {_x(found)}, but the net's mean has "
+            f"{name} has the shape {_x(found)}, but the net's mean has "
             f"{_x(shape)}; make both from the same images"
         )
     if not record.encoded and crop and min(found[1:]) < crop:
         raise BadInput(
-            f"record {name} of {path} is {_x(found)}, smaller than the net's crop of {crop}; "
+            f"{name} is {_x(found)}, smaller than the net's crop of {crop}; "
             "make the database of larger images"
         )
     if classes is not None and not 0 <= record.label < classes:
         raise BadInput(
-            f"record {name} of {path} has the label {record.label}, but the net has {classes} "
+            f"{name} has the label {record.label}, but the net has {classes} "
             f"outputs (labels 0 to {classes - 1}); make the database from the split's list"
         )
 

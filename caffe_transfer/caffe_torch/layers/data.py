@@ -47,7 +47,7 @@ class _Images(Layer):
             tops[0][0],
             self._transformer,
             threads_for(self.device),
-            pinned=self.device.type == "cuda",
+            self.device,
         )
         return list(tops)
 
