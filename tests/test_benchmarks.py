@@ -1,5 +1,6 @@
 """The benchmarks start, and measure what they say."""
 
+import math
 import re
 import subprocess
 from pathlib import Path
@@ -121,7 +122,8 @@ def test_a_net_that_is_refused_is_a_row_that_says_so(caffe_bin: Path, tmp_path: 
 def test_series_are_apart_by_their_largest_relative_difference() -> None:
     assert zoo.apart([1.0, 2.0], [1.0, 2.2]) == pytest.approx(0.1)
     assert zoo.apart([0.0, 0.0], [0.0, 0.0]) == 0
-    assert zoo.apart([1.0], [float("nan")]) == zoo.apart([1.0], []) == float("inf")
+    assert zoo.apart([1.0], [math.nan]) == zoo.apart([1.0], []) == math.inf
+    assert zoo.apart([1.0, math.nan], [1.0, math.nan]) == 0
 
 
 @pytest.mark.parametrize("page", [*ROOT.glob("benchmarks/*.py"), ROOT / "docs/benchmarks.md"])
