@@ -17,6 +17,8 @@ __all__ = ["prepared", "small_run"]
 # A busy machine is slow by chance; what takes how long is for the benchmarks.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+# Engines would leave a file for each of their starts in the temporary folder.
+os.environ.setdefault("GLOG_logtostderr", "1")
 
 
 def _caffe_prefix() -> Path | None:

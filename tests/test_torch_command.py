@@ -13,6 +13,7 @@ import torch
 
 from caffe_transfer.caffe_torch import __main__ as entry
 from caffe_transfer.caffe_torch import allocator, command, glog
+from caffe_transfer.caffe_torch.flag_table import FLAGS
 from caffe_transfer.caffe_torch.precision import Precision
 from caffe_transfer.training.engine import PRECISIONS
 
@@ -22,6 +23,7 @@ layer { name: "fc" type: "InnerProduct" bottom: "x" top: "fc"
   inner_product_param { num_output: 3 } }
 layer { name: "loss" type: "EuclideanLoss" bottom: "fc" bottom: "x" top: "loss" }
 """
+SOLVER = 'net: "net.prototxt" solver_mode: CPU base_lr: 0 lr_policy: "fixed"'
 
 
 @pytest.fixture
@@ -30,6 +32,7 @@ def net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "net.prototxt"
     path.write_text(NET)
+    (tmp_path / "solver.prototxt").write_text(SOLVER)
     return path
 
 
@@ -49,9 +52,12 @@ def last(capfd: pytest.CaptureFixture[str]) -> str:
         ("test --model=net.prototxt --weights=none", "there is no file none"),
         ("time", "time needs --model=FILE"),
         ("time --model=net.prototxt --phase=TRIAN", "--phase must be TRAIN or TEST"),
-        ("time --model=net.prototxt --iterations=0", "--iterations=0 must be at least 1"),
         ("time --model=net.prototxt --gpu=99", "there is no GPU 99; PyTorch finds"),
-        ("time --model=net.prototxt --gpu=all", "trains on one GPU; give its number"),
+        ("time --model=net.prototxt --gpu=all", "there is no GPU 0; PyTorch finds 0"),
+        ("time --model=net.prototxt --gpu=0,1", "trains on one GPU; give its number"),
+        ("time --model=net.prototxt --gpu=x", "--gpu=x is not the number of a GPU"),
+        ("train --solver=solver.prototxt --sigint_effect=x", "must be one of none, stop, snapshot"),
+        ("prove", "there is no command prove; there are device_query, test, time, train"),
     ],
 )
 def test_mistakes_are_one_fatal_line(
@@ -67,9 +73,8 @@ def test_flags_with_one_dash_or_two(net: Path, capfd: pytest.CaptureFixture[str]
     for flags in (["--model=net.prototxt", "--iterations=2"], ["-model", "net.prototxt"]):
         assert command.main(["time", *flags, "--precision", "bf16", "-threads=1"]) == 0
         assert "Average Forward-Backward: " in capfd.readouterr().err
-    with pytest.raises(SystemExit) as stop:
-        command.main(["time", "--modle=x"])
-    assert stop.value.code == 2
+    assert command.main(["time", "--modle=x"]) == 1
+    assert last(capfd) == "ERROR: unknown command line flag 'modle'"
 
 
 def test_memory_that_runs_out_is_told(
@@ -87,24 +92,37 @@ def test_device_query_without_a_gpu(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    assert command.main(["device_query"]) == 1
-    assert "there is no GPU that PyTorch can use" in last(capfd)
+    for arguments, status in (([], 0), (["-gpu=all"], 1), (["-gpu=0"], 1)):
+        assert command.main(["device_query", *arguments]) == status
+        assert "here is no GPU that PyTorch can use" in last(capfd)
 
 
 def test_help_and_version_of_the_installed_program() -> None:
     program = Path(sys.executable).with_name("caffe-torch")
-    text = subprocess.run([program, "--help"], capture_output=True, text=True, check=True).stdout
-    assert "caffe-torch train --solver=solver.prototxt" in text
-    for flag in ("--weights", "--snapshot", "--sigint_effect", "--precision"):
-        assert flag in text
+    done = subprocess.run([program, "--help"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1  # gflags' status after help
+    assert "caffe-torch train --solver=solver.prototxt" in done.stdout
+    for flag in ("-weights", "-snapshot", "-sigint_effect", "-precision", "-log_dir", "-flagfile"):
+        assert f"    {flag} (" in done.stdout
     shown = subprocess.run([program, "-version"], capture_output=True, text=True, check=True)
     assert re.match(r"caffe-torch \d+\.\d+\.\d+ \(PyTorch \d", shown.stdout)
+
+
+def test_help_and_version_start_without_pytorch() -> None:
+    code = (
+        "import sys; from caffe_transfer.caffe_torch import usage; "
+        "from caffe_transfer.caffe_torch.flags import parse; "
+        "usage.answer(parse([sys.argv[1]])); assert 'torch' not in sys.modules"
+    )
+    for flag in ("-help", "-version", "-bogus"):
+        subprocess.run([sys.executable, "-c", code, flag], check=True, capture_output=True)
 
 
 def test_without_pytorch_the_program_says_how_to_get_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("sys.argv", ["caffe-torch", "time"])
     assert entry.main() == 2
     assert capsys.readouterr().err.count("\n") == 1
 
@@ -118,7 +136,7 @@ def test_log_lines_have_glogs_form(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_precisions_are_those_that_caffe_transfer_offers() -> None:
-    assert tuple(Precision) == PRECISIONS
+    assert tuple(Precision) == PRECISIONS == FLAGS["precision"].choices
 
 
 def test_memory_is_kept_where_the_c_library_can(monkeypatch: pytest.MonkeyPatch) -> None:

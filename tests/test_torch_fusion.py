@@ -11,7 +11,7 @@ pytest.importorskip("torch", reason="no PyTorch here; pip install 'caffe-transfe
 import torch
 
 from caffe_transfer.caffe_torch import net as nets
-from caffe_transfer.caffe_torch.fusion import execution_order
+from caffe_transfer.caffe_torch.fusion import Step, execution_order
 from caffe_transfer.caffe_torch.layers.inputs import Input
 from caffe_transfer.caffe_torch.net import Net
 from caffe_transfer.caffe_torch.rng import Rng
@@ -37,7 +37,12 @@ def build(*layers: str) -> Net:
 
 def ran(net: Net) -> list[str]:
     names: list[str] = []
-    net.forward(lambda layer: names.append(layer.param.name))
+
+    def run(step: Step, bottoms: list[torch.Tensor]) -> list[torch.Tensor]:
+        names.append(step.layer.param.name)
+        return step.layer.forward(bottoms)
+
+    net.forward(run)
     return names
 
 

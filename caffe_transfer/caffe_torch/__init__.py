@@ -1,8 +1,9 @@
 """caffe-torch: the `caffe` command on PyTorch.
 
-command.py       the command line: train, test, time, device_query
+flags.py         the command line, as gflags reads it; flag_table.py: all flags; usage.py: help
+command.py       the commands: train, test, time, device_query
 solver.py        the training loop; optimizers.py, lr_schedules.py: its arithmetic
-evaluate.py      the loops of `test` and `time`
+evaluate.py      the loops of `test` and `time`; layerwise.py: times of each layer
 solver_nets.py   the nets that a solver names
 net.py           a NetParameter as layers in order; loading and saving parameters
 parameters.py    learnable blobs and their sharing
@@ -16,5 +17,5 @@ fillers.py       initial weights drawn from them
 snapshot.py      .caffemodel and .solverstate
 precision.py     float32, tf32 or bf16
 allocator.py     keeps freed memory in the process
-glog.py          log lines in Caffe's format
+glog.py          log lines in Caffe's format; log_files.py: into files
 """

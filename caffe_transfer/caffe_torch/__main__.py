@@ -3,9 +3,9 @@
 import importlib.util
 import os
 import sys
-from importlib import metadata
 
-from caffe_transfer.version import __version__
+from caffe_transfer.caffe_torch import usage
+from caffe_transfer.caffe_torch.flags import parse
 
 NO_TORCH = 2
 
@@ -15,13 +15,14 @@ def main() -> int:
     if importlib.util.find_spec("torch") is None:
         print("caffe-torch needs PyTorch; run pip install 'caffe-transfer[torch]'", file=sys.stderr)
         return NO_TORCH
-    if sys.argv[1:] in (["--version"], ["-version"]):
-        # Every training asks for it first: not worth the seconds of importing PyTorch.
-        print(f"caffe-torch {__version__} (PyTorch {metadata.version('torch')})")
-        return 0
+    line = parse(sys.argv[1:])
+    # Every training asks for the version first: not worth the seconds of importing PyTorch.
+    status = usage.answer(line)
+    if status is not None:
+        return status
     from caffe_transfer.caffe_torch import command
 
-    status = command.main()
+    status = command.run(line)
     sys.stdout.flush()
     sys.stderr.flush()
     # Everything is written and no thread runs: a regular exit of PyTorch takes half a second.

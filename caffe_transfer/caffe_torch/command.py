@@ -1,15 +1,16 @@
-"""The command line of caffe-torch: Caffe's, flags with one or two dashes as in gflags."""
+"""The commands of caffe-torch: those of `caffe` (tools/caffe.cpp)."""
 
-import argparse
 import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
 import torch
 
-from caffe_transfer.caffe_torch import evaluate, glog
+from caffe_transfer.caffe_torch import evaluate, glog, usage
 from caffe_transfer.caffe_torch.allocator import keep_memory
+from caffe_transfer.caffe_torch.flags import CommandLine, parse
 from caffe_transfer.caffe_torch.net import Net
 from caffe_transfer.caffe_torch.precision import Precision
 from caffe_transfer.caffe_torch.rng import Rng
@@ -22,26 +23,30 @@ from caffe_transfer.formats.prototxt import read_net, read_solver
 
 FAILED = 1
 _EFFECTS = {"none": Action.NONE, "stop": Action.STOP, "snapshot": Action.SNAPSHOT}
-_EXAMPLE = """\
-commands:
-  train           train or finetune a model
-  test            score a model
-  time            benchmark model execution time
-  device_query    show the GPUs
-
-example:
-  caffe-torch train --solver=solver.prototxt --weights=init.caffemodel
-"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Read a command line and run its command.
+
+    Returns:
+        the exit status.
+    """
+    line = parse(sys.argv[1:] if arguments is None else arguments)
+    status = usage.answer(line)
+    return run(line) if status is None else status
+
+
+def run(line: CommandLine) -> int:
     """Run one command; return 0, or 1 after logging why it failed."""
-    flags = _parser().parse_args(arguments)
+    glog.set_up(line)
     keep_memory()
     try:
-        if flags.threads:
-            torch.set_num_threads(flags.threads)
-        _COMMANDS[flags.command](flags)
+        name = line.arguments[0]
+        if name not in _COMMANDS:
+            raise BadInput(f"there is no command {name}; there are {', '.join(sorted(_COMMANDS))}")
+        if line.number("threads"):
+            torch.set_num_threads(line.number("threads"))
+        _COMMANDS[name](line)
     except CaffeTransferError as error:
         glog.fatal(str(error))
         return FAILED
@@ -51,62 +56,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "caffe-torch", description="The caffe command on PyTorch.", epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
-    )  # fmt: skip
-    parser.add_argument(
-        "-version", "--version", action="store_true", help="print the version and exit"
-    )
-    parser.add_argument("command", choices=sorted(_COMMANDS))
-    for name, what in (
-        ("solver", "the solver, a prototxt"),
-        ("model", "the net, a prototxt"),
-        ("weights", "models to start from, comma-separated"),
-        ("snapshot", "the solver state to resume from"),
-        ("gpu", "index of the GPU; by default the solver's, or the CPU"),
-        ("phase", "TRAIN or TEST; for time"),
-        ("stage", "stages of the net, comma-separated"),
-    ):
-        parser.add_argument(f"-{name}", f"--{name}", default="", help=what)
-    for name, default, what in (
-        ("iterations", 50, "number of batches, for test and time"),
-        ("level", 0, "level of the net"),
-        ("threads", 0, "CPU threads; 0: OMP_NUM_THREADS decides"),
-    ):
-        parser.add_argument(f"-{name}", f"--{name}", type=int, default=default, help=what)
-    for name, effect in (("sigint_effect", "stop"), ("sighup_effect", "snapshot")):
-        parser.add_argument(f"-{name}", f"--{name}", choices=sorted(_EFFECTS), default=effect)
-    parser.add_argument(
-        "-precision", "--precision", type=Precision, choices=list(Precision),
-        default=Precision.FP32, help="precision of multiplications",
-    )  # fmt: skip
-    return parser
-
-
-def _train(flags: argparse.Namespace) -> None:
-    if not flags.solver:
+def _train(line: CommandLine) -> None:
+    if not line.text("solver"):
         raise BadInput("train needs --solver=FILE")
-    if flags.snapshot and flags.weights:
+    if line.text("snapshot") and line.text("weights"):
         raise BadInput("give --snapshot to resume or --weights to finetune, but not both")
-    param = read_solver(Path(flags.solver))
-    set_prefix(param, Path(flags.solver))
-    gpu = flags.gpu
+    path = Path(line.text("solver"))
+    param = read_solver(path)
+    set_prefix(param, path)
+    param.train_state.MergeFrom(_state(line))
+    gpu = line.text("gpu")
     if not gpu and param.HasField("solver_mode") and param.solver_mode == pb.SolverParameter.GPU:
         gpu = str(param.device_id)
-    if flags.snapshot or flags.weights:
+    if line.text("snapshot") or line.text("weights"):
         del param.weights[:]
-    device, signals = _device(gpu), _Signals(flags.sigint_effect, flags.sighup_effect)
-    flags.precision.set_up()
-    glog.info(f"Precision: {flags.precision}, {torch.get_num_threads()} threads", "caffe")
-    solver = Solver(param, device, flags.precision, signals.take, _state(flags))
+    device = _device(gpu)
+    signals = _Signals(line)
+    precision = _precision(line)
+    glog.info(f"Precision: {precision}, {torch.get_num_threads()} threads", "caffe")
+    glog.info(f"Initializing solver from parameters: \n{param}", "solver")
+    solver = Solver(param, device, precision, signals.take)
+    glog.info("Solver scaffolding done.", "solver")
     try:
-        if flags.weights:
-            solver.load(flags.weights)
-        if flags.snapshot:
-            glog.info(f"Resuming from {flags.snapshot}", "caffe")
-            solver.restore(Path(flags.snapshot))
+        if line.text("weights"):
+            solver.load(line.text("weights"))
+        if line.text("snapshot"):
+            glog.info(f"Resuming from {line.text('snapshot')}", "caffe")
+            solver.restore(Path(line.text("snapshot")))
         glog.info("Starting Optimization", "caffe")
         solver.solve()
         glog.info("Optimization Done.", "caffe")
@@ -114,35 +90,40 @@ def _train(flags: argparse.Namespace) -> None:
         solver.close()
 
 
-def _test(flags: argparse.Namespace) -> None:
-    if not flags.weights:
+def _test(line: CommandLine) -> None:
+    if not line.text("model"):
+        raise BadInput("test needs --model=FILE")
+    if not line.text("weights"):
         raise BadInput("test needs --weights=FILE")
-    net = _net(flags, pb.TEST)
+    net = _net(line, pb.TEST)
     try:
-        for name in flags.weights.split(","):
-            load_weights(net, Path(name))
-        evaluate.test(net, flags.iterations, flags.precision)
+        load_weights(net, Path(line.text("weights")))
+        evaluate.test(net, line.number("iterations"), _precision(line))
     finally:
         net.close()
 
 
-def _time(flags: argparse.Namespace) -> None:
-    if flags.phase not in ("", "TRAIN", "TEST"):
+def _time(line: CommandLine) -> None:
+    if not line.text("model"):
+        raise BadInput("time needs --model=FILE")
+    if line.text("phase") not in ("", "TRAIN", "TEST"):
         raise BadInput("--phase must be TRAIN or TEST")
-    net = _net(flags, pb.TEST if flags.phase == "TEST" else pb.TRAIN)
+    net = _net(line, pb.TEST if line.text("phase") == "TEST" else pb.TRAIN)
     try:
-        evaluate.time_passes(net, flags.iterations, flags.precision)
+        evaluate.time_passes(net, line.number("iterations"), _precision(line))
     finally:
         net.close()
 
 
-def _device_query(flags: argparse.Namespace) -> None:
-    count = torch.cuda.device_count()
-    wanted = range(count) if flags.gpu in ("", "all") else map(int, flags.gpu.split(","))
+def _device_query(line: CommandLine) -> None:
+    gpus, count = line.text("gpu"), torch.cuda.device_count()
+    glog.info(f"Querying GPUs {gpus}", "caffe")
     if not count:
-        raise BadInput("there is no GPU that PyTorch can use")
-    for index in wanted:
-        _device(str(index))
+        if gpus:
+            raise BadInput("there is no GPU that PyTorch can use")
+        glog.info("There is no GPU that PyTorch can use.")
+    for gpu in range(count) if gpus in ("", "all") else gpus.split(","):
+        index = _gpu(str(gpu))
         found = torch.cuda.get_device_properties(index)
         glog.info(f"Device id:                     {index}")
         glog.info(f"Major revision number:         {found.major}")
@@ -155,41 +136,58 @@ def _device_query(flags: argparse.Namespace) -> None:
 _COMMANDS = {"train": _train, "test": _test, "time": _time, "device_query": _device_query}
 
 
-def _net(flags: argparse.Namespace, phase: int) -> Net:
-    if not flags.model:
-        raise BadInput(f"{flags.command} needs --model=FILE")
-    flags.precision.set_up()
-    param = read_net(Path(flags.model))
-    return build_net(param, phase, [_state(flags)], Rng(), _device(flags.gpu))
+def _net(line: CommandLine, phase: int) -> Net:
+    device = _device(line.text("gpu"))
+    param = read_net(Path(line.text("model")))
+    net = build_net(param, phase, [_state(line)], Rng(), device)
+    glog.info("Network initialization done.", "net")
+    return net
 
 
-def _state(flags: argparse.Namespace) -> pb.NetState:
-    return pb.NetState(level=flags.level, stage=[s for s in flags.stage.split(",") if s])
+def _state(line: CommandLine) -> pb.NetState:
+    stages = [stage for stage in line.text("stage").split(",") if stage]
+    return pb.NetState(level=line.number("level"), stage=stages)
 
 
-def _device(gpu: str) -> torch.device:
-    if not gpu:
+def _precision(line: CommandLine) -> Precision:
+    precision = Precision(line.text("precision"))
+    precision.set_up()
+    return precision
+
+
+def _device(gpus: str) -> torch.device:
+    """The device that a net runs on: one GPU, or the CPU."""
+    if not gpus:
         glog.info("Use CPU.", "caffe")
         return torch.device("cpu")
-    if not gpu.isdigit():
-        raise BadInput(f"--gpu={gpu}: caffe-torch trains on one GPU; give its number")
+    if "," in gpus or (gpus == "all" and torch.cuda.device_count() > 1):
+        raise BadInput(f"--gpu={gpus}: caffe-torch trains on one GPU; give its number")
+    device = torch.device("cuda", _gpu("0" if gpus == "all" else gpus))
+    glog.info(f"Using GPUs {device.index}", "caffe")
+    glog.info(f"GPU {device.index}: {torch.cuda.get_device_name(device)}", "caffe")
+    return device
+
+
+def _gpu(number: str) -> int:
+    if not number.isdecimal():
+        raise BadInput(f"--gpu={number} is not the number of a GPU")
     count = torch.cuda.device_count()
-    if int(gpu) >= count:
+    if int(number) >= count:
         raise BadInput(
-            f"there is no GPU {gpu}; PyTorch finds {count}. Set solver_mode: CPU in the solver, "
+            f"there is no GPU {number}; PyTorch finds {count}. Set solver_mode: CPU in the solver, "
             "or --gpu to one that is there"
         )
-    device = torch.device("cuda", int(gpu))
-    glog.info(f"Using GPUs {gpu}", "caffe")
-    glog.info(f"GPU {gpu}: {torch.cuda.get_device_name(device)}", "caffe")
-    return device
+    return int(number)
 
 
 class _Signals:
     """A queue of the actions that SIGINT and SIGHUP request."""
 
-    def __init__(self, interrupt: str, hangup: str) -> None:
-        self._effects = {signal.SIGINT: _EFFECTS[interrupt], signal.SIGHUP: _EFFECTS[hangup]}
+    def __init__(self, line: CommandLine) -> None:
+        self._effects = {
+            signal.SIGINT: _effect(line, "sigint_effect"),
+            signal.SIGHUP: _effect(line, "sighup_effect"),
+        }
         self._requests: list[Action] = []
         for number in self._effects:
             signal.signal(number, self._enqueue)
@@ -202,3 +200,10 @@ class _Signals:
         effect = self._effects[signal.Signals(number)]
         if effect is not Action.NONE:
             self._requests.append(effect)
+
+
+def _effect(line: CommandLine, flag: str) -> Action:
+    name = line.text(flag)
+    if name not in _EFFECTS:
+        raise BadInput(f"--{flag}={name} must be one of {', '.join(_EFFECTS)}")
+    return _EFFECTS[name]

@@ -82,15 +82,16 @@ class Net:
         shapes = [shape for shape in self._shapes.values() if shape]
         return shapes[0][0] if shapes else 0
 
-    def forward(self, each: Callable[[Layer], None] | None = None) -> Outputs:
-        """Run the layers; `each` is called after each of them."""
+    def forward(self, run: Callable[[Step, list[Tensor]], list[Tensor]] | None = None) -> Outputs:
+        """Run the layers; `run` runs one on its bottoms, in the place of the layer's forward."""
         blobs: dict[str, Tensor] = {}
         loss: Tensor | None = None
         for step in self._order:
-            tops = step.layer.forward([
+            bottoms = [
                 blobs[name].detach() if stops else blobs[name]
                 for name, stops in zip(step.bottoms, step.stops, strict=True)
-            ])  # fmt: skip
+            ]
+            tops = run(step, bottoms) if run else step.layer.forward(bottoms)
             if not step.backward:
                 tops = [top.detach() if top.requires_grad else top for top in tops]
             blobs.update(zip(step.tops, tops, strict=True))
@@ -99,8 +100,6 @@ class Net:
                     top = tops[index].detach() if step.outweighed[index] else tops[index]
                     part = top.sum() * weight
                     loss = part if loss is None else loss + part
-            if each:
-                each(step.layer)
         total = torch.zeros((), device=self.device) if loss is None else loss
         return Outputs(total, {name: blobs[name].detach() for name in self._outputs})
 

@@ -45,13 +45,11 @@ class Solver:
         device: torch.device,
         precision: Precision,
         requested: Callable[[], Action],
-        state: pb.NetState | None = None,
     ) -> None:
         """Build the nets, drawing random numbers in Caffe's order.
 
         Args:
             requested: polled once an iteration; returns each action that a signal requests once.
-            state: level and stages of the command line, merged into the training net's.
 
         Raises:
             BadInput: a setting or a net does not fit.
@@ -65,7 +63,7 @@ class Solver:
         self._stopped = False
         rng = Rng(param.random_seed if param.random_seed >= 0 else None)
         torch.manual_seed(rng.one() if param.random_seed < 0 else param.random_seed)
-        self.net = build_net(training_net(param), pb.TRAIN, [param.train_state, state], rng, device)
+        self.net = build_net(training_net(param), pb.TRAIN, [param.train_state], rng, device)
         self.test_nets = test_nets(param, rng, device)
         self._optimizer = Optimizer(param, self.net.parameters)
         if param.snapshot or param.snapshot_after_train:
