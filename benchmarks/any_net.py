@@ -17,16 +17,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import lmdb
 import numpy as np
 
 from benchmarks import timing
+from benchmarks.pictures import write_database, write_mean
 from caffe_transfer import paths
 from caffe_transfer.errors import CaffeTransferError
 from caffe_transfer.formats.caffemodel import open_model
-from caffe_transfer.formats.datum import datum
 from caffe_transfer.formats.hashes import blob_hashes
-from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.prototxt import read_net
 from caffe_transfer.nets.places import study_cuts
 from caffe_transfer.nets.render import plain_net
@@ -78,7 +76,7 @@ def main(files: Sequence[Path], iterations: int, threads: int, scratch: Path) ->
 def row(file: Path, iterations: int, threads: int, scratch: Path) -> tuple[object, ...]:
     """Everything about one net."""
     start, study = time.monotonic(), study_of(file, iterations)
-    name = file.parent.name if file.name in NAMES else file.stem
+    name = name_of(file)
     write_data(RunFolder(scratch), study)
     found = study_cuts(study, plain_net(study))
     networks = [
@@ -180,22 +178,13 @@ def share(flags: Sequence[bool]) -> str:
 def write_data(run: RunFolder, study: Study) -> None:
     """Databases of random blotches, one image a class, under the names of all data sets."""
     size = study.images.size
-    random = np.random.default_rng(0)
-    images = run.data.root / "lmdb"
-    images.mkdir(parents=True)
-    with lmdb.open(str(images), map_size=1 << 30) as database, database.begin(write=True) as t:
-        for number in range(IMAGES):
-            small = random.integers(0, 256, (3, -(-size // 8), -(-size // 8)), np.uint8)
-            pixels = small.repeat(8, 1).repeat(8, 2)[:, :size, :size]
-            t.put(b"%08d" % number, datum(np.ascontiguousarray(pixels), number))
+    write_database(run.data.root / "lmdb", 3, size, range(IMAGES))
     for side in "AB":
         for part in ("train", "valid"):
             link = run.data.lmdb(f"half0{side}_{part}")
             link.parent.mkdir()
             link.symlink_to("../lmdb")
-    mean = pb.BlobProto(num=1, channels=3, height=size, width=size)
-    mean.data.extend([127.0] * 3 * size**2)
-    run.data.mean.write_bytes(mean.SerializeToString())
+    write_mean(run.data.mean, 3, size)
 
 
 def nets_of(models: Path) -> list[Path]:
@@ -206,6 +195,11 @@ def nets_of(models: Path) -> list[Path]:
     shared = os.environ.get("CAFFE_TRANSFER_SHARED")
     others = sorted((Path(shared) / "nets").glob("*.prototxt")) if shared else []
     return [*filter(None, found), *(path for path in others if "solver" not in path.name)]
+
+
+def name_of(file: Path) -> str:
+    """A net's name: its folder's, or its own."""
+    return file.parent.name if file.name in NAMES else file.stem
 
 
 def torch_here() -> Engine:

@@ -1,11 +1,12 @@
 """The benchmarks start, and measure what they say."""
 
+import math
 import re
 from pathlib import Path
 
 import pytest
 
-from benchmarks import any_net, networks, timing, training
+from benchmarks import any_net, networks, timing, training, zoo
 from caffe_transfer.paths import NetworkFolder
 from caffe_transfer.training.engine import Engine
 from tests.edit_nets import USERS_NETS
@@ -41,6 +42,64 @@ def test_a_net_is_cut_and_trained_by_both_engines(caffe_bin: Path, tmp_path: Pat
     found = any_net.row(file, 2, 1, tmp_path / "scratch")
     assert found[:7] == ("norms", 2, 4, "4 of 4", "4 of 4", "4 of 4", "8 of 8")
     assert all(float(str(each)) < 1e-4 for each in found[7:9])
+
+
+AUTOENCODER = """
+layer { name: "data" type: "Data" top: "data" include { phase: TRAIN }
+  transform_param { scale: 0.0039 } data_param { source: "mnist_train" batch_size: 9 } }
+layer { name: "data" type: "Data" top: "data" include { phase: TEST stage: "on-test" }
+  transform_param { scale: 0.0039 } data_param { source: "mnist_test" batch_size: 9 } }
+layer { name: "flat" type: "Flatten" bottom: "data" top: "flat" }
+layer { name: "code" type: "InnerProduct" bottom: "data" top: "code" inner_product_param {
+  num_output: 5 weight_filler { type: "gaussian" std: 0.1 sparse: 3 } } }
+layer { name: "decoded" type: "InnerProduct" bottom: "code" top: "decoded" inner_product_param {
+  num_output: 784 weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "SigmoidCrossEntropyLoss" bottom: "decoded" bottom: "flat" top: "loss" }
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "blobs"),
+    [
+        (USERS_NETS["BatchNorm twice, for each phase"], "10 of 10"),
+        (USERS_NETS["MobileNet"], "37 of 37"),  # it has no loss
+        (USERS_NETS["V0"], "6 of 6"),
+        (AUTOENCODER, "4 of 4"),
+    ],
+)
+def test_engines_agree_on_small_nets(
+    text: str, blobs: str, caffe_bin: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("torch", reason="no PyTorch here; pip install 'caffe-transfer[torch]'")
+    file = tmp_path / "small.prototxt"
+    file.write_text(text)
+    found = zoo.row(file, 3, 0.0001, tmp_path / "scratch")
+    assert found[0] == "small"
+    assert found[1] == blobs
+    assert all(float(str(found[index])) < 1e-4 for index in (3, 4, 6)), found
+    assert int(str(found[5])) >= 1
+    assert found[8] == ""
+
+
+def test_a_net_that_is_refused_is_a_row_that_says_so(caffe_bin: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="no PyTorch here; pip install 'caffe-transfer[torch]'")
+    file = tmp_path / "odd.prototxt"
+    for text, reason in (
+        (AUTOENCODER.replace("784", "783"), r"caffe: Check failed: .*; caffe-torch: layer 'loss'"),
+        ('layer { name: "x" type: "Mystery" }', "the net has no loss, and no layers"),
+        ("layer {", "odd.prototxt is not a prototxt"),
+    ):
+        file.write_text(text)
+        found = zoo.row(file, 1, 0.0001, tmp_path / reason[:4])
+        assert found[:7] == ("odd", *["-"] * 6)
+        assert re.search(reason, str(found[8]))
+
+
+def test_series_are_apart_by_their_largest_relative_difference() -> None:
+    assert zoo.apart([1.0, 2.0], [1.0, 2.2]) == pytest.approx(0.1)
+    assert zoo.apart([0.0, 0.0], [0.0, 0.0]) == 0
+    assert zoo.apart([1.0], [math.nan]) == zoo.apart([1.0], []) == math.inf
+    assert zoo.apart([1.0, math.nan], [1.0, math.nan]) == 0
 
 
 @pytest.mark.parametrize("page", [*ROOT.glob("benchmarks/*.py"), ROOT / "docs/benchmarks.md"])
