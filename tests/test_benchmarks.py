@@ -40,7 +40,7 @@ def test_the_checkout_is_a_program_that_takes_more_options(tmp_path: Path) -> No
 
     program = gpu.program(tmp_path, ["--version"])
     done = subprocess.run([program], capture_output=True, text=True, check=True, cwd=tmp_path)
-    assert done.stdout.startswith("caffe-torch ")
+    assert done.stdout.startswith(f"{program.name} ")
 
 
 def test_a_net_is_cut_and_trained_by_both_engines(caffe_bin: Path, tmp_path: Path) -> None:
