@@ -8,8 +8,8 @@ of 2 random images.  A net without a loss is trained as `caffe-transfer generate
 For each net: are the initial parameters of one seed the same bytes; how far, at most, are the
 losses of a training apart, relatively, with one thread; how far are Caffe's own when the last two
 bits of its initial parameters are changed at random, as another order of sums changes what they
-make (the largest of three such trainings; two programs that round differently come no closer); how far
-are the outputs of the test net, with what Caffe has trained.  The log has six digits.
+make (the largest of three such trainings; two programs that round differently come no closer);
+how far are the outputs of the test net, with what Caffe has trained.  The log has six digits.
 """
 
 import argparse
@@ -170,9 +170,10 @@ def compared(bench: Bench, caffe: Engine, torch: Engine) -> Sequence[object]:
     ]
     trained = bench.model(caffe, bench.iterations)
     tested = bench.outputs(caffe, trained)
+    floor = max(apart(losses, bench.losses(caffe, each)) for each in nudged)
     return (
         share(equal), f"{losses[0]:.4g} to {losses[-1]:.4g}",
-        apart(losses, bench.losses(torch)), max(apart(losses, bench.losses(caffe, each)) for each in nudged),
+        apart(losses, bench.losses(torch)), floor,
         len(tested), apart(tested, bench.outputs(torch, trained)),
     )  # fmt: skip
 
