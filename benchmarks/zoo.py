@@ -36,6 +36,7 @@ from caffe_transfer.formats.prototxt import read_net
 from caffe_transfer.formats.writer import write_model
 from caffe_transfer.nets.graph import Graph
 from caffe_transfer.nets.layers import outputs
+from caffe_transfer.nets.phases import included_in
 from caffe_transfer.nets.render import parsed_net, render
 from caffe_transfer.nets.sizes import image_shape
 from caffe_transfer.report.logs import read_logs
@@ -229,6 +230,8 @@ def made_ready(file: Path, folder: Path) -> pb.NetParameter:
     pictures.write_list(folder / "list.txt", size, labels)
     pictures.write_mean(folder / "mean.binaryproto", channels, size)
     for layer in net.layer:
+        if included_in(layer, pb.NetState(phase=pb.TEST)):
+            layer.transform_param.mirror = False  # `test` takes its seed from the clock
         if layer.transform_param.mean_file:
             layer.transform_param.mean_file = str(folder / "mean.binaryproto")
         if layer.type == "Data":
