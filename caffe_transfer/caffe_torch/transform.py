@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
+import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
@@ -167,25 +168,25 @@ class Transformer:
         return values if self.param.scale == 1 else values.mul_(self.param.scale)
 
     def _apply_by_image(self, images: Tensor, places: Tensor) -> Tensor:
-        """The same, in channels_last, one image after the other, each within the cache."""
-        _, _, height, width = images.shape
-        values = torch.empty_like(
-            images, dtype=torch.float32, memory_format=torch.channels_last
-        )  # fmt: skip
-        mean = None
+        """The same, in channels_last, one image after the other, each within the cache.
+
+        By numpy: torch's threads would meet after each of these short steps.
+        """
+        count, channels, height, width = images.shape
+        values = np.empty((count, height, width, channels), np.float32)
+        mean, scale = None, np.float32(self.param.scale)
         if self._mean is not None and self._means is None:
-            mean = self._mean.expand(images.shape[1:]).permute(1, 2, 0).contiguous()
+            mean = self._mean.expand(images.shape[1:]).permute(1, 2, 0).contiguous().numpy()
         for image, top, place in zip(images.numpy(), values, places.T.tolist(), strict=True):
-            top = top.permute(1, 2, 0)
-            top.copy_(torch.from_numpy(cv2.merge(list(image))).view(top.shape))
+            top[...] = cv2.merge(list(image)).reshape(top.shape)
             if self._means is not None:
                 mirrored, row, column = place
-                mean = self._means[mirrored, row : row + height, column : column + width]
+                mean = self._means[mirrored, row : row + height, column : column + width].numpy()
             if mean is not None:
-                top.sub_(mean)
-            if self.param.scale != 1:
-                top.mul_(self.param.scale)
-        return values
+                np.subtract(top, mean, out=top)
+            if scale != 1:
+                np.multiply(top, scale, out=top)
+        return torch.from_numpy(values).permute(0, 3, 1, 2)
 
 
 def cut(image: npt.NDArray[Any], crop: Crop, into: npt.NDArray[Any]) -> None:
