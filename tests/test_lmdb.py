@@ -1,8 +1,13 @@
 """Databases, read: one sentence before an engine would abort."""
 
+import gc
+import os
+import shutil
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import cast
 
 import lmdb
 import pytest
@@ -30,6 +35,45 @@ def test_a_large_one_is_sampled(database: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(reading, "CHECK_ENDS", 1)
     with pytest.raises(BadInput, match="label 2"):  # of the last record
         check_lmdb(database, classes=2)
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_reader_that_is_collected_while_another_opens(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, same: bool
+) -> None:
+    """Python may finish a forgotten generator within any line of the thread that forgot it."""
+    other = tmp_path / "other"
+    shutil.copytree(database, other)
+
+    def reads() -> Iterator[None]:
+        with open_lmdb(database):
+            yield
+
+    forgotten: list[object] = [reads()]
+    next(cast(Iterator[None], forgotten[0]))
+    forgotten.append(forgotten)  # a cycle
+    del forgotten
+    waiting = reading._check_once
+
+    def check(file: Path, status: os.stat_result) -> None:
+        gc.collect()
+        waiting(file, status)
+
+    monkeypatch.setattr(reading, "_check_once", check)
+    found: list[int] = []
+
+    def work() -> None:
+        with open_lmdb(database if same else other) as environment:
+            found.append(environment.stat()["entries"])
+            gc.collect()
+            found.append(environment.stat()["entries"])
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert found == [3, 3]
+    assert not reading._OPEN
+    assert not reading._READERS
 
 
 def test_one_that_is_open_already(database: Path) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import threading
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,9 +21,11 @@ CHECK_ENDS = 1000
 
 _File: TypeAlias = tuple[int, int]  # device and inode, by which LMDB identifies files
 _OPEN: dict[_File, lmdb.Environment] = {}
-_USERS: Counter[_File] = Counter()
+_READERS: dict[_File, set[object]] = {}
 _CHECKED: dict[_File, tuple[int, int]] = {}  # size and time of change when it was checked
-_OPENING = threading.Lock()
+# Reentrant: a reader that nobody closed is closed when Python collects it, at any time, perhaps
+# while its own thread opens another.
+_OPENING = threading.RLock()
 
 
 @contextmanager
@@ -41,33 +42,53 @@ def open_lmdb(path: Path) -> Iterator[lmdb.Environment]:
         Incomplete: the folder does not exist.
         FormatError: the folder does not hold a valid LMDB.
     """
-    with _OPENING:
-        file, environment = _opened(path)
-        _USERS[file] += 1
-    try:
-        yield environment
-    except lmdb.Error as error:
-        raise FormatError(f"{path} cannot be read: {error}; make it anew") from error
-    finally:
-        with _OPENING:
-            _USERS[file] -= 1
-            if not _USERS[file]:
-                del _OPEN[file], _USERS[file]
-                environment.close()
+    with _shared(path) as environment:
+        try:
+            yield environment
+        except lmdb.Error as error:
+            raise FormatError(f"{path} cannot be read: {error}; make it anew") from error
 
 
-def _opened(path: Path) -> tuple[_File, lmdb.Environment]:
+@contextmanager
+def _shared(path: Path) -> Iterator[lmdb.Environment]:
     if not path.is_dir():
         raise Incomplete(f"there is no database {path}; make it with caffe-transfer data lmdb")
+    reader = object()
     try:
         status = os.stat(path / paths.LMDB_DATA)
-        file = status.st_dev, status.st_ino
-        if file not in _OPEN:
-            _check_once(path / paths.LMDB_DATA, status)
-            _OPEN[file] = lmdb.open(str(path), readonly=True, lock=False, create=False)
+    except OSError as error:
+        raise _no_lmdb(path, error) from error
+    file = status.st_dev, status.st_ino
+    try:
+        with _OPENING:
+            _READERS.setdefault(file, set()).add(reader)  # first, so that no other closes it
+            if file not in _OPEN:
+                _OPEN[file] = _opened(path, status)
+            environment = _OPEN[file]
+        yield environment
+    finally:
+        _leave(file, reader)
+
+
+def _leave(file: _File, reader: object) -> None:
+    with _OPENING:
+        _READERS[file].remove(reader)
+        if not _READERS[file]:
+            del _READERS[file]
+            if file in _OPEN:
+                _OPEN.pop(file).close()
+
+
+def _opened(path: Path, status: os.stat_result) -> lmdb.Environment:
+    try:
+        _check_once(path / paths.LMDB_DATA, status)
+        return lmdb.open(str(path), readonly=True, lock=False, create=False)
     except (OSError, lmdb.Error) as error:
-        raise FormatError(f"{path} is not an LMDB: {error}; make it anew") from error
-    return file, _OPEN[file]
+        raise _no_lmdb(path, error) from error
+
+
+def _no_lmdb(path: Path, error: Exception) -> FormatError:
+    return FormatError(f"{path} is not an LMDB: {error}; make it anew")
 
 
 def _check_once(file: Path, status: os.stat_result) -> None:
