@@ -34,7 +34,7 @@ from caffe_transfer.paths import NetworkFolder, RunFolder
 from caffe_transfer.report.logs import log_files, read_logs
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.network import Mode, Network
-from caffe_transfer.studies.study import Study
+from caffe_transfer.studies.study import EVERY, Study
 from caffe_transfer.training.engine import CAFFE_TORCH, Engine, find_engine
 from caffe_transfer.training.train import Settings, train_network
 
@@ -94,7 +94,7 @@ def row(file: Path, iterations: int, threads: int, scratch: Path) -> tuple[objec
     for network in networks:
         for engine, seen in ((caffe, theirs), (torch, ours)):
             folder = write_network(network, study, scratch / engine.name)
-            seen.append(trained(folder, Settings(engine, None, threads)))
+            seen.append(trained(folder, Settings(engine, None, threads, keep_snapshots=EVERY)))
             print(f"{name} {network.name} {engine.name}: {seen[-1]}", file=sys.stderr)
     every = theirs + ours
     return (

@@ -1,6 +1,7 @@
 """The host's side of a training step: from an LMDB to batches, part by part.
 
 cursor, page touch                  the least that reading a record costs
+view, half or tenth                 the same of every second or tenth record
 copies, draws, mean and scale       the parts of a batch, each by itself
 whole batches                       through the threads that a net uses
 index array and gather              the way before: whole images into fresh memory, one index array
@@ -37,7 +38,9 @@ from caffe_transfer.caffe_torch.prefetch import Prefetcher
 from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.caffe_torch.transform import Transformer, cut
 from caffe_transfer.formats.datum import datum as serialized
+from caffe_transfer.formats.lmdb import open_lmdb
 from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.formats.views import View, identity_of, write_view
 
 IMAGE, CROP = (3, 256, 256), 227
 CROP_BYTES = IMAGE[0] * CROP**2
@@ -74,7 +77,20 @@ def write(path: Path, images: int) -> None:
     ):
         for number in range(images):
             pixels = random.integers(0, 256, IMAGE, np.uint8)
-            writing.put(f"{number:08}".encode(), serialized(pixels, number % 1000))
+            writing.put(f"{number:08}_{number}.png".encode(), serialized(pixels, number % 1000))
+
+
+def view(path: Path, step: int) -> Path:
+    """A view of some records, evenly spread."""
+    found = path.with_name(f"view-{step}")
+    with open_lmdb(path) as environment, environment.begin() as transaction:
+        count = int(transaction.stat()["entries"])
+        numbers = np.arange(0, count, step).astype(np.uint32)
+        labels, gaps = numbers.astype(np.int32) % 500, numbers[:0]
+        made = View(found, path, identity_of(path, transaction), numbers, labels, gaps)
+    found.mkdir()
+    write_view(made, found)
+    return found
 
 
 def parts_of_a_batch(path: Path, batch: int, batches: int) -> dict[str, float]:
@@ -102,7 +118,15 @@ def parts_of_a_batch(path: Path, batch: int, batches: int) -> dict[str, float]:
         return list(itertools.islice(source, batch))
 
     touch(read() * 2)  # the file is in memory from here on
+    halved, tenth = (datum.records(view(path, step), TRANSFORM) for step in (2, 10))
+
+    def touch_next(part: Iterator[Record]) -> None:
+        touch(list(itertools.islice(part, batch)))
+
+    touch_next(halved)
     each: dict[str, Callable[[], object]] = {
+        "view, half": partial(touch_next, halved),
+        "view, tenth": partial(touch_next, tenth),
         "cursor": read,
         "cursor, page touch": lambda: touch(read()),
         "cursor, copy into kept memory": lambda: copy(read(), kept),

@@ -134,6 +134,7 @@ def train(
     precision: str | None = None,
     gpu: str | None = None,
     threads: int | None = None,
+    keep_snapshots: str | None = None,
     on_progress: OnProgress = lambda _: None,
     stop: Event | None = None,
 ) -> TrainedNetwork:
@@ -141,6 +142,8 @@ def train(
 
     Args:
         engine, precision, threads: as for `run`; gpu: device numbers as Caffe takes them.
+        keep_snapshots: "last" keeps the last model, "all" every model with its solver state; by
+            default as the study of the network's run says, else "last".
         on_progress: called a few times a second with iteration, loss and accuracy.
         stop: set it to have the engine write a snapshot and end.
 
@@ -152,7 +155,9 @@ def train(
         FormatError: a frozen blob has changed.
     """
     root = Path(folder)
-    settings = Settings(find_engine(engine, precision), gpu, threads or threads_for(jobs=1))
+    settings = Settings(
+        find_engine(engine, precision), gpu, threads or threads_for(jobs=1), keep_snapshots
+    )
     manifest = train_network(root, settings, on_progress, stop)
     (model,) = manifest["model"]
     return TrainedNetwork(root.name, root, root / model, manifest["frozen"])

@@ -40,6 +40,6 @@ class EngineError(CaffeTransferError):
 
 
 class Interrupted(CaffeTransferError):
-    """Training was stopped on request; its state is kept."""
+    """Training or preparation was stopped on request; what was done is kept."""
 
     status = 130

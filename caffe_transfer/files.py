@@ -75,7 +75,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         BadInput: the folder cannot be made, or the disk is full.
     """
     temporary = temporary_path(path)
-    _remove_leftovers(path)
+    remove_leftovers(path)
     try:
         temporary.mkdir(parents=True)
         yield temporary
@@ -84,6 +84,20 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         raise unwritable(path, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sync(*files: Path) -> None:
+    """Wait until files of other programs, and their names, are on the disk.
+
+    Raises:
+        OSError: one is not there, or the disk fails.
+    """
+    for path in dict.fromkeys([*files, *(file.parent for file in files)]):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def unwritable(path: Path, error: OSError) -> BadInput:
@@ -96,19 +110,19 @@ def unwritable(path: Path, error: OSError) -> BadInput:
 def temporary_path(path: Path) -> Path:
     """Return an unused name beside `path`, which tells host and process."""
     # The random part keeps apart the threads of one process.
-    owner = f"{os.urandom(4).hex()}.{os.getpid()}@{_host()}"
+    owner = f"{os.urandom(4).hex()}.{os.getpid()}@{host()}"
     return path.with_name(f".{path.name}.{owner}.part")
 
 
-def _remove_leftovers(path: Path) -> None:
+def remove_leftovers(path: Path) -> None:
     """Remove the temporary folders of processes on this host that were killed."""
-    host = glob.escape(_host())
-    for folder in path.parent.glob(f".{glob.escape(path.name)}.*@{host}.part"):
+    ours = f"@{glob.escape(host())}.part"
+    for folder in path.parent.glob(f".{glob.escape(path.name)}.*{ours}"):
         owner = folder.name.partition("@")[0].rpartition(".")[2]
         if _PROCESSES.is_dir() and not (_PROCESSES / owner).exists():
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _host() -> str:
-    """Return this machine's name; the module socket, which has it too, costs `copy` its start."""
+def host() -> str:
+    """This machine's name; the module socket, which has it too, costs `copy` its start."""
     return os.uname().nodename

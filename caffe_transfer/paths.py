@@ -30,6 +30,10 @@ RESULTS = "results"
 LMDB_DATA = "data.mdb"
 LMDB_LOCK = "lock.mdb"
 
+# Names in the folder of a view, which lies where a database would.
+VIEW = "view.json"
+VIEW_RECORDS = "records.bin"
+
 _LOG_NAME = re.compile(r".+\.(o[0-9A-Z]+|log(\..+)?)(\.gz)?")
 
 
@@ -85,6 +89,26 @@ def record(path: Path) -> Path:
 def left_out(path: Path) -> Path:
     """The list of images that a database lacks, beside it: lmdb.left_out.txt beside lmdb."""
     return path.with_name(f"{path.name}.left_out.txt")
+
+
+def image_index(images: Path) -> Path:
+    """Where images lie that are no files of their names, beside them."""
+    return images.with_name(f"{images.name}.index.npz")
+
+
+def unfinished(database: Path) -> Path:
+    """The folder in which a database grows, beside it: lmdb.unfinished beside lmdb."""
+    return database.with_name(f"{database.name}.unfinished")
+
+
+def pixel_sum(database: Path) -> Path:
+    """The sum of a database's images, beside it until the mean is made of it."""
+    return database.with_name(f"{database.name}.sum.npz")
+
+
+def lock_beside(path: Path) -> Path:
+    """The lock file of a file or folder, beside it."""
+    return path.with_name(f"{path.name}.lock")
 
 
 def image_list(database: Path) -> Path:

@@ -1,50 +1,36 @@
 """A whole study, from images to report: run again, it does only what is missing."""
 
-import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from caffe_transfer import paths
-from caffe_transfer.data_prep.prepare import disk_estimate, prepare, validation_warnings
+from caffe_transfer import paths, questions
+from caffe_transfer.cost import Estimate, snapshot_bytes
+from caffe_transfer.data_prep.disk import disk_estimate
+from caffe_transfer.data_prep.prepare import prepare, validation_warnings
 from caffe_transfer.data_prep.progress import OnStep, silent
 from caffe_transfer.data_prep.sources import check_source
 from caffe_transfer.errors import BadInput
 from caffe_transfer.files import atomic_text
-from caffe_transfer.nets.render import parsed_net, render, torn_paths
-from caffe_transfer.nets.shapes import parameter_shapes
-from caffe_transfer.nets.sources import source_of
+from caffe_transfer.lock import locked
+from caffe_transfer.nets.render import render, torn_paths
 from caffe_transfer.nets.write import write_files
 from caffe_transfer.paths import RunFolder
 from caffe_transfer.report.make import make_report
 from caffe_transfer.studies.changes import conflicts
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.network import Network
-from caffe_transfer.studies.study import Study
+from caffe_transfer.studies.study import VIEW, Study
 from caffe_transfer.studies.write import study_text
 from caffe_transfer.training import schedule
-from caffe_transfer.training.given import check_given, write_given_bases
-from caffe_transfer.training.lock import locked
+from caffe_transfer.training.given import Given, check_given, write_given_bases
 from caffe_transfer.training.schedule import JobResult
 from caffe_transfer.training.train import OnProgress, Settings, TrainingProgress
 
-FLOAT_BYTES = 4
 
-
-@dataclass(frozen=True)
-class Estimate:
-    """The cost of a run; None where it is not known beforehand.
-
-    Attributes:
-        data_bytes: size of the databases.
-        snapshot_bytes: size of all networks' snapshots, weights and momentum.
-        seconds: training one network at a time, at the pace that the study's file gives.
-    """
-
-    data_bytes: int | None
-    snapshot_bytes: int
-    seconds: float | None
+def _ignore() -> None:
+    pass
 
 
 def _ignore_message(message: str) -> None:
@@ -65,13 +51,17 @@ class Callbacks:
 
     Attributes:
         step: progress in preparing images: step, count done, total.
+        note: one sentence on what is done before training, or was found.
         warn: one sentence that the user should know.
+        prepared: called before the first training, when all that it needs is there.
         network: progress of a network's training, a few times a second, from several threads.
         ended: result of a network's job.
     """
 
     step: OnStep = silent
+    note: Callable[[str], None] = _ignore_message
     warn: Callable[[str], None] = _ignore_message
+    prepared: Callable[[], None] = _ignore
     network: OnProgress = _ignore_progress
     ended: Callable[[JobResult], None] = _ignore_result
 
@@ -111,33 +101,6 @@ def default_folder(study: str) -> Path:
     return root
 
 
-def estimate(study: Study) -> Estimate:
-    """Disk space and time that a run of the study takes.
-
-    Raises:
-        Incomplete, FormatError: a given model is missing, or is none.
-        BadInput: its source does not exist, or a network or a given model does not fit its net.
-    """
-    check_source(study.images.source)
-    check_given(study)
-    pace = study.seconds_per_iteration
-    iterations = sum(study.solver_of(network).max_iter for network in study.networks)
-    return Estimate(
-        data_bytes=disk_estimate(study),
-        snapshot_bytes=sum(_snapshot_bytes(study, network) for network in study.networks),
-        seconds=None if pace is None else iterations * pace,
-    )
-
-
-def _snapshot_bytes(study: Study, network: Network) -> int:
-    solver = study.solver_of(network)
-    net = parsed_net(render(network, study))
-    shapes = parameter_shapes(net, source_of(study).input_shape)
-    values = sum(math.prod(shape) for layer in shapes.values() for shape in layer)
-    count = math.ceil(solver.max_iter / solver.snapshot)
-    return 2 * FLOAT_BYTES * values * count
-
-
 def run(
     study: Study,
     root: Path,
@@ -146,39 +109,42 @@ def run(
     callbacks: Callbacks | None = None,
     stop: threading.Event | None = None,
 ) -> list[JobResult]:
-    """Fetch images, write networks, train them, report.
+    """Ask what can be known beforehand, fetch images, write networks, train them, report.
 
     A run in a folder that holds an earlier one continues it: databases and networks that are
     there stay, and the study may have gained or lost networks since.
 
     Args:
         root: the run's folder.
-        stop: set it to make the engines write snapshots and end.
+        stop: set it to end: the engines write snapshots, and what is prepared stays.
 
     Returns:
         the result of each network's job, in the study's order.
 
     Raises:
         Busy: another run works in `root`.
-        BadInput: `root` holds a run that the study cannot continue, or the images cannot be used.
+        BadInput: `root` holds a run that the study cannot continue, the images cannot be used, or
+            the disk is too small.
+        EngineError: the engine cannot train the study's networks.
+        Interrupted: `stop` was set before the first training.
     """
     folder, callbacks = RunFolder(root), callbacks or Callbacks()
     stop = stop or threading.Event()
     needs = schedule.graph(study)
+    views = _takes_views(study, options.settings.engine.reads_views)
     with locked(folder.lock):
-        kept = _continued(study, folder)
-        check_source(study.images.source)
-        # What does not fit is named before anything is made.
-        rendered = {network: render(network, study) for network in study.networks}
-        given = check_given(study)
-        if kept != study:
-            atomic_text(folder.study, study_text(study))
-        left_out = prepare(study, folder, options.images_from, callbacks.step)
-        for warning in [*torn_paths(study), *left_out, *validation_warnings(study, folder.data)]:
-            callbacks.warn(warning)
-        write_given_bases(given, folder.results)
-        for network, files in rendered.items():
-            write_files(network, files, folder.results)
+        plan = _plan(study, folder)
+        cost = Estimate(
+            data_bytes=disk_estimate(study, views),
+            snapshot_bytes=snapshot_bytes(study, plan.rendered, options.jobs),
+            seconds=None,
+        )
+        questions.check_images(study, folder, options.images_from)
+        questions.check_disk(cost, folder)
+        slots = schedule.slots(options.settings, options.jobs, options.gpus)
+        questions.check_engine(study, folder, slots, callbacks.note, stop)
+        _prepare(plan, folder, options.images_from, callbacks, stop, views)
+        callbacks.prepared()
         results = schedule.run_all(
             folder.results,
             needs,
@@ -192,6 +158,100 @@ def run(
         if not stop.is_set():
             make_report(folder.results, folder.report)
     return results
+
+
+def prepare_run(
+    study: Study,
+    root: Path,
+    *,
+    images_from: Path | None = None,
+    reads_views: bool = True,
+    callbacks: Callbacks | None = None,
+    stop: threading.Event | None = None,
+) -> None:
+    """Do what `run` does before the first training, without an engine; `run` goes on from there.
+
+    Args:
+        root: the run's folder.
+        images_from: the images' folder or archive; None to fetch them.
+        reads_views: the engine to come reads views; for one that does not, `run` replaces them.
+        stop: set it to end; what is prepared stays.
+
+    Raises:
+        Busy, BadInput, Interrupted: as `run` does.
+    """
+    folder = RunFolder(root)
+    schedule.graph(study)
+    views = _takes_views(study, reads_views)
+    with locked(folder.lock):
+        plan = _plan(study, folder)
+        cost = Estimate(data_bytes=disk_estimate(study, views), snapshot_bytes=0, seconds=None)
+        questions.check_images(study, folder, images_from)
+        questions.check_disk(cost, folder)
+        _prepare(
+            plan, folder, images_from, callbacks or Callbacks(), stop or threading.Event(), views
+        )
+
+
+def _takes_views(study: Study, reads_views: bool) -> bool:
+    """Whether data sets that are part of another's database are views of it.
+
+    Raises:
+        BadInput: the study wants views, and the engine cannot read them.
+    """
+    wanted = study.images.databases
+    if wanted == VIEW and not reads_views:
+        raise BadInput(
+            f'study {study.name!r} has images.databases = "{VIEW}", which only caffe-torch can '
+            "read; leave that out, or choose --engine caffe-torch"
+        )
+    return reads_views if wanted is None else wanted == VIEW
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A study that fits, before anything is made of it.
+
+    Attributes:
+        is_new: the run's folder does not hold exactly this study yet.
+    """
+
+    study: Study
+    is_new: bool
+    rendered: Mapping[Network, Mapping[str, str]]
+    given: Mapping[Network, Given]
+
+
+def _plan(study: Study, folder: RunFolder) -> _Plan:
+    """Refuse what does not fit.
+
+    Raises:
+        Incomplete, BadInput: as `run` does.
+    """
+    kept = _continued(study, folder)
+    check_source(study.images.source)
+    rendered = {network: render(network, study) for network in study.networks}
+    return _Plan(study, kept != study, rendered, check_given(study))
+
+
+def _prepare(
+    plan: _Plan,
+    folder: RunFolder,
+    images_from: Path | None,
+    callbacks: Callbacks,
+    stop: threading.Event,
+    views: bool,
+) -> None:
+    """Make what is missing of images, databases and networks' folders."""
+    study = plan.study
+    if plan.is_new:
+        atomic_text(folder.study, study_text(study))
+    left_out = prepare(study, folder, images_from, callbacks.step, stop=stop, views=views)
+    for warning in [*torn_paths(study), *left_out, *validation_warnings(study, folder.data)]:
+        callbacks.warn(warning)
+    write_given_bases(plan.given, folder.results)
+    for network, files in plan.rendered.items():
+        write_files(network, files, folder.results)
 
 
 def _continued(study: Study, folder: RunFolder) -> Study | None:

@@ -5,8 +5,6 @@ EXIF gives is applied, transparency is dropped (the colors beneath stay), 16 bit
 8, CMYK becomes BGR, and of several pages the first is read.
 """
 
-import os
-from pathlib import Path
 from typing import TypeAlias
 
 import cv2
@@ -15,6 +13,7 @@ import numpy.typing as npt
 
 from caffe_transfer.data_prep.containers import JPEG, container_fault, end_of_jpeg, is_image
 from caffe_transfer.data_prep.left_out import Fault
+from caffe_transfer.data_prep.stores import Store
 from caffe_transfer.formats.datum import planes
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
@@ -29,15 +28,16 @@ _DATA = bytes(range(0xFF)) * 4
 _MORE = _DATA + b"".join(bytes((0xFF, 0xD0 + number)) + _DATA for number in range(8))
 
 
-def read_image(path: str | os.PathLike[str], size: int | None, gray: bool) -> Pixels | Fault:
+def read_image(store: Store, name: str, size: int | None, gray: bool) -> Pixels | Fault:
     """An image as Caffe decodes it, (channels, height, width); or why it cannot be used.
 
     Args:
+        name: of the image in the store.
         size: side in pixels to which it is resized, whatever its proportions; None to keep its own.
         gray: one channel instead of three.
     """
     try:
-        data = Path(path).read_bytes()
+        data = store.read(name)
     except OSError:
         return Fault.UNREADABLE
     image = decode(data, gray)

@@ -104,7 +104,7 @@ def part_roots(root: Path) -> dict[str, Path]:
     if len(there) == len(PART_NAMES):
         return there
     for part, folder in there.items():
-        if not any(_is_image(each.name) for each in folder.iterdir()):
+        if not any(is_image_name(each.name) for each in folder.iterdir()):
             (other,) = set(PART_NAMES) - {part}
             raise Incomplete(
                 f"{shown(root)} lacks {' or '.join(PART_NAMES[other])}; add it, or name "
@@ -184,8 +184,8 @@ def _find(root: Path) -> _Found:
     found = _Found(root)
     folder_of: dict[str, str] = {}
     for entry in _entries(root):
-        if not os.path.isdir(entry):
-            why = Fault.OUTSIDE if _is_image(entry.name) else Fault.OTHER_ENDING
+        if not is_folder(entry):
+            why = Fault.OUTSIDE if is_image_name(entry.name) else Fault.OTHER_ENDING
             found.left_out.append(LeftOut(entry.path, why))
             continue
         name = canonical(entry.name)
@@ -205,10 +205,10 @@ def _find(root: Path) -> _Found:
 def _images_of_class(found: _Found, folder: str) -> list[str]:
     images = []
     try:
-        for path in _files_below(found.root / folder, frozenset()):
-            name = path.removeprefix(f"{found.root}{os.sep}")
-            if fault := _fault_of(found.root, name):
-                found.left_out.append(LeftOut(path, fault))
+        for entry in files_below(found.root / folder):
+            name = entry.path.removeprefix(f"{found.root}{os.sep}")
+            if fault := fault_of(entry, name):
+                found.left_out.append(LeftOut(entry.path, fault))
             else:
                 images.append(name)
     except OSError as error:
@@ -216,40 +216,59 @@ def _images_of_class(found: _Found, folder: str) -> list[str]:
     return sorted(images)
 
 
-def _fault_of(root: Path, name: str) -> Fault | None:
-    """Why a file is not listed."""
-    if not _is_image(name):
+def fault_of(entry: os.DirEntry[str], name: str) -> Fault | None:
+    """Why a file is not listed under a name."""
+    if not is_image_name(entry.name):
         return Fault.OTHER_ENDING
     if "\n" in name:
         return Fault.LINE_BREAK
-    return None if os.path.isfile(root / name) else Fault.UNREADABLE
+    try:
+        return None if entry.is_file() else Fault.UNREADABLE
+    except OSError:
+        return Fault.UNREADABLE
 
 
-def _is_image(name: str) -> bool:
+def is_image_name(name: str) -> bool:
+    """Whether a file's name ends as an image's."""
     return os.path.splitext(name)[1].lower() in IMAGE_ENDINGS
 
 
-def _files_below(folder: Path | str, above: frozenset[_Identity]) -> Iterator[str]:
-    """All files below a folder; links are followed, but not into a folder that they lie in."""
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder or a link to one; not asked of the disk where the entry tells."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def files_below(
+    folder: Path | str, above: frozenset[_Identity] = frozenset()
+) -> Iterator[os.DirEntry[str]]:
+    """All files below a folder; links are followed, but not into a folder that they lie in.
+
+    Args:
+        above: the folders that it lies in.
+    """
     status = os.stat(folder)
     identity = status.st_dev, status.st_ino
     if identity in above:
         return
     for entry in _entries(folder):
-        if os.path.isdir(entry):
-            yield from _files_below(entry.path, above | {identity})
+        if is_folder(entry):
+            yield from files_below(entry.path, above | {identity})
         else:
-            yield entry.path
+            yield entry
 
 
 def _entries(folder: Path | str) -> list[os.DirEntry[str]]:
     """What a folder holds, by name, without what the system keeps there."""
     with os.scandir(folder) as entries:
         return sorted(
-            (
-                entry
-                for entry in entries
-                if not entry.name.startswith(".") and entry.name.lower() not in _SYSTEM_FILES
-            ),
+            (entry for entry in entries if not is_system_file(entry.name)),
             key=lambda entry: entry.name,
         )
+
+
+def is_system_file(name: str) -> bool:
+    """Whether systems leave files of that name in folders, as notes of their own."""
+    return name.startswith(".") or name.lower() in _SYSTEM_FILES

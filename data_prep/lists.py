@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from caffe_transfer.data_prep.names import shown
 from caffe_transfer.errors import BadInput, FormatError, Incomplete
 from caffe_transfer.files import atomic_write
 
 MAX_SEED = 2**32 - 1  # of numpy's RandomState
+_MAX_LABEL = 2**31 - 1  # of a Datum
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class ImageList:
             seen[label] += 1
             if seen[label] <= count:
                 kept.append(i)
-        return self._take(kept)
+        return self.take(kept)
 
     def shuffled(self, seed: int) -> "ImageList":
         """The same images in a random order that depends on `seed` alone.
@@ -75,26 +77,22 @@ class ImageList:
         Raises:
             BadInput: the seed is not one of numpy's.
         """
-        if not 0 <= seed <= MAX_SEED:
-            raise BadInput(f"{seed} is not a seed from 0 to {MAX_SEED}; name another")
-        return self._take(np.random.RandomState([seed]).permutation(len(self)).tolist())
+        return self.take(self.permutation(seed).tolist())
 
-    def _take(self, kept: Iterable[int]) -> "ImageList":
-        order = list(kept)
-        return ImageList(tuple(self.paths[i] for i in order), tuple(self.labels[i] for i in order))
-
-    def check_files(self, root: Path) -> None:
-        """Check that every image exists.
+    def permutation(self, seed: int) -> npt.NDArray[np.int64]:
+        """The numbers of the images in the order in which `shuffled` puts them.
 
         Raises:
-            BadInput: some do not; names the first.
+            BadInput: the seed is not one of numpy's.
         """
-        missing = [path for path in self.paths if not os.path.isfile(root / path)]
-        if missing:
-            raise BadInput(
-                f"{len(missing)} of {len(self)} images of the list are missing, first "
-                f"{shown(root / missing[0])}; check the root folder and the list"
-            )
+        if not 0 <= seed <= MAX_SEED:
+            raise BadInput(f"{seed} is not a seed from 0 to {MAX_SEED}; name another")
+        return np.random.RandomState([seed]).permutation(len(self))
+
+    def take(self, kept: Iterable[int]) -> "ImageList":
+        """The images of these numbers, in their order."""
+        order = list(kept)
+        return ImageList(tuple(self.paths[i] for i in order), tuple(self.labels[i] for i in order))
 
     def check_labels(self, classes: int) -> None:
         """Check that every label is below `classes`.
@@ -146,6 +144,8 @@ def _parse(path: Path, number: int, line: str) -> tuple[str, int]:
     name, _, label = line.rpartition(" ")
     if not name or not (label.isascii() and label.isdigit()):
         raise FormatError(f"{path}, line {number}: {line!r} is not 'path label'")
+    if int(label) > _MAX_LABEL:
+        raise FormatError(f"{path}, line {number}: {label} is above {_MAX_LABEL}, the last label")
     return name, int(label)
 
 

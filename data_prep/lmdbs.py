@@ -5,21 +5,19 @@ numbers of images that cannot be used are skipped.  Pixels are uint8, channels x
 in BGR order.
 """
 
-import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import lmdb
-
 from caffe_transfer import paths
-from caffe_transfer.data_prep.decode import read_image
-from caffe_transfer.data_prep.left_out import Fault, LeftOut, reasons, summary, write_left_out
+from caffe_transfer.data_prep.conversion import Conversion
+from caffe_transfer.data_prep.left_out import LeftOut, reasons, summary, write_left_out
 from caffe_transfer.data_prep.lists import ImageList
-from caffe_transfer.data_prep.names import shown
+from caffe_transfer.data_prep.order import record_order
 from caffe_transfer.data_prep.progress import OnStep, silent
 from caffe_transfer.data_prep.records import (
+    LmdbJob,
     LmdbRecord,
     difference,
     list_sha256,
@@ -28,15 +26,11 @@ from caffe_transfer.data_prep.records import (
     versions,
     write_record,
 )
+from caffe_transfer.data_prep.stores import check_names, open_store
+from caffe_transfer.data_prep.unfinished import unfinished
 from caffe_transfer.errors import BadInput
-from caffe_transfer.files import atomic_folder, unwritable
-from caffe_transfer.formats.datum import datum
 from caffe_transfer.formats.hashes import sha256
-
-RECORDS_PER_COMMIT = 1000
-FIRST_MAP_BYTES = 1 << 26
-_RESERVE_BYTES = 1 << 12
-_MAX_KEY_BYTES = 511  # LMDB's own limit
+from caffe_transfer.formats.views import is_view
 
 
 @dataclass(frozen=True)
@@ -71,75 +65,120 @@ def write_lmdb(
     size: int | None = None,
     gray: bool = False,
     shuffle: int | None = None,
+    whole: ImageList | None = None,
     strict: bool = False,
     keep_classes: bool = False,
+    summed: bool = False,
     progress: OnStep = silent,
 ) -> Written:
-    """Write the images of a list as a database, whole or not at all.
+    """Write the images of a list as a database, which takes its name when it is whole.
 
-    Beside it stand its record, and the list of the images that were left out, if any were.
+    Beside it stand its record, and the list of the images that were left out, if any were.  What
+    was written when it was stopped, killed or failed stays beside it, and the same call goes on
+    with that; images that could not be used are tried again.
 
     Args:
         root: the folder that the list's paths are relative to.
         size: side in pixels to which images are resized, None to keep theirs.
         gray: one channel instead of three.
         shuffle: seed of a random order, None for the list's order.
+        whole: a list that `images` are a part of, in the same order; it is shuffled, and they
+            follow it.
         strict: an image that cannot be used is an error.
         keep_classes: a class of which no image can be used is an error.
+        summed: keep the sum of the images beside the database, for means.write_mean.
 
     Raises:
         BadInput: `path` exists, the disk is full, images differ in size, none can be used, or,
             if `strict`, one cannot.
         EmptyClasses: no image of a class can be used, if `keep_classes`.
+        Busy: another process makes this database.
     """
     if path.exists():
         raise BadInput(f"{path} is there already; remove it or name another database")
-    left_out: list[LeftOut] = []
-    ordered = images if shuffle is None else images.shuffled(shuffle)
-    images.check_files(root)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_folder(path) as temporary:
-        count = _write(temporary, path, _records(ordered, root, size, gray, left_out, progress))
-        left_out.sort(key=lambda each: each.path)
-        if left_out and strict:
-            raise BadInput(
-                f"{path} is to hold every image, but {summary(left_out)}; mend them, take them "
-                "from the list, or leave --strict out"
+    ordered = images.take(record_order(images, shuffle, whole).tolist())
+    job = job_of(images, size, gray, shuffle, whole)
+    with open_store(root) as store:
+        check_names(store, images.paths, root, progress)
+        with unfinished(path, job, root) as work:
+            conversion = Conversion(ordered, root, size, gray, progress)
+            count, left_out = conversion.run(store, work, summed)
+            left_out.sort(key=lambda each: each.path)
+            check_enough(images, root, path, left_out, strict=strict, keep_classes=keep_classes)
+            write_left_out(left_out, paths.left_out(path))
+            # Before the database takes its name: one of ours never stands without its record.
+            size_of_data = (work.folder / paths.LMDB_DATA).stat().st_size
+            record = LmdbRecord(
+                **asdict(job), count=count, left_out=len(left_out), bytes=size_of_data
             )
-        if keep_classes and (empty := _empty_classes(images, left_out)):
-            raise EmptyClasses(empty)
-        if not count:
-            raise BadInput(
-                f"no image of {len(images)} under {root} can be used: {reasons(left_out)}; mend "
-                "the images"
-            )
-        write_left_out(left_out, paths.left_out(path))
-        # Before the database takes its name: one of ours never stands without its record.
-        write_record(
-            path,
-            LmdbRecord(
-                list_sha256=list_sha256(images),
-                size=size,
-                channels=_channels(gray),
-                shuffle=shuffle,
-                count=count,
-                broken=len(left_out),
-                bytes=(temporary / paths.LMDB_DATA).stat().st_size,
-                versions=versions(),
-            ),
-        )
+            write_record(path, record)
+            work.finish()
     return Written(count, tuple(left_out))
 
 
-def check_made_of(
-    path: Path, image_list: Path, *, size: int | None, gray: bool, shuffle: int | None
+def check_enough(
+    images: ImageList,
+    root: Path,
+    path: Path,
+    left_out: Sequence[LeftOut],
+    *,
+    strict: bool,
+    keep_classes: bool,
 ) -> None:
-    """Check that `write_lmdb` would make the database `path` again from these arguments.
+    """Check that not too many images were left out, as `write_lmdb` does.
 
-    A database without a record is trusted.
+    Raises:
+        EmptyClasses, BadInput: as `write_lmdb` does.
+    """
+    if left_out and strict:
+        raise BadInput(
+            f"{path} is to hold every image, but {summary(left_out)}; mend them, take them from "
+            "the list, or leave --strict out"
+        )
+    if keep_classes and (empty := _empty_classes(images, left_out)):
+        raise EmptyClasses(empty)
+    if len(left_out) == len(images):
+        raise BadInput(
+            f"no image of {len(images)} under {root} can be used: {reasons(left_out)}; mend the "
+            "images"
+        )
+
+
+def job_of(
+    images: ImageList, size: int | None, gray: bool, shuffle: int | None, whole: ImageList | None
+) -> LmdbJob:
+    """What a database is to be made of; arguments as for `write_lmdb`."""
+    return LmdbJob(
+        list_sha256=list_sha256(images),
+        size=size,
+        channels=_channels(gray),
+        shuffle=shuffle,
+        order_of=_order_of(images, whole),
+        versions=versions(),
+    )
+
+
+def _order_of(images: ImageList, whole: ImageList | None) -> str | None:
+    """What a record says of the order; a list that is the whole is shuffled by itself."""
+    return None if whole is None or whole.paths == images.paths else list_sha256(whole)
+
+
+def check_made_of(
+    path: Path,
+    image_list: Path,
+    *,
+    size: int | None,
+    gray: bool,
+    shuffle: int | None,
+    whole: Path | None = None,
+) -> None:
+    """Check that `write_lmdb` would make the database `path` again, or one with a view's records.
+
+    A database without a record is trusted.  One that was shuffled by itself, as they all were
+    once, is in as good a random order as one that follows `whole`.
 
     Args:
-        image_list: the list's file, as lists.write wrote it.
+        image_list, whole: the lists' files, as lists.write wrote them.
 
     Raises:
         BadInput: it was made of something else; says of what, and what to do.
@@ -148,7 +187,7 @@ def check_made_of(
     record = read_record(path, LmdbRecord)
     if record is None:
         return
-    content = path / paths.LMDB_DATA
+    content = path / (paths.VIEW_RECORDS if is_view(path) else paths.LMDB_DATA)
     if not content.is_file() or record.bytes != content.stat().st_size:
         raise made_by_others(path, "database")
     remedy = f"remove {path} to make it anew, or name another --out"
@@ -157,6 +196,8 @@ def check_made_of(
     wanted = {"size": size, "channels": _channels(gray), "shuffle": shuffle}
     if found := difference(record, wanted):
         raise BadInput(f"{path} was made {found}; {remedy}")
+    if record.order_of is not None and (whole is None or record.order_of != sha256(whole)):
+        raise BadInput(f"{path} was made in the order of another list than {whole}; {remedy}")
 
 
 def _channels(gray: bool) -> int:
@@ -174,66 +215,3 @@ def _empty_classes(images: ImageList, left_out: Sequence[LeftOut]) -> dict[int, 
         if label[each.path] in empty:
             found.setdefault(label[each.path], []).append(each)
     return found
-
-
-def _records(
-    images: ImageList,
-    root: Path,
-    size: int | None,
-    gray: bool,
-    left_out: list[LeftOut],
-    progress: OnStep,
-) -> Iterator[tuple[bytes, bytes]]:
-    shape: tuple[int, ...] | None = None
-    for number, (name, label) in enumerate(zip(images.paths, images.labels, strict=True)):
-        pixels = read_image(root / name, size, gray)
-        if isinstance(pixels, Fault):
-            left_out.append(LeftOut(name, pixels))
-        else:
-            if pixels.shape != (shape := shape or pixels.shape):
-                raise BadInput(
-                    f"image {shown(root / name)} has the shape {pixels.shape}, those before "
-                    f"{shape}; give a size to resize to"
-                )
-            yield os.fsencode(f"{number:08d}_{name}")[:_MAX_KEY_BYTES], datum(pixels, label)
-        if (number + 1) % 100 == 0 or number + 1 == len(images):
-            progress("converting images", number + 1, len(images))
-
-
-def _write(folder: Path, path: Path, records: Iterator[tuple[bytes, bytes]]) -> int:
-    count = 0
-    try:
-        with lmdb.open(str(folder), map_size=FIRST_MAP_BYTES, sync=False) as environment:
-            batch: list[tuple[bytes, bytes]] = []
-            for record in records:
-                batch.append(record)
-                if len(batch) == RECORDS_PER_COMMIT:
-                    _commit(environment, batch)
-                    count += len(batch)
-                    batch = []
-            _commit(environment, batch)
-            environment.sync(True)
-    except lmdb.Error as error:
-        raise BadInput(f"cannot write {path}: {error}; is the disk full?") from error
-    (folder / paths.LMDB_LOCK).unlink(missing_ok=True)
-    return count + len(batch)
-
-
-def _commit(environment: lmdb.Environment, batch: list[tuple[bytes, bytes]]) -> None:
-    """Write a batch, growing the memory map as needed.
-
-    Free disk space is checked first: LMDB writes through the map, where a full disk would raise a
-    signal instead of an error.
-    """
-    needed = sum(len(key) + len(value) + _RESERVE_BYTES for key, value in batch)
-    status = os.statvfs(environment.path())
-    if status.f_bavail * status.f_frsize < needed:
-        raise unwritable(Path(environment.path()), OSError(28, "No space left on device"))
-    while True:
-        try:
-            with environment.begin(write=True) as transaction:
-                for key, value in batch:
-                    transaction.put(key, value)
-            return
-        except lmdb.MapFullError:
-            environment.set_mapsize(environment.info()["map_size"] * 2)

@@ -1,37 +1,45 @@
 """Everything that a study's networks read: images, lists, databases, the mean."""
 
-import math
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from caffe_transfer import paths
 from caffe_transfer.data_prep import lists, splits
-from caffe_transfer.data_prep.databases import is_made, left_out_warnings, write_databases
-from caffe_transfer.data_prep.folders import list_folder
+from caffe_transfer.data_prep.databases import (
+    is_made,
+    left_out_warnings,
+    replace_views,
+    write_databases,
+)
 from caffe_transfer.data_prep.left_out import read_left_out
 from caffe_transfer.data_prep.lists import ImageList
-from caffe_transfer.data_prep.progress import OnStep, silent
-from caffe_transfer.data_prep.sources import FOLDER, Source, fetch
+from caffe_transfer.data_prep.plan import data_sets, plans, whole_of
+from caffe_transfer.data_prep.progress import OnStep, silent, stoppable
+from caffe_transfer.data_prep.sources import Source, fetch
 from caffe_transfer.data_prep.splits import Halves
-from caffe_transfer.data_prep.study_mean import is_mean_made, write_study_mean
+from caffe_transfer.data_prep.study_mean import is_mean_made, whole_sets, write_study_mean
 from caffe_transfer.errors import BadInput
 from caffe_transfer.nets.render import reads_mean
 from caffe_transfer.paths import DataFolder, RunFolder
 from caffe_transfer.studies.network import NATMAN, Split
 from caffe_transfer.studies.study import Images, Study
 
-# Images of each class in the known sources: training, validation.
-_PER_CLASS = {"fashion-mnist": (6000, 1000), "tiny-imagenet": (500, 50), "ilsvrc12": (1281, 50)}
-_RECORD_OVERHEAD = 64
-
 
 def prepare(
-    study: Study, run: RunFolder, given: Path | None = None, progress: OnStep = silent
+    study: Study,
+    run: RunFolder,
+    given: Path | None = None,
+    progress: OnStep = silent,
+    stop: threading.Event | None = None,
+    views: bool = False,
 ) -> list[str]:
     """Make what is missing of the data that the study's networks read.
 
     Args:
+        views: data sets that are part of another's database may be views of it, and stay so.
         given: the images' folder or archive; None for the study's own, or to fetch them.
+        stop: set it to end where a later call can go on.
 
     Returns:
         sentences on the images that were left out, now or by an earlier run, if any were.
@@ -40,7 +48,10 @@ def prepare(
         Incomplete, BadInput: as data_prep.sources.fetch and data_prep.lmdbs.write_lmdb do; or the
             study does not fit its source; or a database or the mean that is there was made of
             something else.
+        Busy: another process makes one of the databases.
+        Interrupted: `stop` was set.
     """
+    progress = stoppable(progress, stop)
     source = fetch(
         study.images.source,
         run.images,
@@ -51,45 +62,24 @@ def prepare(
     halves = _checked_halves(study, source)
     images = _limited(source, study.images)
     _write_lists(study, source, halves, images, run.data)
-    wanted = data_sets(study)
-    missing = [name for name in wanted if not is_made(name, study.images, run.data)]
-    mean_is_made = not reads_mean(study) or is_mean_made(study.images, run.data)
-    write_databases(missing, study, source, halves, run.data, progress)
-    if not mean_is_made:
-        write_study_mean(data_sets(study), study.images, source, halves, run.data, progress)
+    wanted = list(data_sets(study))
+    there = [name for name in _and_whole_ones(wanted) if is_made(name, study.images, run.data)]
+    todo = list(plans(study, there))
+    known = {*wanted, *there, *(name for plan in todo for name in plan.converted)}
+    wants_mean = reads_mean(study) and not is_mean_made(study.images, run.data)
+    whole = whole_sets(known, len(source.classes), halves)
+    summed = whole if wants_mean and study.images.mean is None else []
+    write_databases(todo, study, source, halves, run.data, summed, progress)
+    if wants_mean:
+        write_study_mean(whole, study.images, source, run.data, progress)
+    if not views:
+        replace_views(wanted, run.data, progress)
     return left_out_warnings(wanted, source, run.data)
 
 
-def data_sets(study: Study) -> tuple[str, ...]:
-    """The names of the data sets that the study's networks read."""
-    names = [n for each in study.networks for n in (each.train_data, each.valid_data)]
-    return tuple(dict.fromkeys(names))
-
-
-def disk_estimate(study: Study) -> int | None:
-    """Bytes of the study's databases, None where the number of images is not known."""
-    counts = _images_per_class(study.images)
-    if counts is None:
-        return None
-    limits = (study.images.train_per_class, study.images.valid_per_class)
-    train, valid = (min(c, limit or c) for c, limit in zip(counts, limits, strict=True))
-    images = {}
-    for network in study.networks:
-        classes = study.classes_of(network)
-        each = min(train, network.per_class or train)
-        images[network.train_data] = classes * each
-        images[network.valid_data] = classes * valid
-    record = study.images.channels * study.images.size**2 + _RECORD_OVERHEAD
-    return math.ceil(sum(images.values())) * record
-
-
-def _images_per_class(images: Images) -> tuple[float, float] | None:
-    """Training and validation images of each class, on average in a user's folder."""
-    if images.source != FOLDER or images.path is None or not Path(images.path).is_dir():
-        return _PER_CLASS.get(images.source)
-    listing = list_folder(Path(images.path), images.valid_fraction)
-    train, valid = (len(listing.lists[part]) / images.classes for part in splits.PARTS)
-    return train, valid
+def _and_whole_ones(names: Collection[str]) -> Iterable[str]:
+    """The data sets, and those that hold all images, of which others can be taken."""
+    return dict.fromkeys([*names, *(whole_of(part) for part in splits.PARTS)])
 
 
 def validation_warnings(study: Study, data: DataFolder) -> list[str]:

@@ -21,27 +21,52 @@ from caffe_transfer.version import __version__
 
 
 @dataclass(frozen=True)
-class LmdbRecord:
-    """What a database was made of.
+class LmdbJob:
+    """What a database is to be made of.
 
     Attributes:
         list_sha256: of the image list's text, before shuffling.
-        size: side in pixels to which images were resized; None if they were not.
+        size: side in pixels to which images are resized; None if they are not.
         channels: 3 (BGR) or 1 (gray).
         shuffle: the seed of the records' order; None for the list's order.
-        count: number of records; broken: number of images that were left out.
-        bytes: size of data.mdb.
-        versions: of caffe_transfer and OpenCV, which decoded and resized.
+        order_of: SHA-256 of the longer list that was shuffled, and whose order the records keep;
+            None if the images were shuffled by themselves, or not at all.
+        versions: of caffe_transfer and OpenCV, which decode and resize.
     """
 
     list_sha256: str
     size: int | None
     channels: int
     shuffle: int | None
-    count: int
-    broken: int
-    bytes: int
+    order_of: str | None
     versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class CopyJob:
+    """What a database is to be copied from.
+
+    Attributes:
+        database: what tells the view's database from others.
+        view_sha256: of what the view takes from it.
+    """
+
+    database: Mapping[str, Any]
+    view_sha256: str
+
+
+@dataclass(frozen=True)
+class LmdbRecord(LmdbJob):
+    """What a database was made of.
+
+    Attributes:
+        count: number of records; left_out: number of images that could not be used.
+        bytes: size of data.mdb.
+    """
+
+    count: int
+    left_out: int
+    bytes: int
 
 
 @dataclass(frozen=True)
@@ -93,6 +118,9 @@ def read_record(path: Path, kind: type[Record]) -> Record | None:
         return None
     except (OSError, ValueError, RecursionError):
         table = None
+    if kind is LmdbRecord and isinstance(table, dict) and "broken" in table:
+        # As records were before training sets kept the order of the whole.
+        table = {"order_of": None, "left_out": table.pop("broken"), **table}
     names = {field.name for field in fields(kind)}
     if not isinstance(table, dict) or set(table) != names or _has_other_lists(table):
         raise FormatError(

@@ -1,6 +1,7 @@
 """Sources of images.  Each is brought into a folder of the same layout, whole or not at all:
 
-train/  valid/         the images, or links to the user's own folders
+train/  valid/         the images, or links to the user's own folders and tars
+*.index.npz            where images lie that are no files of their names; where there are any
 train.txt  valid.txt   "path label" lines, paths relative to train/ and valid/
 classes.txt            the classes' names, by label
 left_out.txt           files of the user's that are not listed, and why; where there are any
@@ -11,21 +12,23 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from caffe_transfer.data_prep import fashion_mnist, lists, tiny_imagenet, user_images
+from caffe_transfer.data_prep import fashion_mnist, ilsvrc12, lists, tiny_imagenet, user_images
 from caffe_transfer.data_prep.lists import ImageList
 from caffe_transfer.data_prep.progress import OnStep, silent
 from caffe_transfer.data_prep.splits import PARTS
+from caffe_transfer.data_prep.stores import check_names, open_store
 from caffe_transfer.errors import BadInput, Incomplete
 from caffe_transfer.files import atomic_folder, atomic_text
 from caffe_transfer.paths import ImagesFolder
 
 FOLDER = "folder"  # the one source whose images may have to be divided
+FETCHED = ("fashion-mnist", "tiny-imagenet")  # the others' images are the user's own
 # A source fills a new folder's train/ and valid/ and returns its lists and its classes.
 Filler = Callable[[ImagesFolder, Path | None, OnStep], tuple[dict[str, ImageList], list[str]]]
 SOURCES: dict[str, Filler] = {
     "fashion-mnist": fashion_mnist.fill,
     "tiny-imagenet": tiny_imagenet.fill,
-    "ilsvrc12": user_images.fill_ilsvrc12,
+    "ilsvrc12": ilsvrc12.fill,
     FOLDER: user_images.fill_folder,
     "list": user_images.fill_list,
 }
@@ -55,6 +58,24 @@ def check_source(name: str) -> None:
         raise BadInput(f"there is no source {name!r}; the sources are {', '.join(SOURCES)}")
 
 
+def check_given(name: str, given: Path | None) -> None:
+    """Refuse a folder or archive of images that is missing.
+
+    Args:
+        name: one of SOURCES.
+
+    Raises:
+        Incomplete: it does not exist, or is needed and not named.
+    """
+    if given is None and name not in FETCHED:
+        raise Incomplete(
+            f"the images of source {name} are your own: name their folder with --from or "
+            "images.path"
+        )
+    if given is not None and not given.exists():
+        raise Incomplete(f"there is no {given}; check what --from or images.path names")
+
+
 def fetch(
     name: str,
     destination: Path,
@@ -77,18 +98,24 @@ def fetch(
     """
     filler = _filler(name, valid_fraction)
     if not destination.is_dir():
-        if given is not None and not given.exists():
-            raise Incomplete(f"there is no {given}; check what --from or images.path names")
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_folder(destination) as temporary:
-            folder = ImagesFolder(temporary)
-            found, classes = filler(folder, given and given.absolute(), progress)
-            for part in PARTS:
-                found[part].check_files(folder.images(part))
-                found[part].check_labels(len(classes))
-                lists.write(found[part], folder.list(part))
-            atomic_text(folder.classes, "".join(f"{each}\n" for each in classes))
+        if given is not None:  # or else the source says what it needs
+            check_given(name, given)
+        _bring(filler, destination, given and given.absolute(), progress)
     return read_source(destination)
+
+
+def _bring(filler: Filler, destination: Path, given: Path | None, progress: OnStep) -> None:
+    """Fill a new folder, and check what its lists name."""
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_folder(destination) as temporary:
+        folder = ImagesFolder(temporary)
+        found, classes = filler(folder, given, progress)
+        for part in PARTS:
+            with open_store(folder.images(part)) as store:
+                check_names(store, found[part].paths, folder.images(part).resolve(), progress)
+            found[part].check_labels(len(classes))
+            lists.write(found[part], folder.list(part))
+        atomic_text(folder.classes, "".join(f"{each}\n" for each in classes))
 
 
 def _filler(name: str, valid_fraction: float | None) -> Filler:

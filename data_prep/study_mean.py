@@ -1,8 +1,9 @@
 """The mean that a study's networks subtract: of its training images, or one that it gives."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from caffe_transfer import paths
 from caffe_transfer.data_prep import lists, means, records
 from caffe_transfer.data_prep.progress import OnStep
 from caffe_transfer.data_prep.records import MeanRecord
@@ -49,12 +50,7 @@ def is_mean_made(images: Images, data: DataFolder) -> bool:
 
 
 def write_study_mean(
-    wanted: Collection[str],
-    images: Images,
-    source: Source,
-    halves: Mapping[str, Halves],
-    data: DataFolder,
-    progress: OnStep,
+    names: Sequence[str], images: Images, source: Source, data: DataFolder, progress: OnStep
 ) -> None:
     """One mean for all networks, over the whole training set, as the authors had it.
 
@@ -64,18 +60,18 @@ def write_study_mean(
     that the study gives is copied.
 
     Args:
-        wanted: the data sets that the study's networks read.
+        names: data sets that together hold the whole training set once, if some do.
     """
     if images.mean is not None:
         _take(Path(images.mean), images, data)
         return
-    names = whole_sets(wanted, len(source.classes), halves)
     made_of: dict[str, str | None] = {}
     if names:
         means.write_mean([data.lmdb(name) for name in names], data.mean, progress)
         for name in names:
             database = records.read_record(data.lmdb(name), records.LmdbRecord)
             made_of[name] = database.list_sha256 if database else None
+            paths.pixel_sum(data.lmdb(name)).unlink(missing_ok=True)
     else:
         whole = lists.read(data.list(_WHOLE_TRAIN))
         means.write_mean_of_images(

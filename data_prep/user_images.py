@@ -3,28 +3,17 @@
 from pathlib import Path
 
 from caffe_transfer.data_prep import lists
-from caffe_transfer.data_prep.folders import PART_NAMES, list_folder
+from caffe_transfer.data_prep.folders import list_folder
 from caffe_transfer.data_prep.left_out import all_problems, write_left_out
 from caffe_transfer.data_prep.lists import ImageList
 from caffe_transfer.data_prep.names import shown
 from caffe_transfer.data_prep.progress import OnStep
-from caffe_transfer.data_prep.splits import PARTS, ilsvrc12_synsets, read_classes
+from caffe_transfer.data_prep.splits import PARTS, read_classes
 from caffe_transfer.errors import BadInput, Incomplete
 from caffe_transfer.paths import ImagesFolder
 
-_LISTS = {"train": ("train.txt",), "valid": ("valid.txt", "val.txt")}
+LISTS = {"train": ("train.txt",), "valid": ("valid.txt", "val.txt")}
 Found = tuple[dict[str, ImageList], list[str]]
-
-
-def fill_ilsvrc12(folder: ImagesFolder, given: Path | None, progress: OnStep) -> Found:
-    """ILSVRC2012: folders train/ and val/ with Caffe's lists train.txt and val.txt beside them.
-
-    Raises:
-        Incomplete: `given` is None, or one of them is missing.
-    """
-    root = _needed(given, "a folder with train/, val/, train.txt and val.txt")
-    found = _link_and_read(folder, root, {part: _first(root, PART_NAMES[part]) for part in PARTS})
-    return found, list(ilsvrc12_synsets())
 
 
 def fill_list(folder: ImagesFolder, given: Path | None, progress: OnStep) -> Found:
@@ -35,7 +24,7 @@ def fill_list(folder: ImagesFolder, given: Path | None, progress: OnStep) -> Fou
     Raises:
         Incomplete: `given` is None, or a list is missing.
     """
-    root = _needed(given, "a folder with train.txt and valid.txt")
+    root = needed_folder(given, "a folder with train.txt and valid.txt")
     found = _link_and_read(folder, root, dict.fromkeys(PARTS, root))
     names = root / folder.classes.name
     count = max(images.class_count for images in found.values())
@@ -58,7 +47,7 @@ def fill_folder(
         Incomplete: `given` is None, or one of train/ and valid/ is missing.
         BadInput: the images cannot be used; names all problems.
     """
-    root = _needed(given, "a folder with train/CLASS/ and valid/CLASS/, or with CLASS/ alone")
+    root = needed_folder(given, "a folder with train/CLASS/ and valid/CLASS/, or with CLASS/ alone")
     found = list_folder(root, valid_fraction)
     if found.problems:
         raise all_problems(f"{shown(root)} cannot be used", found.problems, "correct the folders")
@@ -75,11 +64,17 @@ def _link_and_read(
     found = {}
     for part in PARTS:
         folder.images(part).symlink_to(images[part])
-        found[part] = lists.read(_first(root, _LISTS[part]))
+        found[part] = lists.read(first_of(root, LISTS[part]))
     return found
 
 
-def _needed(given: Path | None, what: str) -> Path:
+def needed_folder(given: Path | None, what: str) -> Path:
+    """The folder that the user gave.
+
+    Raises:
+        Incomplete: none was given.
+        BadInput: it is none.
+    """
     if given is None:
         raise Incomplete(f"the images are your own: name them with --from, {what}")
     if not given.is_dir():
@@ -87,7 +82,12 @@ def _needed(given: Path | None, what: str) -> Path:
     return given
 
 
-def _first(root: Path, names: tuple[str, ...]) -> Path:
+def first_of(root: Path, names: tuple[str, ...]) -> Path:
+    """The first of the names that is there.
+
+    Raises:
+        Incomplete: none is.
+    """
     for name in names:
         if (root / name).exists():
             return root / name

@@ -30,13 +30,13 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "top": {
         "name": "pets", "net": "nets/train_val.prototxt", "batch": 64, "test_batch": 100,
         "cuts": ["pool1", "inception_4a/output"], "seconds_per_iteration": 0.028,
-        "all_outputs": True,
+        "all_outputs": True, "keep_snapshots": "all",
     },
     "images": {
         "source": "folder", "path": "photos", "valid_fraction": 0.2, "classes": 37, "channels": 3,
         "size": 256, "crop": 227, "mirror": False, "scale": 0.0078125, "mean": "mean.binaryproto",
         "mean_values": [104, 117, 123], "natman_classes": [449, 551], "train_per_class": 500,
-        "valid_per_class": 50,
+        "valid_per_class": 50, "databases": "view",
     },
     "solver": {
         "base_lr": 0.01, "max_iter": 10000, "test_iter": 20, "test_interval": 500,

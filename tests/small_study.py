@@ -2,6 +2,7 @@
 
 import shutil
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from caffe_transfer.nets.write import write_network
 from caffe_transfer.paths import RunFolder
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.network import Network
-from caffe_transfer.studies.study import Study
+from caffe_transfer.studies.study import EVERY, Study
 from caffe_transfer.training.engine import Engine
 from caffe_transfer.training.train import Settings, TrainingProgress, train_network
 from tests.images import write_images
@@ -71,7 +72,7 @@ class SmallRun:
     def __init__(self, root: Path, study: Study, engine: Engine) -> None:
         self.folder = RunFolder(root)
         self.study = study
-        self.settings = Settings(engine)
+        self.settings = Settings(engine, keep_snapshots=EVERY)  # to be looked at
 
     def write(self, name: str) -> Path:
         """Write one network's folder."""
@@ -82,7 +83,7 @@ class SmallRun:
     ) -> tuple[dict[str, Any], list[TrainingProgress]]:
         """Write and train a network: its manifest, and what was reported."""
         seen: list[TrainingProgress] = []
-        settings = Settings(engine) if engine else self.settings
+        settings = replace(self.settings, engine=engine) if engine else self.settings
         return train_network(self.write(name), settings, seen.append, stop), seen
 
 

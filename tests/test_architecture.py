@@ -11,13 +11,16 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "caffe_transfer"
 # Lowest first; a package imports what stands on a lower line, and itself.
 FLOORS = (
-    ("errors", "paths", "version"),
+    ("errors", "paths", "units", "version"),
     ("files", "formats"),
+    ("lock",),
     ("studies",),
     ("nets",),
     ("report", "comparison", "data_prep", "caffe_torch"),
     ("training",),
-    ("doctor", "pipeline"),
+    ("cost", "doctor"),
+    ("questions",),
+    ("pipeline",),
     ("new_study",),
     ("api", "cli"),
     ("__main__",),

@@ -20,6 +20,7 @@ from caffe_transfer.data_prep.decode import decode, read_image
 from caffe_transfer.data_prep.left_out import Fault, LeftOut, read_left_out, write_left_out
 from caffe_transfer.data_prep.lists import ImageList
 from caffe_transfer.data_prep.prepare import prepare, validation_warnings
+from caffe_transfer.data_prep.stores import open_store
 from caffe_transfer.errors import BadInput, FormatError
 from caffe_transfer.formats.lmdb import check_lmdb, open_lmdb
 from caffe_transfer.formats.proto import caffe_pb2 as pb
@@ -90,8 +91,10 @@ class TestFaults:
 
     def test_what_cannot_be_opened(self, tmp_path: Path) -> None:
         (tmp_path / "dangling.png").symlink_to(tmp_path / "none")
-        assert read_image(tmp_path / "dangling.png", 8, gray=False) is Fault.UNREADABLE
-        assert read_image(tmp_path, 8, gray=False) is Fault.UNREADABLE
+        (tmp_path / "folder.png").mkdir()
+        with open_store(tmp_path) as store:
+            for name in ("dangling.png", "folder.png"):
+                assert read_image(store, name, 8, gray=False) is Fault.UNREADABLE
 
 
 class TestColors:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import any_net, networks, timing, training, zoo
+from benchmarks import any_net, imagenet, networks, timing, training, zoo
 from caffe_transfer.paths import NetworkFolder
 from caffe_transfer.training.engine import Engine
 from tests.edit_nets import USERS_NETS
@@ -133,3 +133,22 @@ def test_commands_that_the_pages_name_exist(page: Path) -> None:
     assert not re.search(r"python benchmarks/", text)
     for name in re.findall(r"python -m benchmarks\.(\w+)", text):
         assert (ROOT / f"benchmarks/{name}.py").is_file()
+
+
+def test_a_small_imagenet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(imagenet, "PHOTOGRAPHS", 5)
+    imagenet.main(None, images=2080, sample=20, rounds=1, scratch=tmp_path)
+    said = capsys.readouterr().out
+    assert "Lists of 2080 images" in said
+    assert "A database of 20 images" in said
+    torch, caffe, *_, once, copied = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in said.rpartition("- |\n")[2].splitlines()
+    ]
+    # 10 sets of halves and the whole for training, as many for validation, and 12 reduced ones, of
+    # which those of this few images are all the whole.
+    assert torch[1:3] == once[1:3] == ["2", "2080"]
+    assert caffe[1:3] == copied[1:3]
+    assert (caffe[0], copied[0]) == ("caffe-transfer run, caffe", "limit: and the others copied")

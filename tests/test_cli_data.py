@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from caffe_transfer.data_prep.prepare import prepare
+from caffe_transfer.formats.lmdb import check_lmdb
+from caffe_transfer.paths import RunFolder
+from caffe_transfer.studies.study import Study
 from tests.images import write_images
 
 
@@ -135,3 +139,25 @@ def test_a_file_in_the_way(folder: Path) -> None:
     done = call(folder, "split", "--images", "images", "--out", "data")
     assert done.returncode == 2
     assert "cannot write data" in done.stderr
+
+
+def test_a_database_of_a_view(prepared: tuple[Path, Study], tmp_path: Path) -> None:
+    root, study = prepared
+    run = RunFolder(tmp_path / "run")
+    prepare(study, run, root.parent / "given", views=True)
+    view = run.data.lmdb("half0A_train")
+    done = call(tmp_path, "lmdb", "--from-view", str(view), "copy")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "copy: 8 images\n"
+    assert check_lmdb(tmp_path / "copy", shape=(1, 28, 28), classes=2) == 8
+    for arguments, message in (
+        (("--from-view", str(view), "copy"), "copy is there already; remove it or name another"),
+        (("--from-view", "copy", "x"), "copy is no view; name a folder that holds view.json"),
+        (("--from-view", str(view), "x", "y"), "--from-view takes OUT, and no other option"),
+        (("--from-view", str(view), "x", "--gray"), "--from-view takes OUT, and no other option"),
+        (("list.txt", "out"), "give LIST, ROOT and OUT"),
+    ):
+        done = call(tmp_path, "lmdb", *arguments)
+        assert done.returncode == 2
+        assert message in done.stderr
+        assert "Traceback" not in done.stderr

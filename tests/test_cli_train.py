@@ -159,6 +159,55 @@ class TestRun:
         assert "Traceback" not in done.stderr
 
 
+def test_prepare_and_go_on(
+    tmp_path: Path, caffe_bin: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = run_arguments(tmp_path, write_study(tmp_path))
+    monkeypatch.setenv("CAFFE_BIN", "/nonexistent")  # no engine is needed
+    done = call(*arguments, "--prepare")
+    assert done.returncode == 0, done.stderr
+    assert "run is prepared; run the same command without --prepare to train" in done.stderr
+    results = tmp_path / "run/results"
+    assert {path.name for path in results.iterdir()} == NETWORKS
+    assert not list(results.glob("*/logs"))
+    databases = {path: path.stat().st_ino for path in (tmp_path / "run/data").rglob("data.mdb")}
+    assert databases
+    assert call(*arguments, "--prepare").returncode == 0
+    monkeypatch.setenv("CAFFE_BIN", str(caffe_bin))
+    done = call(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert "6 of 6 networks are trained" in done.stderr
+    assert "trying caffe: netbase, batches of 4\n" in done.stderr
+    assert "time: at most" in done.stderr
+    assert {path: path.stat().st_ino for path in databases} == databases
+    models = {path.relative_to(results).as_posix() for path in results.glob("*/snapshots/*")}
+    assert models == {f"{name}/snapshots/net_iter_4.caffemodel" for name in NETWORKS}
+
+
+@pytest.mark.parametrize(("number", "moment"), [(signal.SIGINT, 0.2), (signal.SIGTERM, 2)])
+def test_a_signal_while_images_are_prepared(
+    tmp_path: Path, number: signal.Signals, moment: float
+) -> None:
+    """At any point: while it looks for the images, and while it converts them."""
+    arguments = run_arguments(tmp_path, write_study(tmp_path), "--prepare")
+    listed = tmp_path / "given/train.txt"
+    listed.write_text(listed.read_text() * 5_000)
+    running = subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("run/data/*/.lmdb.*.part")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(moment)
+    running.send_signal(number)
+    sent = time.monotonic()
+    _, error = running.communicate(timeout=60)
+    assert time.monotonic() - sent < 4  # 2, and twice as much on a busy machine
+    assert running.returncode == 130, error
+    last = error.splitlines()[-1]
+    assert last.startswith("caffe-transfer: stopped "), error
+    assert last.endswith("; run the same command again to go on")
+    assert not list(tmp_path.glob("run/data/*/*.part"))
+
+
 def test_dry_run_tells_order_and_cost(tmp_path: Path) -> None:
     done = call("run", "fashion-mnist", "--out", tmp_path / "none", "--dry-run")
     assert done.returncode == 0

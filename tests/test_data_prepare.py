@@ -4,22 +4,26 @@ import hashlib
 import json
 import shutil
 import socket
+import subprocess
+import threading
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import pytest
 
+from caffe_transfer import paths
 from caffe_transfer.data_prep import splits
+from caffe_transfer.data_prep.plan import data_sets
 from caffe_transfer.data_prep.prepare import (
-    data_sets,
-    disk_estimate,
     prepare,
     validation_warnings,
 )
 from caffe_transfer.data_prep.splits import Halves
 from caffe_transfer.data_prep.study_mean import whole_sets
-from caffe_transfer.errors import BadInput
+from caffe_transfer.errors import BadInput, Interrupted
+from caffe_transfer.formats.hashes import sha256
 from caffe_transfer.formats.lmdb import check_lmdb, open_lmdb
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.paths import RunFolder
@@ -107,6 +111,63 @@ def test_training_records_are_shuffled_and_lists_are_not(
     assert written != listed
 
 
+def keys(run: RunFolder, name: str) -> list[str]:
+    with open_lmdb(run.data.lmdb(name)) as env, env.begin() as transaction:
+        return [bytes(key).decode() for key, _ in transaction.cursor()]
+
+
+def test_every_training_set_has_the_order_of_the_whole(given_images: Path, tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    prepare(study(HALF_A, HALF_B, WHOLE, REDUCED), run, given_images)
+    order = [key.split("_", 1)[1] for key in keys(run, "whole_train")]
+    for name in ("half0A_train", "half0B_train", "reduced-0002_train"):
+        found = keys(run, name)
+        names = [key.split("_", 1)[1] for key in found]
+        assert names == [each for each in order if each in names]
+        assert found == [f"{number:08d}_{each}" for number, each in enumerate(names)]
+
+
+def test_a_stopped_preparation_goes_on(given_images: Path, tmp_path: Path) -> None:
+    one, two = RunFolder(tmp_path / "one"), RunFolder(tmp_path / "two")
+    own = study(HALF_A, WHOLE)
+    prepare(own, one, given_images)
+    steps: list[tuple[str, int, int]] = []
+    prepare(own, RunFolder(tmp_path / "counted"), given_images, lambda *each: steps.append(each))
+    for last in range(1, len(steps) + 1):
+        stop, left = threading.Event(), iter(range(last))
+
+        def progress(_step: str, _done: int, _total: int, stop=stop, left=left) -> None:  # type: ignore[no-untyped-def]
+            if next(left, None) is None:
+                stop.set()
+
+        with suppress(Interrupted):
+            prepare(own, two, given_images, progress, stop)
+    for name in data_sets(own):
+        with (
+            open_lmdb(one.data.lmdb(name)) as ours,
+            open_lmdb(two.data.lmdb(name)) as theirs,
+            ours.begin() as first,
+            theirs.begin() as second,
+        ):
+            assert list(first.cursor()) == list(second.cursor())
+    assert one.data.mean.read_bytes() == two.data.mean.read_bytes()
+    assert not [*two.data.root.rglob("*unfinished*"), *two.data.root.rglob("*.sum*")]
+
+
+def test_the_mean_is_summed_while_images_are_converted(
+    given_images: Path, tmp_path: Path, caffe_prefix: Path
+) -> None:
+    run = RunFolder(tmp_path / "run")
+    steps: set[str] = set()
+    prepare(study(WHOLE), run, given_images, lambda step, *_: steps.add(step))
+    assert "mean image" not in steps
+    subprocess.run(
+        [caffe_prefix / "bin/compute_image_mean", run.data.lmdb("whole_train"), tmp_path / "mean"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    assert run.data.mean.read_bytes() == (tmp_path / "mean").read_bytes()
+
+
 def test_broken_images_are_named(given_images: Path, tmp_path: Path) -> None:
     (given_images / "train/5.png").write_bytes(b"no image")
     run = RunFolder(tmp_path / "run")
@@ -117,7 +178,7 @@ def test_broken_images_are_named(given_images: Path, tmp_path: Path) -> None:
     )
     assert entries(run)["whole_train"] == 15
     record = json.loads((run.data.root / "whole_train/lmdb.json").read_text())
-    assert (record["count"], record["broken"]) == (15, 1)
+    assert (record["count"], record["left_out"]) == (15, 1)
 
 
 def test_a_split_that_does_not_go_with_the_classes(given_images: Path, tmp_path: Path) -> None:
@@ -196,9 +257,10 @@ class TestDatabasesKnowWhatTheyWereMadeOf:
         assert record["list_sha256"] == hashlib.sha256(listed).hexdigest()
         assert record["bytes"] == (run.data.lmdb("whole_train") / "data.mdb").stat().st_size
         assert record["versions"]["opencv"] == cv2.__version__
-        assert {key: record[key] for key in ("size", "channels", "shuffle", "count", "broken")} == {
-            "size": 8, "channels": 3, "shuffle": 1, "count": 16, "broken": 0,
+        expected = {
+            "size": 8, "channels": 3, "shuffle": 1, "order_of": None, "count": 16, "left_out": 0,
         }  # fmt: skip
+        assert {key: record[key] for key in expected} == expected
         mean = json.loads((run.data.root / "mean.binaryproto.json").read_text())
         assert mean["lists"] == {"whole_train": record["list_sha256"]}
 
@@ -226,6 +288,32 @@ class TestDatabasesKnowWhatTheyWereMadeOf:
         shutil.rmtree(run.data.root / "whole_valid")
         with pytest.raises(BadInput, match=r"mean\.binaryproto was made of other images than"):
             prepare(study(WHOLE, train_per_class=2), run)
+
+    def test_one_that_was_shuffled_by_itself_stays(
+        self, given_images: Path, tmp_path: Path
+    ) -> None:
+        """As every training set once was."""
+        run = RunFolder(tmp_path / "halves")
+        prepare(study(HALF_A, HALF_B), run, given_images)
+        file = paths.record(run.data.lmdb("half0A_train"))
+        record = json.loads(file.read_text())
+        assert record["order_of"] == sha256(run.data.list("whole_train"))
+        del record["order_of"]
+        record["broken"] = record.pop("left_out")
+        file.write_text(json.dumps(record))
+        assert prepare(study(HALF_A, HALF_B), run) == []
+
+    def test_one_in_the_order_of_another_whole(self, given_images: Path, tmp_path: Path) -> None:
+        run = RunFolder(tmp_path / "reduced")
+        own = replace(study(REDUCED), solver=study(WHOLE).solver)
+        prepare(replace(own, images=replace(own.images, train_per_class=3)), run, given_images)
+        run.data.mean.unlink()
+        with pytest.raises(
+            BadInput,
+            match=r"reduced-0002_train/lmdb was made in the order of another list than .*"
+            r"whole_train/files\.txt; remove .*lmdb to make it anew",
+        ):
+            prepare(own, run)
 
     def test_a_database_that_was_exchanged(self, run: RunFolder) -> None:
         with (run.data.lmdb("whole_train") / "data.mdb").open("ab") as file:
@@ -304,32 +392,11 @@ def test_validation_images_that_tests_do_not_score_evenly(
     assert "half0A_valid (4), whole_valid (8)" in warnings(3, 1)[0]
 
 
-def test_data_sets_and_estimate() -> None:
-    demo = load_study("fashion-mnist")
-    assert set(data_sets(demo)) == {
+def test_data_sets() -> None:
+    assert set(data_sets(load_study("fashion-mnist"))) == {
         "whole_train", "whole_valid", "half0A_train", "half0A_valid", "half0B_train",
         "half0B_valid",
     }  # fmt: skip
-    estimate = disk_estimate(demo)
-    images = (
-        2 * 10 * ((demo.images.train_per_class or 6000) + (demo.images.valid_per_class or 1000))
-    )
-    assert estimate is not None
-    assert images * 28 * 28 < estimate < 1.2 * images * 28 * 28
-    assert disk_estimate(study(WHOLE)) is None
-
-
-def test_the_estimate_of_a_folder_counts_its_images(tmp_path: Path) -> None:
-    for name, count in (("cat", 10), ("dog", 20)):
-        write_images(tmp_path / "photos" / name, count=count)
-    demo = load_study("fashion-mnist")
-    images = replace(demo.images, source="folder", path=str(tmp_path / "photos"), classes=2)
-    found = replace(demo, images=images, networks=(Network.parse("netbase"),))
-    assert disk_estimate(found) == 30 * (28 * 28 + 64)
-    few = replace(found, images=replace(images, train_per_class=5, valid_per_class=1))
-    assert disk_estimate(few) == 2 * 6 * (28 * 28 + 64)
-    gone = replace(found, images=replace(images, path=str(tmp_path / "gone")))
-    assert disk_estimate(gone) is None
 
 
 def test_tasks_that_overlap(given_images: Path, tmp_path: Path) -> None:

@@ -241,7 +241,7 @@ class TestOwnImages:
         fails("folder", "class cat has no validation images; class dog has no training images")
         fails("list", r"lacks train\.txt; add it")
         (given / "train.txt").write_text(images.text)
-        fails("ilsvrc12", r"lacks valid\.txt or val\.txt")
+        fails("ilsvrc12", r"given/valid are not known; put .* or Caffe's val\.txt into .*given")
         (given / "valid.txt").write_text("train/cat/0.png 0\n")
         fails("list", "2 of 2 images of the list are missing")
         (given / "train.txt").write_text("train/cat/0.png 7\n")

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caffe_transfer.formats.datum import datum, planes
+from caffe_transfer.formats.datum import datum, planes, relabelled
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 
 
@@ -35,3 +35,23 @@ def test_protobuf_reads_a_record(channels: int, height: int, width: int, label: 
     assert record.label == label
     assert record.data == pixels.tobytes()
     assert not record.float_data
+
+
+@given(
+    st.integers(1, 3), st.integers(0, 100_000), st.integers(0, 100_000),
+    st.sampled_from(["raw", "encoded", "floats"]),
+)  # fmt: skip
+def test_a_record_with_another_label(channels: int, old: int, new: int, kind: str) -> None:
+    record = pb.Datum(channels=channels, height=2, width=2, label=old)
+    if kind == "floats":
+        record.float_data.extend([0.5] * 4 * channels)
+    else:
+        record.data = b"1234" * channels
+        record.encoded = kind == "encoded"
+    before = record.SerializeToString()
+    for without in (False, True):
+        if without:
+            record.ClearField("label")
+            before = record.SerializeToString()
+        record.label = new
+        assert relabelled(memoryview(before), new) == record.SerializeToString()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from caffe_transfer.data_prep import sources
 from caffe_transfer.data_prep.folders import list_folder, split_class
 from caffe_transfer.data_prep.left_out import Fault
+from caffe_transfer.data_prep.stores import open_store
 from caffe_transfer.errors import BadInput, CaffeTransferError, Incomplete
 from tests.images import write_images
 
@@ -63,8 +64,9 @@ class TestDivision:
         assert source.lists["train"].labels == (0,) * 7 + (1,) * 7
         assert source.lists["valid"].labels == (0,) * 3 + (1,) * 3
         assert not set(source.lists["train"].paths) & set(source.lists["valid"].paths)
-        source.lists["train"].check_files(source.folder.images("train"))
-        source.lists["valid"].check_files(source.folder.images("valid"))
+        for part, images in source.lists.items():
+            with open_store(source.folder.images(part)) as store:
+                assert not store.missing(images.paths)
         assert not source.folder.left_out.exists()
 
     def test_a_fraction_where_the_images_are_divided(self, tmp_path: Path) -> None:

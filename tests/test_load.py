@@ -181,10 +181,11 @@ def test_quick_that_is_no_table(tmp_path: Path) -> None:
 
 
 FULL = tomllib.loads(
-    'seconds_per_iteration = 1\nall_outputs = true\ncuts = ["conv1", "conv2"]\n'
+    'seconds_per_iteration = 1\nall_outputs = true\nkeep_snapshots = "all"\n'
+    'cuts = ["conv1", "conv2"]\n'
     + TEXT.replace("channels", "crop = 8\nmirror = true\nscale = 1\nnatman_classes = [1, 3]\n"
                    "train_per_class = 3\nvalid_per_class = 2\nmean_values = [104]\n"
-                   "path = '/images'\nvalid_fraction = 0.5\nchannels")
+                   "path = '/images'\nvalid_fraction = 0.5\ndatabases = 'view'\nchannels")
     .replace("display", "gamma = 0.1\nmomentum = 0.9\nweight_decay = 0\ngpu = false\n"
              "type = 'Adam'\nlr_policy = 'multistep'\nstepvalue = [2, 3]\npower = 1\n"
              "momentum2 = 0.9\nrms_decay = 0.9\ndelta = 0.1\nregularization_type = 'L1'\n"

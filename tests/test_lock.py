@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from caffe_transfer.errors import BadInput, Busy
-from caffe_transfer.training.lock import is_locked, locked
+from caffe_transfer.lock import is_locked, locked
 
 HOLD = """
-import sys; from pathlib import Path; from caffe_transfer.training.lock import locked
+import sys; from pathlib import Path; from caffe_transfer.lock import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True); sys.stdin.read()
 """

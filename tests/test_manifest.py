@@ -11,10 +11,11 @@ from caffe_transfer.training import manifest
 def test_written_and_read_back(tmp_path: Path) -> None:
     path = tmp_path / "manifest.json"
     assert manifest.read(path) == {}
-    assert not manifest.is_finished(path)
-    manifest.write(path, {"network": "half0A", "finished": manifest.now()})
-    assert manifest.is_finished(path)
-    assert manifest.read(path)["network"] == "half0A"
+    assert not manifest.is_finished({}, 4)
+    manifest.write(path, {"network": "half0A", "max_iter": 4, "finished": manifest.now()})
+    written = manifest.read(path)
+    assert written["network"] == "half0A"
+    assert [manifest.is_finished(written, count) for count in (2, 4, 8)] == [True, True, False]
 
 
 def test_inputs_are_hashed(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from caffe_transfer.nets.cuts import Cut, CutSize
 from caffe_transfer.nets.sizes import Cost
 from caffe_transfer.new_study.budget import FEWEST_ITERATIONS, Costs, Schedule, schedule
 from caffe_transfer.new_study.layout import Layout, layouts
-from caffe_transfer.new_study.pace import Pace
+from caffe_transfer.training.trial import Pace
 
 COSTS = Costs(base=Pace(1, 0.1, 0.05), frozen=Pace(1, 0.04, 0.05))
 

@@ -9,19 +9,20 @@ import cv2
 import numpy as np
 import pytest
 
+from caffe_transfer.data_prep.disk import record_bytes
 from caffe_transfer.errors import BadInput, FormatError, Incomplete
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.nets.find import find_net
 from caffe_transfer.nets.render import plain_net
 from caffe_transfer.nets.shapes import parameter_shapes
 from caffe_transfer.nets.sources import source_of
-from caffe_transfer.new_study.pace import Pace
 from caffe_transfer.new_study.plan import Plan, examine, plan_study, write_plan
 from caffe_transfer.new_study.request import Request
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.study import Study
 from caffe_transfer.training.engine import Engine
 from caffe_transfer.training.train import Settings
+from caffe_transfer.training.trial import Pace
 from tests.models import write_model
 
 SETTINGS = Settings(Engine("caffe", Path("/bin/true")))
@@ -84,7 +85,7 @@ class TestHalves:
             study.solver.max_iter // 2, study.solver.max_iter * 3 // 4
         )  # fmt: skip
         assert study.seconds_per_iteration is not None
-        assert plan.cost.data_bytes == 4 * 10 * (3 * 40 * 40 + 64)
+        assert plan.cost.data_bytes == 4 * 10 * record_bytes(3 * 40 * 40)
 
     def test_what_is_written_is_what_was_planned(self, photos: Path) -> None:
         plan = planned(Request(photos.parent / "mine.toml", photos))

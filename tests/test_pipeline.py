@@ -1,26 +1,23 @@
 """A study in a run's folder: what a later run continues, and what it refuses."""
 
-import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from caffe_transfer.cost import estimate
 from caffe_transfer.errors import BadInput
 from caffe_transfer.paths import RunFolder
-from caffe_transfer.pipeline import Callbacks, RunOptions, default_folder, estimate, run
+from caffe_transfer.pipeline import Callbacks, default_folder, prepare_run
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.study import Study
-from caffe_transfer.training.engine import Engine
-from caffe_transfer.training.schedule import Outcome
-from caffe_transfer.training.train import Settings
 from tests.small_study import TEXT, write_study
 
 QUICK = "[quick.images]\ntrain_per_class = 2\n[quick.solver]\nmax_iter = 2\n"
 
 
 class Runs:
-    """Runs of studies in one folder, stopped before the first network is trained."""
+    """Runs of studies in one folder, prepared and not trained."""
 
     def __init__(self, folder: Path) -> None:
         self.given = folder / "given"
@@ -32,20 +29,16 @@ class Runs:
         self.study_file.write_text(text)
         return load_study(str(self.study_file), quick)
 
-    def stopped(self, study: Study) -> list[str]:
-        """Run until everything is prepared; the names of the networks."""
-        stop = threading.Event()
-        stop.set()
-        engine = Engine("none", Path("/nonexistent"))
-        results = run(
+    def prepare(self, study: Study) -> list[str]:
+        """Prepare a run; the names of the networks whose folders are there."""
+        prepare_run(
             study,
             self.folder.root,
-            options=RunOptions(settings=Settings(engine), images_from=self.given),
+            images_from=self.given,
             callbacks=Callbacks(warn=self.warnings.append),
-            stop=stop,
         )
-        assert Outcome.DONE not in {result.outcome for result in results}
-        return [result.name for result in results]
+        names = [network.name for network in study.networks]
+        return [name for name in names if self.folder.network(name).solver.is_file()]
 
     def files(self) -> dict[Path, tuple[int, bytes]]:
         """Identity and bytes of every file of the run."""
@@ -60,24 +53,24 @@ def runs(tmp_path: Path) -> Runs:
 
 def test_the_kept_study_is_what_was_asked(runs: Runs) -> None:
     quick = runs.study(quick=True)
-    runs.stopped(quick)
+    runs.prepare(quick)
     assert load_study(str(runs.folder.study)) == quick
 
 
 def test_a_quick_run_and_then_the_full_one(runs: Runs) -> None:
-    runs.stopped(runs.study(quick=True))
+    runs.prepare(runs.study(quick=True))
     before = runs.files()
     with pytest.raises(
         BadInput,
         match=r"run holds a run of study 'small' with other settings: images\.train_per_class is 2 "
         r"there and not set here, solver\.max_iter is 2 there and 4 here; name another --out",
     ):
-        runs.stopped(runs.study())
+        runs.prepare(runs.study())
     assert runs.files() == before
 
 
 def test_a_study_that_grows_goes_on(runs: Runs) -> None:
-    runs.stopped(runs.study())
+    runs.prepare(runs.study())
     before = runs.files()
     text = "seconds_per_iteration = 0.5\n# more\n" + TEXT.replace("n = [3]", "n = [3, 5]")
     text = text.replace("small", "larger") + (
@@ -87,7 +80,7 @@ def test_a_study_that_grows_goes_on(runs: Runs) -> None:
         '[splits.mine]\nA = ["0"]\nB = ["1", "2"]\n'
     )
     grown = runs.study(text)
-    names = runs.stopped(grown)
+    names = runs.prepare(grown)
     assert {"transfer0A0B_1_5", "halfmineA", "reduced-0002"} < set(names)
     after = runs.files()
     kept = {path for path in before if path.name not in ("study.toml", "half0_labels.txt")}
@@ -97,9 +90,9 @@ def test_a_study_that_grows_goes_on(runs: Runs) -> None:
 
 def test_fewer_networks(runs: Runs) -> None:
     full = runs.study()
-    runs.stopped(full)
+    runs.prepare(full)
     fewer = replace(full, networks=full.networks[:3])
-    assert runs.stopped(fewer) == [network.name for network in fewer.networks]
+    assert runs.prepare(fewer) == [network.name for network in fewer.networks]
     assert load_study(str(runs.folder.study)) == fewer
 
 
@@ -120,34 +113,25 @@ def test_what_cannot_change(runs: Runs, old: str, new: str, message: str) -> Non
         "[reduced_solver]\nmax_iter = 3\n"
         '[splits.mine]\nA = ["0"]\nB = ["1", "2"]\n'
     )
-    runs.stopped(runs.study(text))
+    runs.prepare(runs.study(text))
     before = runs.files()
     assert old in text
     with pytest.raises(BadInput, match=message) as error:
-        runs.stopped(runs.study(text.replace(old, new, 1)))
+        runs.prepare(runs.study(text.replace(old, new, 1)))
     assert str(error.value).count(" there and ") == 1
     assert runs.files() == before
 
 
 def test_unevenly_scored_validation_images_are_a_warning(runs: Runs) -> None:
-    runs.stopped(runs.study())
+    runs.prepare(runs.study())
     (warning,) = runs.warnings
     assert "1 x 4 = 4 images" in warning
     assert "whole_valid (16), half0A_valid (8), half0B_valid (8)" in warning
 
 
-def test_the_estimate_counts_iterations_and_snapshots() -> None:
-    demo = load_study("fashion-mnist")
-    cost = estimate(demo)
-    assert cost.seconds == pytest.approx(38 * 900 * 0.028)
-    half = estimate(replace(demo, networks=demo.networks[:1], seconds_per_iteration=None))
-    assert half.seconds is None
-    assert 0 < half.snapshot_bytes < cost.snapshot_bytes / 30
-
-
 def test_an_unknown_source_is_named_before_anything_is_done(runs: Runs) -> None:
     study = runs.study(TEXT.replace('source = "list"', 'source = "imagenet21k"'))
-    for action in (estimate, runs.stopped):
+    for action in (estimate, runs.prepare):
         with pytest.raises(BadInput, match="no source 'imagenet21k'; the sources are fashion-"):
             action(study)
     assert set(runs.files()) == {runs.folder.lock}
@@ -156,7 +140,7 @@ def test_an_unknown_source_is_named_before_anything_is_done(runs: Runs) -> None:
 def test_a_network_that_does_not_fit_is_named_before_anything_is_done(runs: Runs) -> None:
     study = runs.study(TEXT.replace("n = [3]", "n = [9]"))
     with pytest.raises(BadInput, match="n = 9 is not a place to cut at: net mini has 7"):
-        runs.stopped(study)
+        runs.prepare(study)
     assert set(runs.files()) == {runs.folder.lock}
 
 
@@ -165,7 +149,7 @@ def test_the_folder_of_a_run_holds_a_run_or_nothing(runs: Runs, tmp_path: Path) 
     root = default_folder(file)
     assert root == tmp_path / "small"
     runs.folder = RunFolder(root)
-    runs.stopped(runs.study())
+    runs.prepare(runs.study())
     assert default_folder(file) == root  # and goes on
     for name in (runs.folder.study.name, "data", "images", "results"):
         (root / name).rename(tmp_path / f"old {name}")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from caffe_transfer.data_prep.prepare import prepare
 from caffe_transfer.errors import BadInput, CaffeTransferError, FormatError, Incomplete
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.nets.write import write_network
@@ -92,3 +93,17 @@ def test_a_binary_file_is_no_prototxt(folder: Path) -> None:
     (folder / "solver.prototxt").write_bytes(b"\xff\xfe")
     with pytest.raises(FormatError, match="is not a prototxt"):
         load_network(folder)
+
+
+def test_a_view_that_the_engine_cannot_read(prepared: tuple[Path, Study], tmp_path: Path) -> None:
+    root, study = prepared
+    run = RunFolder(tmp_path / "run")
+    prepare(study, run, root.parent / "given", views=True)
+    folder = write_network(Network.parse("half0A"), study, run.results)
+    check_inputs(load_network(folder))
+    with pytest.raises(
+        BadInput,
+        match=r"layer 'data' of half0A reads .*half0A_train/lmdb, a view, which only caffe-torch "
+        r"can read; make a database of it with caffe-transfer data lmdb --from-view .*lmdb OUT",
+    ):
+        check_inputs(load_network(folder), views=False)

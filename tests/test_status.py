@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from caffe_transfer.errors import Incomplete
+from caffe_transfer.lock import locked
 from caffe_transfer.paths import NetworkFolder
-from caffe_transfer.training.lock import locked
 from caffe_transfer.training.status import State, network_status, networks_in, status
 from tests.small_study import SmallRun
 

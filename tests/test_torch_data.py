@@ -175,9 +175,9 @@ def test_databases_that_hold_no_images(tmp_path: Path) -> None:
     with pytest.raises(CaffeTransferError, match="is an empty database"):
         ours(text, pb.TRAIN)
     for value, message in (
-        (b"\xff\xff", r"record b'0' of .* is not a Datum"),
+        (b"\xff\xff", r"record 0 of .* is not a Datum"),
         (pb.Datum(channels=3, height=9, width=8, data=b"short").SerializeToString(),
-         r"record b'0' of .* holds no complete image"),
+         r"record 0 of .* holds no complete image"),
         (pb.Datum(encoded=True, data=b"no image").SerializeToString(), "holds no complete image"),
     ):  # fmt: skip
         put(tmp_path / "lmdb", b"0", value)
@@ -188,7 +188,7 @@ def test_databases_that_hold_no_images(tmp_path: Path) -> None:
 def test_a_broken_record_further_on_is_told_when_it_is_reached(tmp_path: Path) -> None:
     write_lmdb(tmp_path / "lmdb")
     put(tmp_path / "lmdb", b"006", b"\xff\xff")
-    with pytest.raises(CaffeTransferError, match=r"record b'006' of .* is not a Datum"):
+    with pytest.raises(CaffeTransferError, match=r"record 006 of .* is not a Datum"):
         ours(data_layer(tmp_path) + "} }", pb.TRAIN)
 
 

@@ -110,12 +110,12 @@ def test_a_layer_whose_parameters_do_not_fit_another_size(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("form", "transform", "message"),
     [
-        ("raw", "", r"record b'001' of .* has the shape \(3, 12, 7\) and the first one of its "
+        ("raw", "", r"record 001 of .* has the shape \(3, 12, 7\) and the first one of its "
                     r"batch \(3, 9, 8\); rebuild the database with one size, or set crop_size"),
         ("list", "", r"the image .*1\.png has the shape"),
-        (".png", "crop_size: 8", r"record b'001' of .* has 12x7 pixels, fewer than the crop of 8"),
+        (".png", "crop_size: 8", r"record 001 of .* has 12x7 pixels, fewer than the crop of 8"),
         ("raw", "crop_size: 7 mean_file: MEAN",
-         r"record b'001' .* has the shape \(3, 12, 7\) and the mean .*mean \(3, 9, 8\)"),
+         r"record 001 .* has the shape \(3, 12, 7\) and the mean .*mean \(3, 9, 8\)"),
     ],
 )  # fmt: skip
 def test_sizes_that_caffe_refuses(form: str, transform: str, message: str, tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_another_number_of_channels(tmp_path: Path) -> None:
     text = layer_over(tmp_path, "raw", SIZES, "crop_size: 5")
     gray = pb.Datum(channels=1, height=9, width=9, data=bytes(81))
     put(tmp_path / "lmdb", b"003", gray.SerializeToString())
-    with pytest.raises(CaffeTransferError, match=r"b'003' .* has 1 channels and the first image 3"):
+    with pytest.raises(CaffeTransferError, match=r"003 .* has 1 channels and the first image 3"):
         ours(text, pb.TRAIN)
 
 

@@ -2,18 +2,28 @@
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from caffe_transfer.errors import Busy, EngineError, FormatError, Incomplete, Interrupted
+from caffe_transfer.errors import (
+    BadInput,
+    Busy,
+    EngineError,
+    FormatError,
+    Incomplete,
+    Interrupted,
+)
 from caffe_transfer.formats.hashes import blob_hashes
+from caffe_transfer.lock import locked
 from caffe_transfer.paths import NetworkFolder
-from caffe_transfer.training import manifest
+from caffe_transfer.studies.write import study_text
+from caffe_transfer.training import manifest, snapshots, train
 from caffe_transfer.training.engine import Engine
-from caffe_transfer.training.lock import locked
 from caffe_transfer.training.preflight import load_network
-from caffe_transfer.training.snapshots import newest_complete
+from caffe_transfer.training.snapshots import is_complete, newest_complete
+from caffe_transfer.training.status import State, network_status
 from caffe_transfer.training.train import Settings, TrainingProgress, train_network
 from tests.small_study import SmallRun, script
 
@@ -193,3 +203,112 @@ def test_other_nets_are_trained_plainly(small_run: SmallRun) -> None:
     result = train_network(root, small_run.settings, lambda _: None)
     assert result["finished"]
     assert load_network(root).network is None
+
+
+def keeping_last(run: SmallRun) -> Settings:
+    return replace(run.settings, keep_snapshots=None)
+
+
+def names(root: Path) -> set[str]:
+    return {path.name for path in NetworkFolder(root).snapshots.iterdir()}
+
+
+def test_a_trained_network_keeps_its_model_alone(small_run: SmallRun) -> None:
+    root = small_run.write("half0A")
+    (root / "snapshots").mkdir()
+    others = {"best.caffemodel", "other_iter_2.caffemodel", "net_iter_2.txt"}
+    for name in others:
+        (root / "snapshots" / name).touch()
+    settings = keeping_last(small_run)
+    first = train_network(root, settings, lambda _: None)
+    assert names(root) == {"net_iter_4.caffemodel", *others}
+    assert list(first["model"]) == ["snapshots/net_iter_4.caffemodel"]
+    again = train_network(root, replace(settings, engine=NO_ENGINE), lambda _: None)
+    assert again == first
+
+    transfer = small_run.write("transfer0A0B_1_3")
+    result = train_network(transfer, settings, lambda _: None)
+    frozen = blob_hashes(root / "snapshots/net_iter_4.caffemodel", ["conv1", "conv2", "conv3"])
+    assert result["frozen"] == frozen
+    path = transfer / "snapshots/net_iter_4.caffemodel"
+    content = bytearray(path.read_bytes())
+    content[content.index(b"conv1") + 200] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(FormatError, match="layer conv1 was to be frozen, but differs"):
+        train_network(transfer, settings, lambda _: None)
+
+
+def test_what_a_killed_process_left_of_a_trained_network_goes(small_run: SmallRun) -> None:
+    small_run.train("half0A")
+    folder = small_run.folder.network("half0A")
+    kept = names(folder.root)
+    assert len(kept) == 4
+    train_network(folder.root, keeping_last(small_run), lambda _: None)
+    assert names(folder.root) == kept  # it was asked to keep all
+    record = manifest.read(folder.manifest)
+    manifest.write(folder.manifest, {**record, "keep_snapshots": "last"})
+    small_run.train("half0A", engine=NO_ENGINE)
+    assert names(folder.root) == {"net_iter_4.caffemodel"}
+
+
+def test_the_study_of_the_run_says_what_is_kept(small_run: SmallRun) -> None:
+    study = replace(small_run.study, keep_snapshots="all")
+    small_run.folder.study.write_text(study_text(study))
+    root = small_run.write("half0A")
+    train_network(root, keeping_last(small_run), lambda _: None)
+    assert len(names(root)) == 4
+
+
+def test_in_training_the_newest_two_pairs_are_kept(
+    small_run: SmallRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "SNAPSHOT_POLL_SECONDS", 0)
+    monkeypatch.setattr(snapshots, "SETTLED_SECONDS", 0)
+    root = small_run.write("half0A")
+    solver = NetworkFolder(root).solver
+    text = solver.read_text().replace("max_iter: 4", "max_iter: 100000")
+    solver.write_text(text.replace("snapshot: 2", "snapshot: 50"))
+    stop = threading.Event()
+
+    def report(progress: TrainingProgress) -> None:
+        if progress.iteration >= 500:
+            stop.set()
+
+    with pytest.raises(Interrupted):
+        train_network(root, keeping_last(small_run), report, stop)
+    pairs = snapshots.snapshots(root / "snapshots")
+    assert [is_complete(pair) for pair in pairs] == [True, True]
+    assert len(names(root)) == 4
+    assert pairs[0].iteration >= 500
+    assert pairs[0].iteration - pairs[1].iteration <= 50
+
+
+@pytest.mark.parametrize("keep", ["last", "all"])
+def test_max_iter_raised_after_the_end(small_run: SmallRun, keep: str) -> None:
+    root = small_run.write("half0A")
+    settings = replace(small_run.settings, keep_snapshots=keep)
+    train_network(root, settings, lambda _: None)
+    solver = NetworkFolder(root).solver
+    solver.write_text(solver.read_text().replace("max_iter: 4", "max_iter: 6"))
+    assert network_status(root).state is State.STOPPED
+    if keep == "all":
+        result = train_network(root, settings, lambda _: None)
+        assert result["runs"][-1]["from_iteration"] == 4
+        assert list(result["model"]) == ["snapshots/net_iter_6.caffemodel"]
+    else:
+        before = names(root)
+        with pytest.raises(
+            BadInput, match="to iteration 4, and without its solver state it cannot"
+        ):
+            train_network(root, settings, lambda _: None)
+        with pytest.raises(Incomplete, match="base half0A is not trained to its end"):
+            small_run.train("transfer0A0B_1_3")
+        assert names(root) == before
+
+
+def test_a_trained_base_whose_model_is_gone(small_run: SmallRun) -> None:
+    small_run.train("half0A")
+    model(small_run, "half0A").unlink()
+    assert small_run.train("half0A", engine=NO_ENGINE)[0]["finished"]
+    with pytest.raises(Incomplete, match=r"net_iter_4.caffemodel of the trained network half0A is"):
+        small_run.train("transfer0A0B_1_3")

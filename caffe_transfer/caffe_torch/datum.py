@@ -1,4 +1,4 @@
-"""Images from an LMDB of Datum records.
+"""Images from an LMDB of Datum records, or from a view of one.
 
 Raw images are views of the mapped database.  The bytes around their pixels hardly vary from record
 to record, so their parsed form is cached.
@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats import wire
 from caffe_transfer.formats.datum import Labelling, check_once, is_complete, planes
-from caffe_transfer.formats.lmdb import open_lmdb
+from caffe_transfer.formats.lmdb import Records, open_records
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.wire import WireError
 
@@ -115,34 +115,35 @@ def _raw_layout(value: memoryview, labelling: Labelling) -> _Layout | None:
 
 
 def records(path: Path, param: pb.TransformationParameter) -> Iterator[Record]:
-    """The records of an LMDB in key order, over and over.
+    """The records of an LMDB or of a view, in key order, over and over.
 
     Raises:
-        FormatError: there is no such database.
+        Incomplete, FormatError: there is no such database, or it is not the view's any more.
         BadInput: it is empty.
     """
-    # One transaction: views of the mapped file are valid while it is open.
-    with open_lmdb(path) as environment, environment.begin(buffers=True) as reading:
-        if not environment.stat()["entries"]:
+    # One transaction: parts of the mapped file are valid while it is open.
+    with open_records(path) as source:
+        if not len(source):
             raise BadInput(f"{path} is an empty database; make it with `data lmdb`")
         raw = _RawImages()
         while True:
-            for key, value in reading.cursor():
-                yield _Stored(path, key, value, raw, param)
+            for key, value, label in source:
+                yield _Stored(source, key, value, label, raw, param)
 
 
 class _Stored(NamedTuple):
-    """A record of an LMDB."""
+    """A record of an LMDB; `label` replaces its own."""
 
-    path: Path
+    source: Records
     key: memoryview
     value: memoryview
+    label: int | None
     raw: _RawImages
     param: pb.TransformationParameter
 
     @property
     def name(self) -> str:
-        return f"record {bytes(self.key)!r} of {self.path}"
+        return self.source.name(self.key)
 
     def decode(self) -> tuple[Pixels, int]:
         try:
@@ -151,6 +152,8 @@ class _Stored(NamedTuple):
             raise BadInput(f"{self.name} is not a Datum ({error}); rebuild the database") from error
         if pixels is None:
             raise BadInput(f"{self.name} holds no complete image; rebuild the database")
+        if self.label is not None:
+            label = self.label
         if abs(label) > _MOST_LABEL:
             raise BadInput(f"{self.name} has the label {label}, which no blob can hold; rebuild it")
         return pixels, label

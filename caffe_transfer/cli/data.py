@@ -5,9 +5,11 @@ from pathlib import Path
 import click
 
 from caffe_transfer.cli.show import Screen
-from caffe_transfer.data_prep import lists, lmdbs, means, published, sources, splits
+from caffe_transfer.cli.stopping import stop_on_signal
+from caffe_transfer.data_prep import copies, lists, lmdbs, means, published, sources, splits
 from caffe_transfer.data_prep.left_out import read_left_out, summary
 from caffe_transfer.data_prep.names import shown
+from caffe_transfer.data_prep.progress import stoppable
 from caffe_transfer.paths import DataFolder
 
 PATH = click.Path(path_type=Path)
@@ -42,13 +44,26 @@ def fetch_command(source: str, out: Path, given: Path | None, valid_fraction: fl
     A folder of your own has train/CLASS/ and valid/CLASS/, as for PyTorch's ImageFolder, or CLASS/
     alone, of whose images a share is set aside for validation.
 
+    ilsvrc12 takes a folder with ImageNet's two parts, each as you have it; tars are read in place:
+
+    \b
+      train/ or val/    of WNID/ (PyTorch), WNID.tar, or shards of KEY.jpg, KEY.cls
+      val/              of the 50,000 files
+      *.tar             ILSVRC2012_img_train.tar, ILSVRC2012_img_val.tar
+      ILSVRC/           as Kaggle packs it
+      train.txt val.txt Caffe's lists; each decides where it is there
+      labels            asked for where nothing above tells them: val.txt,
+                        ILSVRC2012_devkit_t12.tar.gz or LOC_val_solution.csv
+
     \b
     Example:
       caffe-transfer data fetch folder --from photos --out images
+      caffe-transfer data fetch ilsvrc12 --from ILSVRC2012 --out images
       caffe-transfer data fetch tiny-imagenet --from tiny-imagenet-200.zip --out images
     """
-    with Screen(total=1) as screen:
-        found = sources.fetch(source, out, given, screen.step, valid_fraction=valid_fraction)
+    with stop_on_signal(patient=False) as stop, Screen(total=1) as screen:
+        progress = stoppable(screen.step, stop)
+        found = sources.fetch(source, out, given, progress, valid_fraction=valid_fraction)
     counts = ", ".join(f"{len(images)} {part}" for part, images in found.lists.items())
     click.echo(f"{out}: {len(found.classes)} classes, {counts} images")
     if files := read_left_out(found.folder.left_out):
@@ -102,34 +117,50 @@ def split_command(
 
 
 @data_command.command("lmdb")
-@click.argument("image_list", metavar="LIST", type=PATH)
-@click.argument("root", type=PATH)
-@click.argument("out", type=PATH)
+@click.argument("given", metavar="LIST ROOT OUT", nargs=-1, required=True, type=PATH)
 @click.option("--size", type=click.IntRange(1), help="Resize to SIZE x SIZE pixels.")
 @click.option("--gray", is_flag=True, help="Convert to grayscale, one channel.")
 @click.option(
     "--shuffle", type=int, metavar="SEED", help="Shuffle the list; Caffe itself never does."
 )
 @click.option("--strict", is_flag=True, help="Fail at images that cannot be used.")
+@click.option(
+    "--from-view",
+    "view",
+    metavar="VIEW",
+    type=PATH,
+    help="Copy the records of a view, which caffe-torch alone reads; OUT is all else.",
+)
 def lmdb_command(
-    image_list: Path,
-    root: Path,
-    out: Path,
+    given: tuple[Path, ...],
     size: int | None,
     gray: bool,
     shuffle: int | None,
     strict: bool,
+    view: Path | None,
 ) -> None:
     """Write the images of a list to an LMDB, byte for byte as convert_imageset does.
 
-    Images that cannot be used, truncated ones too, are left out and listed beside the LMDB.
+    Images that cannot be used, truncated ones too, are left out and listed beside the LMDB.  What
+    is stopped or killed goes on when the same command is run again.
 
     \b
     Example:
       caffe-transfer data lmdb train.txt images/train train_lmdb --size 256 --shuffle 1
+      caffe-transfer data lmdb --from-view data/half0A_train/lmdb half0A_train_lmdb
     """
+    if view is not None:
+        if len(given) != 1 or size or gray or strict or shuffle is not None:
+            raise click.UsageError("--from-view takes OUT, and no other option.")
+        with stop_on_signal(patient=False) as stop, Screen(total=1) as screen:
+            count = copies.write_copy(view, given[0], stoppable(screen.step, stop))
+        click.echo(f"{given[0]}: {count} images")
+        return
+    if len(given) != 3:
+        raise click.UsageError("give LIST, ROOT and OUT.")
+    image_list, root, out = given
     images = lists.read(image_list)
-    with Screen(total=1) as screen:
+    with stop_on_signal(patient=False) as stop, Screen(total=1) as screen:
         written = lmdbs.write_lmdb(
             images,
             root,
@@ -138,7 +169,7 @@ def lmdb_command(
             gray=gray,
             shuffle=shuffle,
             strict=strict,
-            progress=screen.step,
+            progress=stoppable(screen.step, stop),
         )
     click.echo(f"{out}: {written.count} images, {len(written.left_out)} left out")
     for each in written.left_out:
@@ -155,6 +186,6 @@ def mean_command(databases: tuple[Path, ...], out: Path) -> None:
     Example:
       caffe-transfer data mean train_lmdb mean.binaryproto
     """
-    with Screen(total=1) as screen:
-        means.write_mean(databases, out, screen.step)
+    with stop_on_signal(patient=False) as stop, Screen(total=1) as screen:
+        means.write_mean(databases, out, stoppable(screen.step, stop))
     click.echo(out)

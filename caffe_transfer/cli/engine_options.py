@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import click
 
-from caffe_transfer.training.engine import PRECISIONS, find_engine
+from caffe_transfer.errors import EngineError
+from caffe_transfer.training.engine import PRECISIONS, find_engine, reads_views
 from caffe_transfer.training.schedule import threads_for
 from caffe_transfer.training.train import Settings
 
@@ -26,6 +27,16 @@ class EngineOptions:
         """
         engine = find_engine(self.engine, self.precision)
         return Settings(engine, self.gpu, self.threads or threads_for(jobs))
+
+    @property
+    def reads_views(self) -> bool:
+        """Whether the engine reads views; one that is not here is taken for one that does."""
+        if self.engine is not None:
+            return reads_views(self.engine)
+        try:
+            return find_engine().reads_views
+        except EngineError:
+            return True
 
 
 engine_option = click.option(

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
-from caffe_transfer.cli.show import Screen, duration, size
+from caffe_transfer.cli.show import Screen
 from caffe_transfer.data_prep.left_out import summary
 from caffe_transfer.new_study.plan import Plan, examine, plan_study, write_plan
 from caffe_transfer.new_study.request import Request
 from caffe_transfer.training.engine import find_engine
 from caffe_transfer.training.schedule import threads_for
 from caffe_transfer.training.train import Settings
+from caffe_transfer.units import duration, size
 
 PATH = click.Path(path_type=Path)
 

@@ -10,15 +10,17 @@ from rich.table import Table
 from caffe_transfer import pipeline
 from caffe_transfer.cli.engine_options import EngineOptions, engine_option, precision_option
 from caffe_transfer.cli.options import grouped
-from caffe_transfer.cli.show import Screen, duration, size
+from caffe_transfer.cli.show import Screen
+from caffe_transfer.cli.stopping import stop_on_signal
+from caffe_transfer.cost import Estimate, estimate
+from caffe_transfer.data_prep.disk import disk_estimate
 from caffe_transfer.errors import EngineError, Interrupted
 from caffe_transfer.paths import RunFolder
-from caffe_transfer.pipeline import Estimate
 from caffe_transfer.studies.load import load_study
-from caffe_transfer.studies.study import Study
+from caffe_transfer.studies.study import LMDB, VIEW, Study
 from caffe_transfer.training import schedule
 from caffe_transfer.training.schedule import JobResult, Outcome
-from caffe_transfer.training.train import stop_on_signal
+from caffe_transfer.units import duration, size
 
 FOLDER = click.Path(path_type=Path)
 
@@ -40,6 +42,7 @@ FOLDER = click.Path(path_type=Path)
     "--threads", type=click.IntRange(1), help="BLAS threads per job.  [default: cores / jobs]"
 )
 @click.option("--quick", is_flag=True, help="Run the study's quick form.")
+@click.option("--prepare", is_flag=True, help="Make images, databases and networks' folders only.")
 @click.option("--dry-run", is_flag=True, help="Print networks, order and cost, and do nothing.")
 @grouped(EngineOptions, "options")
 def run_command(
@@ -49,25 +52,42 @@ def run_command(
     given: Path | None,
     options: EngineOptions,
     quick: bool,
+    prepare: bool,
     dry_run: bool,
 ) -> None:
     """Run a study from images to report; run it again to resume.
 
     STUDY is a built-in study (fashion-mnist, tiny-imagenet, paper) or a TOML file.
 
+    First it asks: are the images there, is there space on the disk, and can the engine train a
+    batch on the device? Ctrl-C stops it at any point, and loses nothing that is whole.
+
     \b
     Example:
       caffe-transfer run fashion-mnist --out demo --jobs 2
     Example: into the folder mine/
       caffe-transfer run mine.toml
+    Example: databases today, on a machine without a GPU
+      caffe-transfer run mine.toml --prepare
     """
     chosen = load_study(study, quick)
     if dry_run:
-        _print_plan(chosen, schedule.order(chosen), pipeline.estimate(chosen), jobs)
+        _print_plan(chosen, schedule.order(chosen), estimate(chosen, jobs), jobs)
         return
     out = out or pipeline.default_folder(study)
-    settings = options.settings(jobs)
-    with stop_on_signal() as stop, Screen(total=len(chosen.networks)) as screen:
+    settings = None if prepare else options.settings(jobs)
+    with stop_on_signal(patient=False) as stop, Screen(total=len(chosen.networks)) as screen:
+        callbacks = pipeline.Callbacks(
+            step=screen.step, note=screen.say, warn=screen.say,
+            prepared=stop.be_patient, network=screen.network, ended=screen.ended,
+        )  # fmt: skip
+        if settings is None:
+            pipeline.prepare_run(
+                chosen, out, images_from=given, reads_views=options.reads_views,
+                callbacks=callbacks, stop=stop,
+            )  # fmt: skip
+            screen.say(f"{out} is prepared; run the same command without --prepare to train")
+            return
         screen.say(f"training with {settings.engine.name}: {settings.engine.program}")
         results = pipeline.run(
             chosen,
@@ -78,9 +98,7 @@ def run_command(
                 gpus=options.gpu.split(",") if options.gpu else (),
                 images_from=given,
             ),
-            callbacks=pipeline.Callbacks(
-                step=screen.step, warn=screen.say, network=screen.network, ended=screen.ended
-            ),
+            callbacks=callbacks,
             stop=stop,
         )
     _print_ended(results, out)
@@ -123,9 +141,19 @@ def _print_plan(study: Study, names: Sequence[str], cost: Estimate, jobs: int) -
         )
     console.print(table)
     console.print()
-    console.print(f"disk: databases {size(cost.data_bytes)}, snapshots {size(cost.snapshot_bytes)}")
+    console.print(f"disk: databases {_databases(study)}, snapshots {size(cost.snapshot_bytes)}")
     if cost.seconds is None:
         console.print("time: unknown; the study gives no seconds_per_iteration")
     else:
         at_once = f"{jobs} networks at once" if jobs > 1 else "one network at a time"
         console.print(f"time: about {duration(cost.seconds / jobs)}, {at_once}")
+
+
+def _databases(study: Study) -> str:
+    """The size of the databases, which may differ by engine."""
+    by_torch, by_caffe = (disk_estimate(study, views) for views in (True, False))
+    if study.images.databases == LMDB:
+        return size(by_caffe)
+    if study.images.databases == VIEW or size(by_torch) == size(by_caffe):
+        return size(by_torch)
+    return f"{size(by_torch)} by caffe-torch, {size(by_caffe)} by caffe"

@@ -2,6 +2,7 @@
 
 import math
 import threading
+import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,14 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
+from caffe_transfer.units import duration
+
 if TYPE_CHECKING:
     from caffe_transfer.training.schedule import JobResult
     from caffe_transfer.training.train import TrainingProgress
+
+
+LINE_SECONDS = 30  # between lines of one step where there is no terminal
 
 
 class Screen:
@@ -29,6 +35,7 @@ class Screen:
         )
         self._live = Live(self._bars, console=self.console, refresh_per_second=4)
         self._tasks: dict[str, TaskID] = {}
+        self._paces: dict[str, Pace] = {}
         self._total = total
         self._ended = 0
 
@@ -48,16 +55,24 @@ class Screen:
 
     def say(self, text: str) -> None:
         """Print one line above the bars."""
-        self.console.print(text, markup=False)
+        self.console.print(text, markup=False, soft_wrap=True)
 
     def step(self, step: str, done: int, total: int) -> None:
-        """Show a step of preparing images: a bar in a terminal, and a line when it is done."""
+        """Show a step of preparing images: its pace, and a line when it is done.
+
+        In a terminal it has a bar, elsewhere a line every half a minute.
+        """
         with self._lock:
             task = self._task(step, total)
-            self._bars.update(task, completed=done, total=total)
+            pace = self._paces.setdefault(step, Pace(done))
+            note = pace.note(done, total)
+            self._bars.update(task, completed=done, total=total, note=note)
             if done >= total:
                 self._drop(step)
+                del self._paces[step]
                 self.say(f"{step}: {total}")
+            elif not self.console.is_terminal and pace.is_line_due():
+                self.say(f"{step}: {done} of {total}{'  ' if note else ''}{note}")
 
     def network(self, progress: "TrainingProgress") -> None:
         """Show the progress of a network's training."""
@@ -86,6 +101,33 @@ class Screen:
             self._bars.remove_task(self._tasks.pop(name))
 
 
+class Pace:
+    """How fast a step goes since this run has begun it.
+
+    Args:
+        first: what an earlier run has done of it.
+    """
+
+    def __init__(self, first: int) -> None:
+        self._first, self._start = first, time.monotonic()
+        self._line = self._start
+
+    def note(self, done: int, total: int) -> str:
+        """ "955/s  20 min left"; empty before much can be said."""
+        seconds = time.monotonic() - self._start
+        if seconds < 1 or done <= self._first:
+            return ""
+        rate = (done - self._first) / seconds
+        return f"{rate:.{0 if rate >= 10 else 1}f}/s  {duration((total - done) / rate)} left"
+
+    def is_line_due(self) -> bool:
+        """Whether the last line is some time ago."""
+        due = time.monotonic() - self._line >= LINE_SECONDS
+        if due:
+            self._line = time.monotonic()
+        return due
+
+
 def training_note(progress: "TrainingProgress") -> str:
     """Format loss, accuracy and remaining time, as far as they are known."""
     parts = []
@@ -96,21 +138,3 @@ def training_note(progress: "TrainingProgress") -> str:
     if progress.seconds_left is not None:
         parts.append(f"{duration(progress.seconds_left)} left")
     return "  ".join(parts)
-
-
-def duration(seconds: float) -> str:
-    """Format a duration for reading: 42 s, 11 min, 3.5 h, 9.5 days."""
-    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 1.5 * length:
-            return f"{seconds / length:.{0 if unit == 'min' else 1}f} {unit}"
-    return f"{seconds:.0f} s"
-
-
-def size(count: int | None) -> str:
-    """Format a number of bytes for reading: 233.0 MB."""
-    if count is None:
-        return "unknown"
-    for unit, length in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
-        if count >= length:
-            return f"{count / length:.1f} {unit}"
-    return f"{count / 1e3:.1f} kB"

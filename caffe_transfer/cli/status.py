@@ -7,8 +7,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from caffe_transfer.cli.show import duration
 from caffe_transfer.training.status import State, Status, status
+from caffe_transfer.units import duration
 
 _COLOURS = {
     State.DONE: "green", State.TRAINING: "cyan", State.STOPPED: "yellow", State.BROKEN: "red",

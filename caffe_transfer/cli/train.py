@@ -1,5 +1,6 @@
 """`train`: one network."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -7,7 +8,9 @@ import click
 from caffe_transfer.cli.engine_options import EngineOptions, engine_option, precision_option
 from caffe_transfer.cli.options import grouped
 from caffe_transfer.cli.show import Screen
-from caffe_transfer.training.train import stop_on_signal, train_network
+from caffe_transfer.cli.stopping import stop_on_signal
+from caffe_transfer.studies.study import EVERY, LAST
+from caffe_transfer.training.train import train_network
 
 FOLDER = click.Path(path_type=Path)
 
@@ -18,15 +21,24 @@ FOLDER = click.Path(path_type=Path)
 @precision_option
 @click.option("--gpu", help="Device numbers as Caffe takes them: 0, or 0,1, or all.")
 @click.option("--threads", type=click.IntRange(1), help="BLAS threads.  [default: all cores]")
+@click.option(
+    "--keep-snapshots",
+    type=click.Choice([LAST, EVERY]),
+    help="What stays: the last model, or all models with their solver states.  "
+    "[default: as the run's study says, else last]",
+)
 @grouped(EngineOptions, "options")
-def train_command(folder: Path, options: EngineOptions) -> None:
+def train_command(folder: Path, keep_snapshots: str | None, options: EngineOptions) -> None:
     """Train the network in a folder; run it again to resume.
+
+    In training, the newest two snapshots are kept; in the end, the last model without its solver
+    state.
 
     \b
     Example:
       caffe-transfer train results/half0A
     """
-    settings = options.settings(jobs=1)
+    settings = replace(options.settings(jobs=1), keep_snapshots=keep_snapshots)
     with stop_on_signal() as stop, Screen(total=1) as screen:
         screen.say(f"training with {settings.engine.name}: {settings.engine.program}")
         manifest = train_network(folder, settings, screen.network, stop)

@@ -1,6 +1,7 @@
 """Contents of a Caffe file, line by line."""
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
 from google.protobuf import text_format
@@ -10,14 +11,14 @@ from caffe_transfer.formats.binaryproto import read_blob
 from caffe_transfer.formats.caffemodel import Blob, open_model
 from caffe_transfer.formats.datum import parsed
 from caffe_transfer.formats.kinds import Kind, kind_of
-from caffe_transfer.formats.lmdb import open_lmdb
+from caffe_transfer.formats.lmdb import open_records
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.prototxt import read_prototxt
 from caffe_transfer.formats.solverstate import open_state
 
 
 def describe(path: Path) -> Iterator[str]:
-    """Describe a caffemodel, solverstate, binaryproto, LMDB or prototxt in lines of text.
+    """Describe a caffemodel, solverstate, binaryproto, LMDB (or view) or prototxt in lines of text.
 
     Raises:
         Incomplete: the file does not exist.
@@ -57,18 +58,16 @@ def _mean(path: Path) -> Iterator[str]:
 
 
 def _lmdb(path: Path) -> Iterator[str]:
-    with open_lmdb(path) as environment, environment.begin() as transaction:
-        entries = transaction.stat()["entries"]
-        yield f"LMDB, {entries:,} records"
-        with transaction.cursor() as cursor:
-            if not cursor.first():
-                return
-            key = bytes(cursor.key()).decode(errors="replace")
-            datum = parsed(cursor.value(), f"record {key} of {path}")
+    with open_records(path) as records:
+        what = "LMDB" if records.view is None else f"view of {records.view.database}"
+        yield f"{what}, {len(records):,} records"
+        for key, value, label in islice(records, 1):
+            datum = parsed(bytes(value), records.name(key))
             kind = "encoded" if datum.encoded else "raw"
             yield (
-                f"  first {key}: {kind}, "
-                f"{datum.channels}x{datum.height}x{datum.width}, label {datum.label}"
+                f"  first {bytes(key).decode(errors='replace')}: {kind}, "
+                f"{datum.channels}x{datum.height}x{datum.width}, "
+                f"label {datum.label if label is None else label}"
             )
 
 

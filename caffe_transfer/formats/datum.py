@@ -2,34 +2,49 @@
 
 import math
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import DecodeError
 
 from caffe_transfer.errors import FormatError
 from caffe_transfer.formats.proto import caffe_pb2 as pb
-from caffe_transfer.formats.wire import WireError, fields
+from caffe_transfer.formats.wire import VARINT, WireError, delimited, fields, tag, varint
+
+# Tags, sizes and a label below 16384, of an image with sides below 16384.
+MOST_BYTES_AROUND_PIXELS = 20
 
 
 def planes(image: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     """Convert an OpenCV image, (height, width[, channels]), to (channels, height, width)."""
-    moved = image[np.newaxis] if image.ndim == 2 else image.transpose(2, 0, 1)
-    return np.ascontiguousarray(moved, np.uint8)
+    if image.ndim == 2:
+        return np.ascontiguousarray(image[np.newaxis], np.uint8)
+    found = np.empty((image.shape[2], *image.shape[:2]), np.uint8)
+    cv2.split(image.astype(np.uint8, copy=False), list(found))  # five times as fast as transpose
+    return found
 
 
 def datum(pixels: npt.NDArray[np.uint8], label: int) -> bytes:
     """Serialize raw pixels, (channels, height, width), byte for byte as convert_imageset does."""
-    channels, height, width = pixels.shape
-    return pb.Datum(
-        channels=channels,
-        height=height,
-        width=width,
-        data=pixels.tobytes(),
-        label=label,
-        encoded=False,
-    ).SerializeToString()
+    return b"".join((_head(pixels.shape), np.ascontiguousarray(pixels).data, _tail(label)))
+
+
+def relabelled(value: memoryview, label: int) -> bytes:
+    """The bytes of a record with another label, whatever it holds, as Caffe would write them.
+
+    Raises:
+        WireError: it is not a Datum.
+    """
+    at = end = 0
+    for field in fields(value):
+        if field.number <= pb.Datum.LABEL_FIELD_NUMBER:  # fields are written in this order
+            end = field.end
+            at = field.start if field.number == pb.Datum.LABEL_FIELD_NUMBER else end
+    new = tag(pb.Datum.LABEL_FIELD_NUMBER, VARINT) + varint(label)
+    return b"".join((value[:at], new, value[end:]))
 
 
 def parsed(value: bytes, name: str) -> pb.Datum:
@@ -84,3 +99,18 @@ class Labelling:
         self._some_without |= label is None
         self._all_with |= label is not None and encoded == 0
         return self._some_without and self._all_with
+
+
+@lru_cache(1024)
+def _head(shape: tuple[int, ...]) -> bytes:
+    sizes = (tag(number, VARINT) + varint(size) for number, size in enumerate(shape, 1))
+    return b"".join((*sizes, delimited(pb.Datum.DATA_FIELD_NUMBER, math.prod(shape))))
+
+
+@lru_cache(1024)
+def _tail(label: int) -> bytes:
+    label_tag, encoded_tag = (
+        tag(number, VARINT)
+        for number in (pb.Datum.LABEL_FIELD_NUMBER, pb.Datum.ENCODED_FIELD_NUMBER)
+    )
+    return label_tag + varint(label) + encoded_tag + varint(False)

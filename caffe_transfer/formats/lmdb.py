@@ -1,9 +1,11 @@
-"""Reads LMDBs of Datum records and checks them against a net."""
+"""Reads LMDBs of Datum records, and views of them, and checks them against a net."""
 
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import TypeAlias, cast
 
@@ -14,10 +16,14 @@ from caffe_transfer.errors import BadInput, FormatError, Incomplete
 from caffe_transfer.formats.datum import Labelling, is_complete, parsed
 from caffe_transfer.formats.lmdb_pages import check_pages
 from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.formats.views import View, is_view, read_view
 
 # Of databases larger than this, only the first and last records are checked.
 CHECK_ALL_BELOW = 100_000
 CHECK_ENDS = 1000
+
+# Key, value, and the label that replaces the value's own; None if none does.
+Stored: TypeAlias = tuple[memoryview, memoryview, int | None]
 
 _File: TypeAlias = tuple[int, int]  # device and inode, by which LMDB identifies files
 _OPEN: dict[_File, lmdb.Environment] = {}
@@ -99,15 +105,67 @@ def _check_once(file: Path, status: os.stat_result) -> None:
         _CHECKED[identity] = seen
 
 
-def count(path: Path) -> int:
-    """The number of records of a database, without reading them.
+@dataclass(frozen=True)
+class Records:
+    """The records of a database, or those that a view takes from one, in the order of their keys.
+
+    Keys and values are parts of the mapped file, valid while the transaction is open.
+    """
+
+    path: Path
+    view: View | None
+    transaction: lmdb.Transaction
+
+    def __len__(self) -> int:
+        return int(self.transaction.stat()["entries"]) if self.view is None else len(self.view)
+
+    def __iter__(self) -> Iterator[Stored]:
+        return self._walk(backwards=False)
+
+    def __reversed__(self) -> Iterator[Stored]:
+        return self._walk(backwards=True)
+
+    def _walk(self, backwards: bool) -> Iterator[Stored]:
+        if self.view is not None:
+            yield from self.view.records(self.transaction, backwards)
+            return
+        cursor = self.transaction.cursor()
+        found = cursor.iterprev() if backwards else cursor.iternext()
+        for key, value in cast(Iterator[tuple[memoryview, memoryview]], found):
+            yield key, value, None
+
+    def name(self, key: memoryview) -> str:
+        """What messages call a record."""
+        of = "" if self.view is None else f", a view of {self.view.database}"
+        return f"record {bytes(key).decode(errors='replace')} of {self.path}{of}"
+
+
+@contextmanager
+def open_records(path: Path) -> Iterator[Records]:
+    """Open a database or a view for reading.
 
     Raises:
-        Incomplete: the database does not exist.
-        FormatError: it is not an LMDB.
+        Incomplete: it does not exist, or the view's database does not.
+        FormatError: it is damaged, or the view's database is another now.
     """
-    with open_lmdb(path) as environment:
-        return int(environment.stat()["entries"])
+    view = read_view(path) if is_view(path) else None
+    with (
+        open_lmdb(path if view is None else view.database) as environment,
+        environment.begin(buffers=True) as transaction,
+    ):
+        if view is not None:
+            view.check_database(transaction)
+        yield Records(path, view, transaction)
+
+
+def count(path: Path) -> int:
+    """The number of records of a database or a view, without reading them.
+
+    Raises:
+        Incomplete, FormatError: as for `open_records`.
+    """
+    with open_records(path) as records:
+        return len(records)
 
 
 def check_lmdb(
@@ -117,7 +175,7 @@ def check_lmdb(
     crop: int = 0,
     classes: int | None = None,
 ) -> int:
-    """Check that a net can read a database.
+    """Check that a net can read a database or a view.
 
     Args:
         shape: of the net's mean, (channels, height, width).
@@ -128,33 +186,27 @@ def check_lmdb(
         The number of records.
 
     Raises:
-        Incomplete: the database does not exist.
-        FormatError: it is empty or damaged, or a record is no image.
+        Incomplete, FormatError: as for `open_records`; or it is empty, or a record is no image.
         BadInput: an image has the wrong size, or a label is out of range.
     """
-    with open_lmdb(path) as environment, environment.begin(buffers=False) as transaction:
-        entries = int(transaction.stat()["entries"])
-        if not entries:
+    with open_records(path) as records:
+        if not len(records):
             raise FormatError(f"{path} holds no records; make it anew")
         labelling = Labelling()
-        with transaction.cursor() as cursor:
-            for key, value in _sample(cursor, entries):
-                name = f"record {key.decode(errors='replace')} of {path}"
-                record = parsed(value, name)
-                _check_record(name, record, labelling)
-                _check_fit(name, record, shape, crop, classes)
-    return entries
+        for key, value, label in _sample(records):
+            name = records.name(key)
+            record = parsed(bytes(value), name)
+            _check_record(name, record, labelling)
+            if label is not None:
+                record.label = label
+            _check_fit(name, record, shape, crop, classes)
+        return len(records)
 
 
-def _sample(cursor: lmdb.Cursor, entries: int) -> Iterator[tuple[bytes, bytes]]:
-    if entries <= CHECK_ALL_BELOW:
-        yield from cast(Iterator[tuple[bytes, bytes]], iter(cursor))
-        return
-    for start, step in ((cursor.first, cursor.next), (cursor.last, cursor.prev)):
-        start()
-        for _ in range(CHECK_ENDS):
-            yield cast(tuple[bytes, bytes], cursor.item())
-            step()
+def _sample(records: Records) -> Iterator[Stored]:
+    if len(records) <= CHECK_ALL_BELOW:
+        return iter(records)
+    return chain(islice(iter(records), CHECK_ENDS), islice(reversed(records), CHECK_ENDS))
 
 
 def _check_record(name: str, record: pb.Datum, labelling: Labelling) -> None:

@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 
 from caffe_transfer.new_study.layout import Layout
-from caffe_transfer.new_study.pace import Pace
 from caffe_transfer.studies.network import Network
+from caffe_transfer.training.trial import Pace
 
 FEWEST_ITERATIONS = 200  # with fewer, networks have learned too little to be compared
 MOST_EPOCHS = 100

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from caffe_transfer.cost import Estimate, estimate
 from caffe_transfer.data_prep.progress import OnStep, silent
 from caffe_transfer.data_prep.survey import Survey, survey
 from caffe_transfer.errors import BadInput
@@ -17,10 +18,10 @@ from caffe_transfer.new_study.pace import Measure, measure_pace
 from caffe_transfer.new_study.request import Request, check_request, name_in
 from caffe_transfer.new_study.tasks import tasks_of
 from caffe_transfer.new_study.text import body, heading
-from caffe_transfer.pipeline import Estimate, estimate
 from caffe_transfer.studies.network import Mode
 from caffe_transfer.studies.study import Study
 from caffe_transfer.studies.tables import parse_study
+from caffe_transfer.training.engine import reads_views
 from caffe_transfer.training.train import Settings
 
 _STEPS = (1 / 2, 3 / 4)  # of a training, after which the rate falls
@@ -154,7 +155,7 @@ def _plan(
     folder = request.file.absolute().parent
     written = _with_paths(_study(draft, layout, times), lambda name: name_in(folder, Path(name)))
     intended = _with_paths(written, lambda name: str(folder / name))
-    cost = estimate(intended)
+    cost = estimate(intended, views=reads_views(engine))
     text = heading(request, intended, found, cost, engine) + body(written, draft, layout)
     study = parse_study(tomllib.loads(text), str(request.file), folder)
     if study != intended:

@@ -6,11 +6,11 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from caffe_transfer.cost import Estimate
 from caffe_transfer.data_prep.survey import Survey
 from caffe_transfer.new_study.draft import Draft
 from caffe_transfer.new_study.layout import Layout
 from caffe_transfer.new_study.request import Request
-from caffe_transfer.pipeline import Estimate
 from caffe_transfer.studies.network import Mode
 from caffe_transfer.studies.schema import toml_value
 from caffe_transfer.studies.study import Study

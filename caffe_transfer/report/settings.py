@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from caffe_transfer import paths
-from caffe_transfer.errors import CaffeTransferError, FormatError
+from caffe_transfer.errors import CaffeTransferError, FormatError, Incomplete
 from caffe_transfer.formats import lmdb
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.prototxt import read_net, read_solver
@@ -111,7 +111,7 @@ def _count(source: Path, data_type: str) -> int | None:
     if data_type == "Data" and source.is_dir():
         try:
             return lmdb.count(source) or None
-        except FormatError:  # of another kind, such as LevelDB
+        except (FormatError, Incomplete):  # LevelDB, or a view without its database
             pass
     listed = source if data_type == "ImageData" else paths.image_list(source)
     try:

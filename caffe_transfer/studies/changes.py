@@ -38,7 +38,9 @@ def _fixed(study: Study) -> dict[str, Any]:
     settings = {key: getattr(study, key) for key in _FIXED}
     for table in ("images", "solver"):
         settings |= {f"{table}.{k}": v for k, v in asdict(getattr(study, table)).items()}
-    del settings["images.natman_classes"], settings["images.path"]  # a folder may be moved
+    # A folder may be moved, and a view replaced by a database.
+    for key in ("natman_classes", "path", "databases"):
+        del settings[f"images.{key}"]
     return settings
 
 

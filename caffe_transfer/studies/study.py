@@ -21,6 +21,10 @@ from caffe_transfer.studies.solver import SolverSettings
 
 ALL = "all"
 IN_ORDER = "in order"
+# How a data set that is part of another's database is stored: as a view of it, or as its own.
+VIEW, LMDB = "view", "lmdb"
+# What of its snapshots a trained network keeps.
+LAST, EVERY = "last", "all"
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,13 @@ class Images:
     ] = None
     valid_per_class: Annotated[
         int | None, Whole(1), "at most so many validation images of each class"
+    ] = None
+
+    databases: Annotated[
+        str | None,
+        OneOf((VIEW, LMDB)),
+        "how parts of a whole database, such as halves, are stored: as views of it, which "
+        "caffe-torch reads, or as databases of their own; by default as the engine needs them",
     ] = None
 
     @property
@@ -149,6 +160,12 @@ class Study:
     all_outputs: Annotated[
         bool, Flag(), "halves too have an output for every class of the source"
     ] = False
+    keep_snapshots: Annotated[
+        str,
+        OneOf((LAST, EVERY)),
+        "what stays of a trained network's snapshots: its last model, or all with their solver "
+        "states",
+    ] = LAST
     about: str = ""
 
     def solver_of(self, network: Network) -> SolverSettings:

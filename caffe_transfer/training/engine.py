@@ -34,6 +34,11 @@ class Engine:
     program: Path
     precision: str | None = None
 
+    @property
+    def reads_views(self) -> bool:
+        """Whether it reads views where a net names a database."""
+        return reads_views(self.name)
+
     def train(
         self,
         solver: Path | str,
@@ -70,6 +75,11 @@ class Engine:
                 "name another program with --engine or CAFFE_BIN"
             )
         return lines[0]
+
+
+def reads_views(engine: str) -> bool:
+    """Whether an engine, by its name, reads views where a net names a database."""
+    return Path(engine).name == CAFFE_TORCH
 
 
 def find_engine(requested: str | None = None, precision: str | None = None) -> Engine:

@@ -1,6 +1,6 @@
 """The weights that a network starts from, as a file: init.caffemodel.
 
-Copied layers come from the base's last snapshot.  A network of random frozen filters gets its
+Copied layers come from the base's last model.  A network of random frozen filters gets its
 own untrained weights, as Caffe draws them for its seed, so that freezing can be proven there too.
 """
 
@@ -14,9 +14,9 @@ from caffe_transfer.formats.hashes import blob_hashes
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.paths import NetworkFolder
 from caffe_transfer.training.engine import Engine, last_words, run_aside
+from caffe_transfer.training.finished import final_model
 from caffe_transfer.training.given import checked_model, read_given
 from caffe_transfer.training.preflight import LoadedNetwork, load_network
-from caffe_transfer.training.snapshots import newest_complete
 from caffe_transfer.training.transplant import transplant_into
 
 
@@ -59,10 +59,10 @@ def _transplant(loaded: LoadedNetwork) -> None:
 
 
 def trained_model(base: Path) -> Path:
-    """The last snapshot of a network that is trained to its end, or the model of a given base.
+    """The last model of a network that is trained to its end, or the model of a given base.
 
     Raises:
-        Incomplete: it is not trained, or not there.
+        Incomplete: it is not trained, or not there, or its model is gone.
         BadInput: the given model has changed.
     """
     base = Path(base.parent, base.readlink()) if base.is_symlink() else base
@@ -70,10 +70,9 @@ def trained_model(base: Path) -> Path:
         return checked_model(given)
     name = NetworkFolder(base).root.name
     if base.is_dir():
-        loaded = load_network(base.resolve())
-        newest = newest_complete(loaded.snapshots)
-        if newest is not None and newest.iteration >= loaded.solver.max_iter:
-            return newest.model
+        model = final_model(load_network(base.resolve()))
+        if model is not None:
+            return model
     raise Incomplete(
         f"the base {name} is not trained to its end yet; run caffe-transfer train {base} first"
     )

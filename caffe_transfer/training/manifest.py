@@ -2,6 +2,7 @@
 
 import json
 import platform
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from caffe_transfer import paths
 from caffe_transfer.errors import FormatError
 from caffe_transfer.files import atomic_text
 from caffe_transfer.formats.hashes import sha256
+from caffe_transfer.formats.views import is_view, read_view
 from caffe_transfer.version import __version__
 
 
@@ -35,9 +37,13 @@ def write(path: Path, manifest: dict[str, Any]) -> None:
     atomic_text(path, json.dumps(manifest, indent=2) + "\n")
 
 
-def is_finished(path: Path) -> bool:
-    """Whether the network was trained to its end and its frozen layers were verified."""
-    return bool(read(path).get("finished"))
+def is_finished(manifest: Mapping[str, Any], max_iter: int) -> bool:
+    """Whether the network was trained to its end and its frozen layers were verified.
+
+    Args:
+        max_iter: of the solver, which may have been raised since.
+    """
+    return bool(manifest.get("finished")) and int(manifest["max_iter"]) >= max_iter
 
 
 def surroundings() -> dict[str, str]:
@@ -52,12 +58,18 @@ def surroundings() -> dict[str, str]:
 def input_hashes(folder: Path, files: list[str]) -> dict[str, Any]:
     """Return the SHA-256 of the files that training reads, and the size in bytes of databases.
 
-    Databases can be too large to hash; files that do not exist are left out.
+    A view is told by the hash of what it takes, and the size of its database.  Databases can be too
+    large to hash; files that do not exist are left out.
     """
     hashes: dict[str, Any] = {}
     for name in files:
         path = folder / name
-        if path.is_dir():
+        if is_view(path):
+            hashes[name] = {
+                "view_sha256": sha256(path / paths.VIEW_RECORDS),
+                "bytes": read_view(path).identity.bytes,
+            }
+        elif path.is_dir():
             hashes[name] = {"bytes": (path / paths.LMDB_DATA).stat().st_size}
         elif path.exists():
             hashes[name] = sha256(path)

@@ -9,6 +9,7 @@ from caffe_transfer.formats.binaryproto import read_blob
 from caffe_transfer.formats.lmdb import check_lmdb
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.prototxt import read_net, read_solver
+from caffe_transfer.formats.views import is_view
 from caffe_transfer.nets.cut_record import read_cut
 from caffe_transfer.nets.cuts import cuts, find_cut
 from caffe_transfer.nets.layers import frozen_layers, members, outputs, weight_layers
@@ -42,7 +43,12 @@ class LoadedNetwork:
     @property
     def snapshots(self) -> Path:
         """The folder into which the solver writes snapshots."""
-        return (self.folder.root / self.solver.snapshot_prefix).parent
+        return self.snapshot_prefix.parent
+
+    @property
+    def snapshot_prefix(self) -> Path:
+        """What the paths of the solver's snapshots start with."""
+        return self.folder.root / self.solver.snapshot_prefix
 
     @property
     def inputs(self) -> list[str]:
@@ -151,12 +157,16 @@ def _network_of(net: pb.NetParameter) -> Network | None:
         return None
 
 
-def check_inputs(loaded: LoadedNetwork) -> None:
+def check_inputs(loaded: LoadedNetwork, *, views: bool = True) -> None:
     """Look at every mean and database that the net reads.
+
+    Args:
+        views: the engine reads views.
 
     Raises:
         Incomplete: one is missing; says how to make it.
-        BadInput: images of another size than the net's, or labels beyond its outputs.
+        BadInput: images of another size than the net's, or labels beyond its outputs, or a view
+            that the engine cannot read.
     """
     root = loaded.folder.root
     classes = outputs(loaded.net)
@@ -169,9 +179,16 @@ def check_inputs(loaded: LoadedNetwork) -> None:
             )
         if layer.type != "Data" or layer.data_param.backend != pb.DataParameter.LMDB:
             continue
+        source = root / layer.data_param.source
+        if not views and is_view(source):
+            raise BadInput(
+                f"layer {layer.name!r} of {loaded.name} reads {source}, a view, which only "
+                "caffe-torch can read; make a database of it with caffe-transfer data lmdb "
+                f"--from-view {source} OUT, or train with --engine caffe-torch"
+            )
         shape = read_blob(root / transform.mean_file).shape[-3:] if transform.mean_file else None
         check_lmdb(
-            root / layer.data_param.source,
+            source,
             shape=shape,
             crop=transform.crop_size,
             classes=classes,

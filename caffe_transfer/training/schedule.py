@@ -98,16 +98,16 @@ def run_all(
     Returns:
         One result per network, in the order of `needs`.
     """
-    devices: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-    for slot in range(jobs):
-        devices.put(gpus[slot % len(gpus)] if gpus else settings.gpu)
+    free: queue.SimpleQueue[Settings] = queue.SimpleQueue()
+    for slot in slots(settings, jobs, gpus):
+        free.put(slot)
 
     def work(name: str) -> JobResult:
-        device = devices.get()
+        slot = free.get()
         try:
-            return _train(results / name, replace(settings, gpu=device), report, stop)
+            return _train(results / name, slot, report, stop)
         finally:
-            devices.put(device)
+            free.put(slot)
 
     with ThreadPoolExecutor(jobs) as pool:
         try:
@@ -116,6 +116,13 @@ def run_all(
             stop.set()  # or leaving the pool would wait for every training to reach its end
             raise
     return [outcomes[name] for name in needs]
+
+
+def slots(settings: Settings, jobs: int, gpus: Sequence[str]) -> list[Settings]:
+    """The settings of each of the networks that are trained at once: they share the devices."""
+    if not gpus:
+        return [settings] * jobs
+    return [replace(settings, gpu=gpus[slot % len(gpus)]) for slot in range(jobs)]
 
 
 def _run_graph(

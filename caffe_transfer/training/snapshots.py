@@ -1,18 +1,27 @@
 """Snapshots: pairs of PREFIX_iter_N.caffemodel and PREFIX_iter_N.solverstate.
 
 Caffe writes the two in turn under their final names, so that the newest pair of a run that was
-killed may be incomplete.
+killed may be incomplete.  It never removes any: `keep_newest` and `keep_model` do.
 """
 
+import itertools
 import re
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from caffe_transfer.errors import CaffeTransferError
+from caffe_transfer.files import sync
 from caffe_transfer.formats.caffemodel import open_model
 from caffe_transfer.formats.solverstate import open_state
 
+KEPT_PAIRS = 2  # of a network in training: the newest, and one to fall back on
+# A pair is looked at when nothing was written to it for so long: while this process has an HDF5
+# file open, the library keeps the engine from opening it.
+SETTLED_SECONDS = 2.0
 _MODEL = re.compile(r"(?P<stem>.+_iter_(?P<iteration>\d+))\.caffemodel(?P<hdf5>\.h5)?")
+_FILE = re.compile(r"(?P<prefix>.+)_iter_(?P<iteration>\d+)\.(caffemodel|solverstate)(\.h5)?")
 
 
 @dataclass(frozen=True)
@@ -54,3 +63,58 @@ def is_complete(pair: Snapshot) -> bool:
             return fits and state.iteration == pair.iteration
     except CaffeTransferError:
         return False
+
+
+def keep_newest(prefix: Path) -> None:
+    """Remove all snapshots of a network in training that are older than its newest two pairs.
+
+    Nothing is removed before both are complete and on the disk.
+
+    Args:
+        prefix: of the snapshots' paths, as the solver has it.
+
+    Raises:
+        OSError: a file cannot be synced or removed.
+    """
+    files = _files(prefix)
+    if len({iteration for iteration, _ in files}) <= KEPT_PAIRS:
+        return
+    mine = {path for _, path in files}
+    settled = (p for p in snapshots(prefix.parent) if p.model in mine and _is_settled(p))
+    kept = list(itertools.islice(filter(is_complete, settled), KEPT_PAIRS))
+    if len(kept) == KEPT_PAIRS:
+        oldest = kept[-1].iteration
+        sync(*(path for pair in kept for path in (pair.model, pair.state)))
+        _remove(path for iteration, path in files if iteration < oldest)
+
+
+def keep_model(prefix: Path, model: Path) -> None:
+    """Remove all snapshots of a trained network but its last model.
+
+    Args:
+        prefix: of the snapshots' paths, as the solver has it.
+        model: must be complete and on the disk.
+
+    Raises:
+        OSError: a file cannot be removed.
+    """
+    _remove(path for _, path in _files(prefix) if path != model)
+
+
+def _files(prefix: Path) -> list[tuple[int, Path]]:
+    """The files of all snapshots of one prefix, with their iterations."""
+    found = ((_FILE.fullmatch(path.name), path) for path in prefix.parent.glob("*_iter_*"))
+    return [
+        (int(match["iteration"]), path)
+        for match, path in found
+        if match and match["prefix"] == prefix.name
+    ]
+
+
+def _is_settled(pair: Snapshot) -> bool:
+    return time.time() - pair.state.stat().st_mtime >= SETTLED_SECONDS
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)

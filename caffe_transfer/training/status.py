@@ -7,10 +7,10 @@ from enum import StrEnum
 from pathlib import Path
 
 from caffe_transfer.errors import CaffeTransferError, Incomplete
+from caffe_transfer.lock import is_locked
 from caffe_transfer.paths import NetworkFolder, RunFolder
 from caffe_transfer.report.logs import log_files, read_logs
 from caffe_transfer.training import manifest
-from caffe_transfer.training.lock import is_locked
 from caffe_transfer.training.preflight import load_network
 
 
@@ -74,7 +74,7 @@ def network_status(root: Path) -> Status:
     """Return the status of the network in folder `root`."""
     try:
         loaded = load_network(root)
-        done = manifest.is_finished(loaded.folder.manifest)
+        done = manifest.is_finished(manifest.read(loaded.folder.manifest), loaded.solver.max_iter)
         log = read_logs(log_files(root))
     except CaffeTransferError as error:
         return Status(root.name, State.BROKEN, problem=str(error))

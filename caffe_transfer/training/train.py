@@ -1,29 +1,33 @@
 """One network: preflight, lock, resume, train, verify frozen blobs, manifest."""
 
 import math
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from caffe_transfer.errors import EngineError, FormatError, Interrupted
+from caffe_transfer.files import sync
 from caffe_transfer.formats.hashes import blob_hashes
+from caffe_transfer.lock import locked
+from caffe_transfer.paths import RunFolder
 from caffe_transfer.report.logs import Follower
+from caffe_transfer.studies.load import load_study
+from caffe_transfer.studies.study import LAST
 from caffe_transfer.training import engine as engines
 from caffe_transfer.training import manifest as manifests
 from caffe_transfer.training.engine import Engine, last_words
+from caffe_transfer.training.finished import check_can_go_on, recorded_model
 from caffe_transfer.training.init_weights import prepare_init
-from caffe_transfer.training.lock import locked
 from caffe_transfer.training.preflight import LoadedNetwork, check_inputs, load_network
-from caffe_transfer.training.snapshots import newest_complete
+from caffe_transfer.training.snapshots import keep_model, keep_newest, newest_complete
 
 POLL_SECONDS = 0.2
+SNAPSHOT_POLL_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -45,11 +49,14 @@ class Settings:
     Attributes:
         gpu: Caffe's device numbers, such as "0" or "0,1"; None leaves it to the solver.
         threads: of the BLAS library; a network's weights depend on it in the last bits.
+        keep_snapshots: EVERY, or LAST: in training the newest two, in the end the model alone;
+            None for what the study of the network's run says, or else LAST.
     """
 
     engine: Engine
     gpu: str | None = None
     threads: int = 1
+    keep_snapshots: str | None = None
 
 
 OnProgress = Callable[[TrainingProgress], None]
@@ -68,19 +75,34 @@ def train_network(
         the manifest.
 
     Raises:
-        Incomplete, BadInput: something that training needs is missing or does not fit.
+        Incomplete, BadInput: something that training needs is missing or does not fit, such as
+            the solver state of a finished network whose max_iter was raised.
         Busy: another process trains this folder.
         EngineError: the engine failed; names its log and its last words.
         Interrupted: `stop` was set.
         FormatError: a frozen blob has changed.
     """
     loaded = load_network(root)
+    if settings.keep_snapshots is None:
+        settings = replace(settings, keep_snapshots=_keep_snapshots(loaded))
     with locked(loaded.folder.lock) as lock:
-        if not manifests.is_finished(loaded.folder.manifest):
-            check_inputs(loaded)
+        manifest = manifests.read(loaded.folder.manifest)
+        if not manifests.is_finished(manifest, loaded.solver.max_iter):
+            check_can_go_on(loaded)
+            check_inputs(loaded, views=settings.engine.reads_views)
             init = prepare_init(loaded, settings.engine)
             _run_engine(loaded, init, settings, lock, report, stop or threading.Event())
-        return _finish(loaded)
+            manifest = _finish(loaded, settings)
+        elif (model := recorded_model(loaded, manifest)).is_file():
+            verify_frozen(loaded, model)
+        _clear(loaded, manifest)
+        return manifest
+
+
+def _keep_snapshots(loaded: LoadedNetwork) -> str:
+    """What the study of a network's run says; LAST for a folder outside of a run."""
+    file = RunFolder(loaded.folder.root.parent.parent).study
+    return load_study(str(file)).keep_snapshots if file.is_file() else LAST
 
 
 def _run_engine(
@@ -106,7 +128,7 @@ def _run_engine(
     with log.open("wb") as file:
         process = engines.start(argv, loaded.folder.root, file, settings.threads, lock)
     try:
-        _follow(loaded, process, log, first, report, stop)
+        _follow(loaded, process, log, first, settings, report, stop)
     finally:
         engines.snapshot_and_stop(process)
         process.wait()
@@ -134,22 +156,32 @@ def _follow(
     process: Any,
     log: Path,
     first: int,
+    settings: Settings,
     report: OnProgress,
     stop: threading.Event,
 ) -> None:
     """Report progress from the engine's log until it ends; pass on a wish to stop."""
-    follower, started, asked = Follower(), time.monotonic(), False
+    follower, started, asked, looked = Follower(), time.monotonic(), False, -math.inf
     with log.open("rb") as file:
         while True:
             running = process.poll() is None
             follower.feed(file.read())
             report(_progress(loaded, follower, first, time.monotonic() - started))
+            if time.monotonic() >= looked + SNAPSHOT_POLL_SECONDS or not running:
+                _remove_older(loaded, settings)
+                looked = time.monotonic()
             if not running:
                 return
             if stop.is_set() and not asked:
                 engines.snapshot_and_stop(process)
                 asked = True
             time.sleep(POLL_SECONDS)
+
+
+def _remove_older(loaded: LoadedNetwork, settings: Settings) -> None:
+    if settings.keep_snapshots == LAST:
+        with suppress(OSError):  # no reason to end a training; the next look tries again
+            keep_newest(loaded.snapshot_prefix)
 
 
 def _progress(
@@ -187,24 +219,31 @@ def _note_start(loaded: LoadedNetwork, settings: Settings, argv: list[str], firs
     )
 
 
-def _finish(loaded: LoadedNetwork) -> dict[str, Any]:
+def _finish(loaded: LoadedNetwork, settings: Settings) -> dict[str, Any]:
     manifest = manifests.read(loaded.folder.manifest)
-    frozen = verify_frozen(loaded)
-    if manifest.get("finished"):
-        return manifest
     newest = newest_complete(loaded.snapshots)
     assert newest is not None
+    sync(newest.model)
+    manifest["frozen"] = verify_frozen(loaded, newest.model)
     manifest["model"] = manifests.input_hashes(
         loaded.folder.root, [str(newest.model.relative_to(loaded.folder.root))]
     )
-    manifest["frozen"] = frozen
+    manifest["keep_snapshots"] = settings.keep_snapshots
     manifest["finished"] = manifests.now()
     manifests.write(loaded.folder.manifest, manifest)
     return manifest
 
 
-def verify_frozen(loaded: LoadedNetwork) -> dict[str, list[str]]:
-    """Prove that every frozen blob is byte-identical to its source.
+def _clear(loaded: LoadedNetwork, manifest: Mapping[str, Any]) -> None:
+    """Remove what a finished network's manifest says is not kept, unless that is done already."""
+    model = recorded_model(loaded, manifest)
+    if manifest.get("keep_snapshots") == LAST and model.is_file():
+        sync(loaded.folder.manifest)
+        keep_model(loaded.snapshot_prefix, model)
+
+
+def verify_frozen(loaded: LoadedNetwork, model: Path) -> dict[str, list[str]]:
+    """Prove that every frozen blob of a trained model is byte-identical to its source.
 
     Returns:
         SHA-256 of the blobs of each frozen layer.
@@ -212,31 +251,14 @@ def verify_frozen(loaded: LoadedNetwork) -> dict[str, list[str]]:
     Raises:
         FormatError: a blob differs; names the layer and both files.
     """
-    newest = newest_complete(loaded.snapshots)
-    if not loaded.frozen or newest is None:
+    if not loaded.frozen:
         return {}
     before = blob_hashes(loaded.folder.init, loaded.frozen)
-    after = blob_hashes(newest.model, loaded.frozen)
+    after = blob_hashes(model, loaded.frozen)
     for layer in loaded.frozen:
         if layer not in before or before[layer] != after.get(layer):
             raise FormatError(
                 f"layer {layer} was to be frozen, but differs between {loaded.folder.init} and "
-                f"{newest.model}; train the network anew"
+                f"{model}; train the network anew"
             )
     return after
-
-
-@contextmanager
-def stop_on_signal() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set."""
-    stop = threading.Event()
-
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    before = {each: signal.signal(each, handle) for each in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)

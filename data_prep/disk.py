@@ -1,0 +1,116 @@
+"""How much disk the databases of a study take, before they are made."""
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from caffe_transfer.data_prep.folders import list_folder
+from caffe_transfer.data_prep.plan import data_sets, part_of, plans
+from caffe_transfer.data_prep.sources import FOLDER
+from caffe_transfer.formats.datum import MOST_BYTES_AROUND_PIXELS
+from caffe_transfer.studies.network import Network
+from caffe_transfer.studies.study import Images, Study
+
+# Of a file as LMDB writes it (mdb.c, pages of 4096 bytes): what a page has for records, the largest
+# record that lies in a leaf page, what surrounds a record there and what begins a run of pages.
+_PAGE, _PAGE_HEADER = 4096, 16
+_LARGEST_IN_LEAF = 2038
+_NODE, _NODE_AND_OFFSET, _PAGE_NUMBER = 8, 10, 8
+_KEY = 40  # bytes: a number of eight digits, and a path such as ImageNet's
+_VIEW_RECORD = 8  # bytes of a record in a view
+
+
+@dataclass(frozen=True)
+class _Count:
+    """Images of each class of a source.
+
+    Attributes:
+        train, valid: on average.
+        most: training images of the largest class.
+    """
+
+    train: float
+    valid: float
+    most: int
+
+    def limited(self, images: Images) -> "_Count":
+        """Those that a study uses."""
+        train, valid = images.train_per_class, images.valid_per_class
+        return _Count(
+            min(self.train, train or self.train),
+            min(self.valid, valid or self.valid),
+            min(self.most, train or self.most),
+        )
+
+
+_KNOWN = {
+    "fashion-mnist": _Count(6000, 1000, 6000),
+    "tiny-imagenet": _Count(500, 50, 500),
+    "ilsvrc12": _Count(1_281_167 / 1000, 50, 1300),
+}
+
+
+def disk_estimate(study: Study, views: bool) -> int | None:
+    """Bytes of the study's databases, None where the number of images is not known.
+
+    Args:
+        views: data sets that are part of another's database are views of it.
+    """
+    source = _count(study.images)
+    if source is None:
+        return None
+    count = source.limited(study.images)
+    record = record_bytes(study.images.channels * study.images.size**2)
+    sets = data_sets(study)
+    total = 0.0
+    for plan in plans(study):
+        for name in plan.converted:
+            total += record * _images(name, sets.get(name), study, count)
+        for name in plan.taken:
+            if not _is_whole(sets[name], name, study, count):
+                each = _VIEW_RECORD if views else record
+                total += each * _images(name, sets[name], study, count)
+    return math.ceil(total)
+
+
+def record_bytes(pixels: int) -> float:
+    """Bytes that an image takes in an LMDB.
+
+    Args:
+        pixels: numbers in the image, channels x height x width.
+    """
+    value = pixels + MOST_BYTES_AROUND_PIXELS
+    if _NODE + _KEY + value <= _LARGEST_IN_LEAF:
+        return _PAGE / ((_PAGE - _PAGE_HEADER) // (_NODE_AND_OFFSET + _KEY + value))
+    in_leaf = _NODE_AND_OFFSET + _KEY + _PAGE_NUMBER
+    return math.ceil((_PAGE_HEADER + value) / _PAGE) * _PAGE + in_leaf
+
+
+def _images(name: str, network: Network | None, study: Study, count: _Count) -> float:
+    """Images of a data set.
+
+    Args:
+        network: one that reads it; None if none does, and others are taken from it.
+    """
+    if part_of(name) == "valid":
+        each = count.valid
+    else:
+        each = min(count.train, (network.per_class if network else None) or count.train)
+    return each * (study.classes_of(network) if network else study.images.classes)
+
+
+def _is_whole(network: Network, name: str, study: Study, count: _Count) -> bool:
+    """Whether a data set holds all images, and shares the database of the whole."""
+    return study.classes_of(network) == study.images.classes and (
+        part_of(name) == "valid" or (network.per_class or count.most) >= count.most
+    )
+
+
+def _count(images: Images) -> _Count | None:
+    if images.source != FOLDER or images.path is None or not Path(images.path).is_dir():
+        return _KNOWN.get(images.source)
+    listing = list_folder(Path(images.path), images.valid_fraction)
+    train, valid = (listing.lists[part] for part in ("train", "valid"))
+    most = max(Counter(train.labels).values(), default=0)
+    return _Count(len(train) / images.classes, len(valid) / images.classes, most)

@@ -1,0 +1,123 @@
+"""A database that grows beside its place, and that a later run of the same job goes on with.
+
+Beside the database lie, as long as it is not finished:
+
+lmdb.unfinished/      data.mdb, whole up to its last commit; sum.npz, the sum of its images, where
+                      a mean is wanted
+lmdb.unfinished.json  what it is made of: only the same job goes on with it
+lmdb.unfinished.lock  held by the process that works on it, whose host and number it names
+"""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from caffe_transfer import paths
+from caffe_transfer.data_prep.records import CopyJob, LmdbJob
+from caffe_transfer.errors import Busy
+from caffe_transfer.files import atomic_text, host, remove_leftovers, unwritable
+from caffe_transfer.lock import locked
+
+# A process on another host that has not committed for so long has ended.  It matters only on file
+# systems whose locks do not reach other hosts.
+SILENCE_SECONDS = 120
+
+
+class Unfinished:
+    """A database in the making, whose lock this process holds.
+
+    Attributes:
+        path: where it will be; folder: where it is now.
+    """
+
+    def __init__(self, path: Path, lock: int) -> None:
+        self.path = path
+        self.folder = paths.unfinished(path)
+        self._lock = lock
+        self._has_records = False
+
+    def committed(self) -> None:
+        """Say that there are records, and that this process is alive."""
+        self._has_records = True
+        os.utime(self._lock)
+
+    @property
+    def sum(self) -> Path:
+        """The file for the sum of the images."""
+        return self.folder / "sum.npz"
+
+    def finish(self) -> None:
+        """Give the database its name, and its images' sum, if there is one."""
+        kept = paths.pixel_sum(self.path)
+        if self.sum.exists():
+            self.sum.replace(kept)
+        else:
+            kept.unlink(missing_ok=True)
+        self.folder.replace(self.path)
+        self.forget()
+
+    def forget(self) -> None:
+        """Remove what there is of it."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        paths.record(self.folder).unlink(missing_ok=True)
+
+    def begin(self, job: LmdbJob | CopyJob, root: Path) -> None:
+        """Keep what the same job, on the same images, has left; remove what another has."""
+        wanted = json.dumps(asdict(job) | {"images": os.path.realpath(root)}, indent=2) + "\n"
+        record = paths.record(self.folder)
+        if not (record.is_file() and record.read_bytes() == wanted.encode()):
+            self.forget()
+            atomic_text(record, wanted)
+        self.folder.mkdir(exist_ok=True)
+
+    def end(self) -> None:
+        """Leave an unfinished database to the next run, if it has any records."""
+        if not self._has_records:
+            self.forget()
+
+
+@contextmanager
+def unfinished(path: Path, job: LmdbJob | CopyJob, root: Path) -> Iterator[Unfinished]:
+    """Begin the database `path`, or go on with it; it stays if the block fails.
+
+    Args:
+        root: the folder of its images, or the database that they are copied from.
+
+    Raises:
+        Busy: another process works on it, here or on another host.
+        BadInput: the folder is not writable, or its file system does not support locks.
+    """
+    lock = paths.lock_beside(paths.unfinished(path))
+    with locked(lock) as descriptor:
+        _claim(descriptor, lock)
+        work = Unfinished(path, descriptor)
+        try:
+            remove_leftovers(path)
+            work.begin(job, root)
+            yield work
+        except OSError as error:
+            raise unwritable(path, error) from error
+        finally:
+            work.end()
+            lock.unlink(missing_ok=True)
+
+
+def _claim(descriptor: int, lock: Path) -> None:
+    """Write this process into the lock file, unless one on another host is at work there."""
+    opened = os.fstat(descriptor)
+    if not lock.exists() or not os.path.samestat(opened, lock.stat()):
+        raise Busy(f"another process has just worked in {lock.parent}; run this again")
+    owner, _, process = os.pread(descriptor, 1024, 0).decode(errors="replace").partition("\t")
+    silent = time.time() - opened.st_mtime
+    if owner not in ("", host()) and silent < SILENCE_SECONDS:
+        raise Busy(
+            f"process {process.strip()} on {owner} makes {lock.with_suffix('')}; wait for it, or, "
+            f"if it was killed, try again in {SILENCE_SECONDS - silent:.0f} seconds"
+        )
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{host()}\t{os.getpid()}\n".encode(), 0)
