@@ -32,8 +32,8 @@ import numpy.typing as npt
 from benchmarks import timing
 from benchmarks.timing import Cost
 from caffe_transfer import paths
+from caffe_transfer.allocator import keep_some_memory
 from caffe_transfer.data_prep import lists, lmdbs
-from caffe_transfer.data_prep.decode_pool import keep_memory
 from caffe_transfer.data_prep.lists import ImageList
 from caffe_transfer.data_prep.plan import data_sets, part_of, whole_of
 from caffe_transfer.data_prep.splits import ilsvrc12_synsets
@@ -292,7 +292,7 @@ def row(name: str, databases: int, decoded: int, seconds: float, disk: float) ->
 def decode(image_list: Path, root: Path) -> None:
     """The limit: decode and resize by all cores, and nothing else."""
     cv2.setNumThreads(1)
-    keep_memory()
+    keep_some_memory()
 
     def work(some: Sequence[str]) -> None:
         for name in some:

@@ -30,8 +30,8 @@ import torch
 from torch import Tensor
 
 from benchmarks import timing
+from caffe_transfer.allocator import keep_memory
 from caffe_transfer.caffe_torch import datum
-from caffe_transfer.caffe_torch.allocator import keep_memory
 from caffe_transfer.caffe_torch.datum import Record
 from caffe_transfer.caffe_torch.layers.base import to_channels_last
 from caffe_transfer.caffe_torch.prefetch import Prefetcher

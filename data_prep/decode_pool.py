@@ -1,6 +1,5 @@
 """Images decoded by all cores, in order, a bounded number at a time."""
 
-import ctypes
 import os
 import threading
 from collections import deque
@@ -11,6 +10,7 @@ from itertools import islice
 
 import cv2
 
+from caffe_transfer.allocator import keep_some_memory
 from caffe_transfer.data_prep.decode import Pixels, read_image
 from caffe_transfer.data_prep.left_out import Fault
 from caffe_transfer.data_prep.stores import Store
@@ -19,9 +19,6 @@ from caffe_transfer.data_prep.stores import Store
 _AT_ONCE = 4
 # Enough decoded images to go on while a commit waits for the disk.
 _TASKS_A_THREAD, _LEAST_TASKS = 4, 32
-# From malloc.h.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_MIB = 1 << 20
 
 
 @contextmanager
@@ -51,7 +48,7 @@ def decoded(
             tasks.extend(pool.submit(task, part) for part in islice(parts, 1))
             yield from found
 
-    keep_memory()
+    keep_some_memory()
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
@@ -61,14 +58,3 @@ def decoded(
         stopped.set()
         pool.shutdown(cancel_futures=True)
         cv2.setNumThreads(before)
-
-
-def keep_memory() -> None:
-    """Have glibc keep freed memory, up to a bound, which the next image would fault in again.
-
-    That took two thirds of the system's time.  Without glibc nothing is done.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, 32 * _MIB)
-        mallopt(_M_TRIM_THRESHOLD, 128 * _MIB)

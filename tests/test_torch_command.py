@@ -12,7 +12,7 @@ pytest.importorskip("torch", reason="no PyTorch here; pip install 'caffe-transfe
 import torch
 
 from caffe_transfer.caffe_torch import __main__ as entry
-from caffe_transfer.caffe_torch import allocator, command, glog
+from caffe_transfer.caffe_torch import command, glog
 from caffe_transfer.caffe_torch.flag_table import FLAGS
 from caffe_transfer.caffe_torch.precision import Precision
 from caffe_transfer.training.engine import PRECISIONS
@@ -143,19 +143,3 @@ def test_log_lines_have_glogs_form(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_the_precisions_are_those_that_caffe_transfer_offers() -> None:
     assert tuple(Precision) == PRECISIONS == FLAGS["precision"].choices
-
-
-def test_memory_is_kept_where_the_c_library_can(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[int, int]] = []
-
-    class Library:
-        def mallopt(self, what: int, value: int) -> int:
-            asked.append((what, value))
-            return 1
-
-    monkeypatch.setattr("ctypes.CDLL", lambda name: Library())
-    allocator.keep_memory()
-    assert asked[0] == (-4, 0)
-    monkeypatch.setattr("ctypes.CDLL", lambda name: object())
-    allocator.keep_memory()
-    assert len(asked) == 3

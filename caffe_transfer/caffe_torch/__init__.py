@@ -18,6 +18,5 @@ fillers.py       initial weights drawn from them
 snapshot.py      .caffemodel and .solverstate
 precision.py     float32, tf32 or bf16
 cuda_graph.py    forward and backward passes as one piece of work for a GPU
-allocator.py     keeps freed memory in the process
 glog.py          log lines in Caffe's format; log_files.py: into files
 """

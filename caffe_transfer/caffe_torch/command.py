@@ -8,8 +8,8 @@ from types import FrameType
 
 import torch
 
+from caffe_transfer.allocator import keep_memory
 from caffe_transfer.caffe_torch import evaluate, glog, usage
-from caffe_transfer.caffe_torch.allocator import keep_memory
 from caffe_transfer.caffe_torch.cuda_graph import CudaRecorder
 from caffe_transfer.caffe_torch.flags import CommandLine, parse
 from caffe_transfer.caffe_torch.net import Net
