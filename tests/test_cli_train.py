@@ -188,13 +188,13 @@ def test_prepare_and_go_on(
 def test_a_signal_while_images_are_prepared(
     tmp_path: Path, number: signal.Signals, moment: float
 ) -> None:
-    """At any point: while it looks for the images, and while it converts them."""
+    """While it converts them, at the start and later."""
     arguments = run_arguments(tmp_path, write_study(tmp_path), "--prepare")
     listed = tmp_path / "given/train.txt"
     listed.write_text(listed.read_text() * 5_000)
     running = subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("run/data/*/.lmdb.*.part")) and time.monotonic() < deadline:
+    while not list(tmp_path.glob("run/data/*/lmdb.unfinished")) and time.monotonic() < deadline:
         time.sleep(0.02)
     time.sleep(moment)
     running.send_signal(number)
