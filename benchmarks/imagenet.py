@@ -35,8 +35,8 @@ from caffe_transfer import paths
 from caffe_transfer.allocator import keep_some_memory
 from caffe_transfer.data_prep import lists, lmdbs
 from caffe_transfer.data_prep.lists import ImageList
-from caffe_transfer.data_prep.plan import data_sets, part_of, whole_of
-from caffe_transfer.data_prep.splits import ilsvrc12_synsets
+from caffe_transfer.data_prep.plan import data_sets, part_of
+from caffe_transfer.data_prep.splits import ilsvrc12_synsets, whole_of
 from caffe_transfer.data_prep.views import Base
 from caffe_transfer.paths import DataFolder
 from caffe_transfer.studies.load import load_study

@@ -81,34 +81,39 @@ def default_run(study: str) -> Path:
     return path.with_suffix("") if path.suffix == STUDY_SUFFIX else path
 
 
+def _with_ending(path: Path, ending: str) -> Path:
+    """The file or folder of a name with one more ending."""
+    return path.with_name(f"{path.name}{ending}")
+
+
 def record(path: Path) -> Path:
     """The record of what a database or a mean was made of, beside it: lmdb.json beside lmdb."""
-    return path.with_name(f"{path.name}.json")
+    return _with_ending(path, ".json")
 
 
 def left_out(path: Path) -> Path:
     """The list of images that a database lacks, beside it: lmdb.left_out.txt beside lmdb."""
-    return path.with_name(f"{path.name}.left_out.txt")
+    return _with_ending(path, ".left_out.txt")
 
 
 def image_index(images: Path) -> Path:
     """Where images lie that are no files of their names, beside them."""
-    return images.with_name(f"{images.name}.index.npz")
+    return _with_ending(images, ".index.npz")
 
 
 def unfinished(database: Path) -> Path:
     """The folder in which a database grows, beside it: lmdb.unfinished beside lmdb."""
-    return database.with_name(f"{database.name}.unfinished")
+    return _with_ending(database, ".unfinished")
 
 
 def pixel_sum(database: Path) -> Path:
     """The sum of a database's images, beside it until the mean is made of it."""
-    return database.with_name(f"{database.name}.sum.npz")
+    return _with_ending(database, ".sum.npz")
 
 
 def lock_beside(path: Path) -> Path:
     """The lock file of a file or folder, beside it."""
-    return path.with_name(f"{path.name}.lock")
+    return _with_ending(path, ".lock")
 
 
 def image_list(database: Path) -> Path:

@@ -19,10 +19,10 @@ from caffe_transfer.data_prep.left_out import (
 )
 from caffe_transfer.data_prep.lists import ImageList
 from caffe_transfer.data_prep.order import record_order
-from caffe_transfer.data_prep.plan import Plan, data_sets, part_of, whole_of
+from caffe_transfer.data_prep.plan import Plan, data_sets, part_of
 from caffe_transfer.data_prep.progress import OnStep
 from caffe_transfer.data_prep.sources import Source
-from caffe_transfer.data_prep.splits import Halves
+from caffe_transfer.data_prep.splits import Halves, whole_of
 from caffe_transfer.data_prep.views import Base, make_room
 from caffe_transfer.errors import Incomplete
 from caffe_transfer.formats.lmdb import open_records

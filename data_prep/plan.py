@@ -6,7 +6,7 @@ Every image is decoded once: a set whose images another one has too is taken fro
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from caffe_transfer.data_prep.splits import PARTS
+from caffe_transfer.data_prep.splits import PARTS, whole_of
 from caffe_transfer.studies.network import Network
 from caffe_transfer.studies.study import Study
 
@@ -36,11 +36,6 @@ def data_sets(study: Study) -> Mapping[str, Network]:
 def part_of(name: str) -> str:
     """ "train" or "valid"."""
     return name.rsplit("_", 1)[1]
-
-
-def whole_of(part: str) -> str:
-    """The name of the data set that holds all images of a part."""
-    return f"whole_{part}"
 
 
 def plans(study: Study, there: Collection[str] = ()) -> Iterator[Plan]:

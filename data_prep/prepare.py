@@ -14,10 +14,10 @@ from caffe_transfer.data_prep.databases import (
 )
 from caffe_transfer.data_prep.left_out import read_left_out
 from caffe_transfer.data_prep.lists import ImageList
-from caffe_transfer.data_prep.plan import data_sets, plans, whole_of
+from caffe_transfer.data_prep.plan import data_sets, plans
 from caffe_transfer.data_prep.progress import OnStep, silent, stoppable
 from caffe_transfer.data_prep.sources import Source, fetch
-from caffe_transfer.data_prep.splits import Halves
+from caffe_transfer.data_prep.splits import Halves, whole_of
 from caffe_transfer.data_prep.study_mean import is_mean_made, whole_sets, write_study_mean
 from caffe_transfer.errors import BadInput
 from caffe_transfer.nets.render import reads_mean

@@ -241,7 +241,12 @@ def write_all(
 def write_whole(images: dict[str, ImageList], data: DataFolder) -> None:
     """Write the lists over all classes: whole_train/files.txt and whole_valid/files.txt."""
     for part, whole in images.items():
-        _write_if_changed(whole, data.list(f"whole_{part}"))
+        _write_if_changed(whole, data.list(whole_of(part)))
+
+
+def whole_of(part: str) -> str:
+    """The name of the data set that holds all images of a part."""
+    return f"whole_{part}"
 
 
 def reduced_name(per_class: int) -> str:

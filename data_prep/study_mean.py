@@ -8,16 +8,16 @@ from caffe_transfer.data_prep import lists, means, records
 from caffe_transfer.data_prep.progress import OnStep
 from caffe_transfer.data_prep.records import MeanRecord
 from caffe_transfer.data_prep.sources import Source
-from caffe_transfer.data_prep.splits import Halves
+from caffe_transfer.data_prep.splits import Halves, whole_of
 from caffe_transfer.errors import BadInput
 from caffe_transfer.files import atomic_write
 from caffe_transfer.formats.binaryproto import read_blob
 from caffe_transfer.formats.hashes import sha256
 from caffe_transfer.paths import DataFolder
-from caffe_transfer.studies.network import Mode, Network, Split
+from caffe_transfer.studies.network import Split
 from caffe_transfer.studies.study import Images
 
-_WHOLE_TRAIN = Network(mode=Mode.BASE).train_data
+_WHOLE_TRAIN = whole_of("train")
 
 
 def is_mean_made(images: Images, data: DataFolder) -> bool:

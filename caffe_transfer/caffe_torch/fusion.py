@@ -17,6 +17,7 @@ class Step:
         stops: for each bottom, whether a gradient would go on below it and must not.
         outweighed: for each top, whether the gradient of a layer that reads it takes the place of
             that of its loss weight.
+        specs: of its parameters, as the net gives them; a layer may add some to its own settings.
         shared: the indices of its parameters that a layer before it owns.
     """
 

@@ -141,7 +141,8 @@ def _print_plan(study: Study, names: Sequence[str], cost: Estimate, jobs: int) -
         )
     console.print(table)
     console.print()
-    console.print(f"disk: databases {_databases(study)}, snapshots {size(cost.snapshot_bytes)}")
+    databases = _databases(study, cost.data_bytes)
+    console.print(f"disk: databases {databases}, snapshots {size(cost.snapshot_bytes)}")
     if cost.seconds is None:
         console.print("time: unknown; the study gives no seconds_per_iteration")
     else:
@@ -149,11 +150,11 @@ def _print_plan(study: Study, names: Sequence[str], cost: Estimate, jobs: int) -
         console.print(f"time: about {duration(cost.seconds / jobs)}, {at_once}")
 
 
-def _databases(study: Study) -> str:
+def _databases(study: Study, by_caffe: int | None) -> str:
     """The size of the databases, which may differ by engine."""
-    by_torch, by_caffe = (disk_estimate(study, views) for views in (True, False))
     if study.images.databases == LMDB:
         return size(by_caffe)
+    by_torch = disk_estimate(study, views=True)
     if study.images.databases == VIEW or size(by_torch) == size(by_caffe):
         return size(by_torch)
     return f"{size(by_torch)} by caffe-torch, {size(by_caffe)} by caffe"

@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from types import TracebackType
 
 import cv2
 import numpy as np
@@ -141,12 +140,7 @@ class _Trial:
     def __enter__(self) -> "_Trial":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._process.kill()  # what it has learned is of no use
         self._process.wait()
         self._reader.close()
