@@ -3,7 +3,8 @@
 python -m benchmarks.imagenet [--photographs DIR] [--images 1331167] [--sample 3000] [--scratch DIR]
 
 A fake ILSVRC2012 is made of hard links to some photographs: of DIR, else Tiny ImageNet's images of
-$CAFFE_TRANSFER_SHARED scaled up to 500x375, else noise.  Its lists are made by the commands that a
+$CAFFE_TRANSFER_SHARED scaled up to 500x375, with grain that makes the files as large as
+photographs of ILSVRC2012 are, 105 kB, else noise.  Its lists are made by the commands that a
 user calls, all of them.  Of the databases a sample is converted, by us and by convert_imageset,
 next to the limits: decoding and resizing by all cores, and a copy of the database; and it is copied
 record by record, as Caffe needs it for parts of the whole.
@@ -42,7 +43,7 @@ from caffe_transfer.paths import DataFolder
 from caffe_transfer.studies.load import load_study
 
 TRAIN, VALID = 1_281_167, 50_000
-SIZE, WIDTH, HEIGHT, QUALITY = 256, 500, 375, 90
+SIZE, WIDTH, HEIGHT, QUALITY, GRAIN = 256, 500, 375, 95, 10
 PHOTOGRAPHS = 600  # a file system allows some ten thousand links to one file
 ROUNDS = 3
 ENDINGS = (".jpg", ".jpeg")
@@ -105,10 +106,12 @@ def write_photographs(given: Path | None, folder: Path) -> list[Path]:
         for number, each in enumerate(found[:PHOTOGRAPHS]):
             shutil.copyfile(each, folder / f"{number}.JPEG")
     else:
+        generator = np.random.default_rng(0)
         for number, pixels in enumerate(islice(small_images(), PHOTOGRAPHS)):
             large = cv2.resize(pixels, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+            grainy = np.clip(large + generator.normal(0, GRAIN, large.shape), 0, 255)
             flags = (cv2.IMWRITE_JPEG_QUALITY, QUALITY)
-            cv2.imwrite(str(folder / f"{number}.JPEG"), large, flags)
+            cv2.imwrite(str(folder / f"{number}.JPEG"), grainy.astype(np.uint8), flags)
     return sorted(folder.iterdir())
 
 
@@ -208,7 +211,7 @@ def converted(scratch: Path, images: int, rounds: int) -> dict[str, Cost]:
 
     def from_view(name: str, database: str) -> Cost:
         fresh(scratch, "copies")
-        write_view(scratch, name, database)
+        apart(write_view, scratch, name, database)
         return tool("lmdb", "--from-view", scratch / "view", scratch / "copies")
 
     def limit(name: str) -> Cost:
