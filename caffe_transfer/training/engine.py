@@ -6,17 +6,20 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from caffe_transfer import paths
-from caffe_transfer.errors import EngineError
+from caffe_transfer.errors import EngineError, Interrupted
 
 CAFFE, CAFFE_TORCH = "caffe", "caffe-torch"
 ENGINES = (CAFFE, CAFFE_TORCH)
 PRECISIONS = ("fp32", "tf32", "bf16")
+_STOP_POLL_SECONDS = 0.1
 _THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -138,19 +141,36 @@ def _find_caffe_torch() -> str | None:
 
 
 def run_aside(
-    argv: Sequence[str | Path], folder: Path | None = None
+    argv: Sequence[str | Path], folder: Path | None = None, stop: threading.Event | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a short command of an engine to its end and return what it printed.
 
     It gets a session of its own: a Ctrl-C in the terminal is for us to handle, and would make
     the command look as if it had failed.
 
+    Args:
+        stop: set it to end the command now.
+
     Raises:
         OSError: the program does not start.
+        Interrupted: `stop` was set.
     """
-    return subprocess.run(
-        argv, cwd=folder, capture_output=True, text=True, check=False, start_new_session=True
-    )
+    with subprocess.Popen(
+        argv, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, start_new_session=True,
+    ) as process:  # fmt: skip
+        try:
+            while True:
+                with suppress(subprocess.TimeoutExpired):
+                    output, error = process.communicate(timeout=_STOP_POLL_SECONDS)
+                    return subprocess.CompletedProcess(argv, process.returncode, output, error)
+                if stop is not None and stop.is_set():
+                    raise Interrupted(
+                        f"stopped {Path(argv[0]).name}; run the same command again to go on"
+                    )
+        except BaseException:
+            process.kill()
+            raise
 
 
 def start(

@@ -2,15 +2,17 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from caffe_transfer.errors import CaffeTransferError, Incomplete
 from caffe_transfer.lock import is_locked
 from caffe_transfer.paths import NetworkFolder, RunFolder
 from caffe_transfer.report.logs import log_files, read_logs
 from caffe_transfer.training import manifest
+from caffe_transfer.training.failure import noted_failure
 from caffe_transfer.training.preflight import load_network
 
 
@@ -20,6 +22,7 @@ class State(StrEnum):
     WAITING = "waiting"
     TRAINING = "training"
     STOPPED = "stopped"
+    FAILED = "failed"
     DONE = "done"
     BROKEN = "broken"
 
@@ -32,7 +35,7 @@ class Status:
         loss: the last training loss.
         accuracy: the last validation accuracy, 0 to 1.
         seconds_left: estimated from the log, for networks in training.
-        problem: why a broken network is broken.
+        problem: why a failed network failed, or a broken one cannot be trained.
     """
 
     name: str
@@ -43,6 +46,10 @@ class Status:
     accuracy: float | None = None
     seconds_left: float | None = None
     problem: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The attributes by name."""
+        return asdict(self) | {"state": self.state.value}
 
 
 def networks_in(folder: Path) -> list[Path]:
@@ -79,9 +86,12 @@ def network_status(root: Path) -> Status:
     except CaffeTransferError as error:
         return Status(root.name, State.BROKEN, problem=str(error))
     iteration = int(log.train_loss.iterations[-1]) if len(log.train_loss.iterations) else 0
-    state = State.WAITING if not log_files(root) else State.STOPPED
+    problem = ""
+    state = State.STOPPED if log_files(root) else State.WAITING
     if is_locked(loaded.folder.lock):
         state = State.TRAINING
+    elif failure := noted_failure(loaded.folder):
+        state, problem = State.FAILED, failure
     elif done:
         state, iteration = State.DONE, loaded.solver.max_iter
     pace = log.seconds_per_iteration
@@ -94,6 +104,7 @@ def network_status(root: Path) -> Status:
         _last(log.train_loss.values),
         _last(log.accuracy.values),
         pace * left if state is State.TRAINING and pace is not None else None,
+        problem,
     )
 
 
