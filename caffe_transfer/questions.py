@@ -24,6 +24,7 @@ from caffe_transfer.units import duration, size
 # A trial ends after so many iterations; where they are slow, after the second.
 TRIAL_ITERATIONS = 3
 TRIAL_SECONDS = 5.0
+_BLOCK = 512  # bytes, the unit of st_blocks
 
 
 def check_images(study: Study, folder: RunFolder, given: Path | None) -> None:
@@ -59,11 +60,23 @@ def check_disk(cost: Estimate, folder: RunFolder) -> None:
     for space in spaces(cost, folder):
         if space.needed > space.free:
             raise BadInput(
-                f"the run needs {size(space.needed)} more of disk (databases "
-                f"{size(cost.data_bytes)} and snapshots {size(cost.snapshot_bytes)} in all), and "
+                f"the run needs {size(space.needed)} more of disk ({parts(cost)} in all), and "
                 f"{space.root} has {size(space.free)} left; free some space, or name a folder on "
                 "another disk"
             )
+
+
+def parts(cost: Estimate, databases: str | None = None) -> str:
+    """What takes space on the disk, and how much.
+
+    Args:
+        databases: their size where it depends on the engine.
+    """
+    images = f"images {size(cost.image_bytes)}, " if cost.image_bytes else ""
+    return (
+        f"{images}databases {databases or size(cost.data_bytes)}, snapshots "
+        f"{size(cost.snapshot_bytes)}"
+    )
 
 
 @dataclass(frozen=True)
@@ -86,12 +99,13 @@ def spaces(cost: Estimate, folder: RunFolder) -> list[Space]:
     needed: Counter[int] = Counter()
     roots: dict[int, Path] = {}
     for root, total in (
+        (folder.images, 0 if folder.images.is_dir() else cost.image_bytes),
         (folder.data.root, cost.data_bytes or 0),
         (folder.results, cost.snapshot_bytes),
     ):
         there = next(path for path in (root, *root.parents) if path.exists())
         device = there.stat().st_dev
-        needed[device] += max(0, total - _used(root))
+        needed[device] += max(0, total - _used(root)) if total else 0
         roots.setdefault(device, there)
     return [
         Space(roots[device], count, shutil.disk_usage(roots[device]).free)
@@ -100,7 +114,7 @@ def spaces(cost: Estimate, folder: RunFolder) -> list[Space]:
 
 
 def _used(root: Path) -> int:
-    return sum(path.lstat().st_size for path in root.rglob("*") if path.is_file())
+    return sum(path.lstat().st_blocks * _BLOCK for path in root.rglob("*") if path.is_file())
 
 
 def check_engine(

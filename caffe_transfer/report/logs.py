@@ -72,7 +72,9 @@ class NetworkLog:
     last_iteration: int = 0
     problems: tuple[str, ...] = ()
     seconds_with_tests: float | None = None
-    learning_rate: Series = field(default_factory=lambda: Series(np.empty(0, np.int64), np.empty(0)))
+    learning_rate: Series = field(
+        default_factory=lambda: Series(np.empty(0, np.int64), np.empty(0))
+    )
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 from caffe_transfer.errors import BadInput, CaffeTransferError, Interrupted
 from caffe_transfer.files import atomic_text
