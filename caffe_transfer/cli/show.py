@@ -59,12 +59,14 @@ class Screen:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for name in list(self._tasks):
+            self._drop(name)
         if self.console.is_terminal:
             self._live.stop()
 
     def say(self, text: str) -> None:
         """Print one line above the bars."""
-        self.console.print(text, markup=False, soft_wrap=True)
+        self.console.print(text, markup=False, soft_wrap=not self.console.is_terminal)
 
     def expect(self, left: Mapping[str, int]) -> None:
         """Show the progress of all networks as well.
@@ -90,6 +92,10 @@ class Screen:
             elif self._is_line_due(step):
                 self.say(f"{step}: {done} of {total}{'  ' if note else ''}{note}")
 
+    def reading(self, done: int, total: int, name: str) -> None:
+        """Show how many networks' logs are read, before that of `name`."""
+        self.step("reading logs", done, total)
+
     def network(self, progress: "TrainingProgress") -> None:
         """Show the progress of a network's training: a bar, or a line now and then."""
         with self._lock:
@@ -108,11 +114,12 @@ class Screen:
         with self._lock:
             was_training = result.name in self._tasks
             self._drop(result.name)
-            self._ended += 1
+            stopped = result.outcome == "stopped"
+            self._ended += not stopped
             if self._all is not None:
                 self._all.ended(result.name, result.outcome == "done")
                 self._show_all()
-            if result.outcome == "stopped":
+            if stopped:
                 if was_training:
                     self.say(f"{result.name} {result.reason.partition(';')[0]}")
                 return

@@ -50,13 +50,17 @@ def ended_by_ctrl_c() -> Iterator[None]:
             signal.signal(number, earlier)
 
 
-class _Enough(BaseException):
-    """The user has seen enough."""
+class _Enough(KeyboardInterrupt):
+    """A signal's exception: no error that some step would take for its own, and answer."""
 
 
 @contextmanager
 def stop_on_signal(*, patient: bool = True) -> Iterator[Stop]:
-    """A wish to stop that Ctrl-C and SIGTERM set."""
+    """A wish to stop that Ctrl-C and SIGTERM set.
+
+    Raises:
+        Interrupted: they came while the work did not look at it.
+    """
     stop = Stop(patient)
 
     def handle(_number: int, _frame: FrameType | None) -> None:
@@ -65,12 +69,14 @@ def stop_on_signal(*, patient: bool = True) -> Iterator[Stop]:
 
     def lose_patience(_number: int, _frame: FrameType | None) -> None:
         if not stop.patient:
-            raise Interrupted(STOPPED)
+            raise _Enough
 
     handlers = {signal.SIGINT: handle, signal.SIGTERM: handle, signal.SIGALRM: lose_patience}
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield stop
+    except _Enough:
+        raise Interrupted(STOPPED) from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, earlier in before.items():

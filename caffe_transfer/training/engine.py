@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,6 +20,9 @@ from caffe_transfer.errors import EngineError, Interrupted
 CAFFE, CAFFE_TORCH = "caffe", "caffe-torch"
 ENGINES = (CAFFE, CAFFE_TORCH)
 PRECISIONS = ("fp32", "tf32", "bf16")
+# glog's account of a crash.
+_IN_TRACE = re.compile(r" *@ +0x|PC: @|\*\*\* Aborted at ")
+_CRASH = re.compile(r"\*\*\* (SIG\w+) ")
 _STOP_POLL_SECONDS = 0.1
 _THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -215,7 +219,11 @@ def snapshot_and_stop(process: subprocess.Popen[bytes]) -> None:
 
 def last_words(log: str) -> str:
     """Return the line of an engine's log that says why it failed."""
-    lines = [line for line in log.splitlines() if line.strip()]
+    lines = [line for line in log.splitlines() if line.strip() and not _IN_TRACE.match(line)]
     fatal = [line for line in lines if line.startswith(("F", "E"))]
     line = (fatal or lines or ["it said nothing"])[0 if fatal else -1]
+    if not fatal and len(lines) > 1 and (crash := _CRASH.match(line)):
+        # What the C library said before; or else nothing says more than the signal's name.
+        before = lines[-2]
+        line = crash[1] if before.startswith(("I", "W")) else before
     return line.split("] ", 1)[-1].strip()
