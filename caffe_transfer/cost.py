@@ -16,6 +16,9 @@ from caffe_transfer.training.given import check_given
 from caffe_transfer.training.snapshots import KEPT_PAIRS
 
 FLOAT_BYTES = 4
+_BLOCK = 4096
+# Of the sources whose images are written as files; the others' are read where they lie.
+_IMAGE_FILES = {"fashion-mnist": 70_000, "tiny-imagenet": 110_000}
 _TWO_HISTORIES = ("AdaDelta", "Adam")
 # A network's files: name -> text, as `render` returns them.
 Rendered = Mapping[Network, Mapping[str, str]]
@@ -27,6 +30,7 @@ class Estimate:
 
     Attributes:
         data_bytes: size of the databases.
+        image_bytes: of images that are fetched or unpacked; those that lie elsewhere take none.
         snapshot_bytes: of models and solver states, when they take most.
         seconds: training one network at a time, at the pace that the study's file gives.
     """
@@ -34,6 +38,12 @@ class Estimate:
     data_bytes: int | None
     snapshot_bytes: int
     seconds: float | None
+    image_bytes: int = 0
+
+
+def image_bytes(study: Study) -> int:
+    """Bytes of the images in a run's folder: small files, each of which takes a block."""
+    return _BLOCK * _IMAGE_FILES.get(study.images.source, 0)
 
 
 def estimate(study: Study, jobs: int = 1, views: bool = False) -> Estimate:
@@ -57,6 +67,7 @@ def estimate(study: Study, jobs: int = 1, views: bool = False) -> Estimate:
             study, {network: render(network, study) for network in study.networks}, jobs
         ),
         seconds=None if pace is None else iterations * pace,
+        image_bytes=image_bytes(study),
     )
 
 

@@ -244,6 +244,10 @@ class NetworkFolder:
         return self.root / "manifest.json"
 
     @property
+    def failure(self) -> Path:
+        return self.root / "failure.txt"
+
+    @property
     def lock(self) -> Path:
         return self.root / "lock"
 

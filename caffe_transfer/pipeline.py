@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from caffe_transfer import paths, questions
-from caffe_transfer.cost import Estimate, snapshot_bytes
+from caffe_transfer.cost import Estimate, image_bytes, snapshot_bytes
 from caffe_transfer.data_prep.disk import disk_estimate
 from caffe_transfer.data_prep.prepare import prepare, validation_warnings
-from caffe_transfer.data_prep.progress import OnStep, silent
+from caffe_transfer.data_prep.progress import OnStep, silent, stoppable
 from caffe_transfer.data_prep.sources import check_source
 from caffe_transfer.errors import BadInput
 from caffe_transfer.files import atomic_text
@@ -54,6 +54,7 @@ class Callbacks:
         note: one sentence on what is done before training, or was found.
         warn: one sentence that the user should know.
         prepared: called before the first training, when all that it needs is there.
+        trained: called after the last training, before the report is made.
         network: progress of a network's training, a few times a second, from several threads.
         ended: result of a network's job.
     """
@@ -62,6 +63,7 @@ class Callbacks:
     note: Callable[[str], None] = _ignore_message
     warn: Callable[[str], None] = _ignore_message
     prepared: Callable[[], None] = _ignore
+    trained: Callable[[], None] = _ignore
     network: OnProgress = _ignore_progress
     ended: Callable[[JobResult], None] = _ignore_result
 
@@ -138,6 +140,7 @@ def run(
             data_bytes=disk_estimate(study, views),
             snapshot_bytes=snapshot_bytes(study, plan.rendered, options.jobs),
             seconds=None,
+            image_bytes=image_bytes(study),
         )
         questions.check_images(study, folder, options.images_from)
         questions.check_disk(cost, folder)
@@ -155,8 +158,14 @@ def run(
             ended=callbacks.ended,
             stop=stop,
         )
+        callbacks.trained()
         if not stop.is_set():
-            make_report(folder.results, folder.report)
+            progress = stoppable(callbacks.step, stop)
+            make_report(
+                folder.results,
+                folder.report,
+                progress=lambda done, total, _: progress("reading logs", done, total),
+            )
     return results
 
 
@@ -185,7 +194,12 @@ def prepare_run(
     views = _takes_views(study, reads_views)
     with locked(folder.lock):
         plan = _plan(study, folder)
-        cost = Estimate(data_bytes=disk_estimate(study, views), snapshot_bytes=0, seconds=None)
+        cost = Estimate(
+            data_bytes=disk_estimate(study, views),
+            snapshot_bytes=0,
+            seconds=None,
+            image_bytes=image_bytes(study),
+        )
         questions.check_images(study, folder, images_from)
         questions.check_disk(cost, folder)
         _prepare(

@@ -6,20 +6,17 @@ A run of weeks should not find out after its databases that it has no GPU.
 import shutil
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from caffe_transfer.cost import Estimate
 from caffe_transfer.data_prep.folders import list_folder
 from caffe_transfer.data_prep.sources import FOLDER, check_given
-from caffe_transfer.errors import BadInput, EngineError, FormatError
-from caffe_transfer.paths import NetworkFolder, RunFolder
-from caffe_transfer.studies.network import Network
+from caffe_transfer.errors import BadInput, EngineError
+from caffe_transfer.paths import RunFolder
 from caffe_transfer.studies.study import Study
-from caffe_transfer.training import manifest as manifests
-from caffe_transfer.training.snapshots import snapshots
+from caffe_transfer.training.remaining import Left, left, manifest_of
 from caffe_transfer.training.train import Settings
 from caffe_transfer.training.trial import Pace, try_training
 from caffe_transfer.units import duration, size
@@ -27,6 +24,7 @@ from caffe_transfer.units import duration, size
 # A trial ends after so many iterations; where they are slow, after the second.
 TRIAL_ITERATIONS = 3
 TRIAL_SECONDS = 5.0
+_BLOCK = 512  # bytes, the unit of st_blocks
 
 
 def check_images(study: Study, folder: RunFolder, given: Path | None) -> None:
@@ -59,28 +57,64 @@ def check_disk(cost: Estimate, folder: RunFolder) -> None:
     Raises:
         BadInput: it has not; names both numbers.
     """
+    for space in spaces(cost, folder):
+        if space.needed > space.free:
+            raise BadInput(
+                f"the run needs {size(space.needed)} more of disk ({parts(cost)} in all), and "
+                f"{space.root} has {size(space.free)} left; free some space, or name a folder on "
+                "another disk"
+            )
+
+
+def parts(cost: Estimate, databases: str | None = None) -> str:
+    """What takes space on the disk, and how much.
+
+    Args:
+        databases: their size where it depends on the engine.
+    """
+    images = f"images {size(cost.image_bytes)}, " if cost.image_bytes else ""
+    return (
+        f"{images}databases {databases or size(cost.data_bytes)}, snapshots "
+        f"{size(cost.snapshot_bytes)}"
+    )
+
+
+@dataclass(frozen=True)
+class Space:
+    """One disk that a run writes to.
+
+    Attributes:
+        root: a folder on it.
+        needed: bytes that the run will write, beside what it has written.
+        free: bytes that are left.
+    """
+
+    root: Path
+    needed: int
+    free: int
+
+
+def spaces(cost: Estimate, folder: RunFolder) -> list[Space]:
+    """The disks that a run writes to, what it needs there and what is free."""
     needed: Counter[int] = Counter()
     roots: dict[int, Path] = {}
     for root, total in (
+        (folder.images, 0 if folder.images.is_dir() else cost.image_bytes),
         (folder.data.root, cost.data_bytes or 0),
         (folder.results, cost.snapshot_bytes),
     ):
         there = next(path for path in (root, *root.parents) if path.exists())
         device = there.stat().st_dev
-        needed[device] += max(0, total - _used(root))
+        needed[device] += max(0, total - _used(root)) if total else 0
         roots.setdefault(device, there)
-    for device, count in needed.items():
-        free = shutil.disk_usage(roots[device]).free
-        if count > free:
-            raise BadInput(
-                f"the run needs {size(count)} more of disk (databases {size(cost.data_bytes)} and "
-                f"snapshots {size(cost.snapshot_bytes)} in all), and {roots[device]} has "
-                f"{size(free)} left; free some space, or name a folder on another disk"
-            )
+    return [
+        Space(roots[device], count, shutil.disk_usage(roots[device]).free)
+        for device, count in needed.items()
+    ]
 
 
 def _used(root: Path) -> int:
-    return sum(path.lstat().st_size for path in root.rglob("*") if path.is_file())
+    return sum(path.lstat().st_blocks * _BLOCK for path in root.rglob("*") if path.is_file())
 
 
 def check_engine(
@@ -103,67 +137,64 @@ def check_engine(
         EngineError: it cannot; says why.
         Interrupted: `stop` was set.
     """
-    left = _left(study, folder)
-    if not left or _is_proven(study, folder, slots):
+    wanted = left(study, folder)
+    if not wanted or _is_proven(study, folder, slots):
         return
-    # A network that learns in all its layers takes most memory and time.
-    network = min((each.network for each in left), key=lambda network: network.frozen_count)
-    engine, slots = slots[0].engine, slots[: len(left)]
-    note(f"trying {engine.name}: {network.name}, batches of {study.batch}{_devices(slots)}")
+    slots = slots[: len(wanted)]
     try:
-        paces = try_training(study, network, slots, _is_enough, stop)
+        seconds = trial_seconds(study, wanted, slots, note, stop)
     except EngineError as error:
         raise EngineError(
             f"{error}; choose another --engine or --gpu, or change gpu in the study's [solver] or "
             "its batch"
         ) from error
-    seconds = sum(_seconds(each, study, max(paces, key=lambda p: p.iteration)) for each in left)
     own = study.seconds_per_iteration
     by_study = ""
     if own is not None:
-        total = own * sum(each.iterations for each in left) / len(slots)
+        total = own * sum(each.iterations for each in wanted) / len(slots)
         by_study = f", {duration(total)} at the study's own pace"
     note(
-        f"time: at most {duration(seconds / len(slots))} for {len(left)} networks, by this "
-        f"trial{by_study}"
+        f"time: at most {duration(sum(seconds.values()) / len(slots))} for {len(wanted)} networks, "
+        f"by this trial{by_study}"
     )
 
 
-@dataclass(frozen=True)
-class _Left:
-    """A network that is not trained to its end, and the iterations that it lacks."""
+def trial_seconds(
+    study: Study,
+    wanted: Sequence[Left],
+    slots: Sequence[Settings],
+    note: Callable[[str], None],
+    stop: threading.Event,
+) -> dict[str, float]:
+    """Seconds that each network takes at most, by a trial of a few iterations in all slots at once.
 
-    network: Network
-    iterations: int
+    Args:
+        wanted: one network at least.
+        slots: as `schedule.slots` returns them, at most one for each network.
+        note: called with what is tried.
 
-
-def _left(study: Study, folder: RunFolder) -> list[_Left]:
-    found = []
-    for network in study.networks:
-        max_iter = study.solver_of(network).max_iter
-        files = folder.network(network.name)
-        if not manifests.is_finished(_manifest(files), max_iter):
-            newest = next(iter(snapshots(files.snapshots)), None)
-            found.append(_Left(network, max_iter - newest.iteration if newest else max_iter))
-    return found
+    Raises:
+        EngineError: the engine cannot train the study's networks; says why.
+        Interrupted: `stop` was set.
+    """
+    # A network that learns in all its layers takes most memory and time.
+    network = min((each.network for each in wanted), key=lambda network: network.frozen_count)
+    note(
+        f"trying {slots[0].engine.name}: {network.name}, batches of {study.batch}{_devices(slots)}"
+    )
+    paces = try_training(study, network, slots, _is_enough, stop)
+    slowest = max(paces, key=lambda pace: pace.iteration)
+    return {each.network.name: _seconds(each, study, slowest) for each in wanted}
 
 
 def _is_proven(study: Study, folder: RunFolder, slots: Sequence[Settings]) -> bool:
     """Whether a network of the run was trained to its end as each slot will train."""
-    manifests_here = [_manifest(folder.network(network.name)) for network in study.networks]
+    manifests_here = [manifest_of(folder.network(network.name)) for network in study.networks]
     used = [(each["engine"], each["gpu"]) for each in manifests_here if each.get("finished")]
     if not used:
         return False
     version = slots[0].engine.version()
     return all(({"name": slot.engine.name, "version": version}, slot.gpu) in used for slot in slots)
-
-
-def _manifest(folder: NetworkFolder) -> Mapping[str, Any]:
-    """A network's manifest; an empty one in the place of a broken one, which training names."""
-    try:
-        return manifests.read(folder.manifest)
-    except FormatError:
-        return {}
 
 
 def _is_enough(seconds: float, iteration: int) -> bool:
@@ -176,7 +207,7 @@ def _devices(slots: Sequence[Settings]) -> str:
     return f" on GPU {', '.join(gpus)}{at_once}" if gpus else at_once
 
 
-def _seconds(left: _Left, study: Study, pace: Pace) -> float:
+def _seconds(left: Left, study: Study, pace: Pace) -> float:
     """The time of a network's training, tests included."""
     solver = study.solver_of(left.network)
     tests = left.iterations // solver.test_interval + 1

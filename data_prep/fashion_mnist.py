@@ -9,7 +9,6 @@ import hashlib
 import shutil
 import subprocess
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -19,6 +18,7 @@ import numpy.typing as npt
 from caffe_transfer.data_prep.download import download
 from caffe_transfer.data_prep.lists import ImageList
 from caffe_transfer.data_prep.progress import OnStep
+from caffe_transfer.data_prep.threads import worker_threads
 from caffe_transfer.errors import BadInput, CaffeTransferError, Incomplete
 from caffe_transfer.paths import ImagesFolder
 
@@ -133,7 +133,7 @@ def _write_images(
 ) -> ImageList:
     root.mkdir()
     names = [f"{number:05d}.png" for number in range(len(pixels))]
-    with ThreadPoolExecutor() as threads:
+    with worker_threads() as threads:
         written = threads.map(cv2.imwrite, (f"{root}/{name}" for name in names), pixels)
         for number, whole in enumerate(written, 1):
             if not whole:

@@ -2,7 +2,6 @@
 
 import statistics
 from collections.abc import Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from caffe_transfer.data_prep.left_out import Fault, LeftOut, reasons
 from caffe_transfer.data_prep.names import shown
 from caffe_transfer.data_prep.progress import OnStep, silent
 from caffe_transfer.data_prep.splits import PARTS
+from caffe_transfer.data_prep.threads import worker_threads
 from caffe_transfer.errors import BadInput
 
 MAX_DECODED = 1000
@@ -159,7 +159,7 @@ def _spread(files: Sequence[Path]) -> list[Path]:
 
 def _look_at(files: Sequence[Path], progress: OnStep) -> tuple[list[_Look], list[LeftOut]]:
     looks, broken = [], []
-    with ThreadPoolExecutor() as threads:
+    with worker_threads() as threads:
         for number, (path, look) in enumerate(
             zip(files, threads.map(_look, files), strict=True), 1
         ):

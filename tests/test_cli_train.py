@@ -213,7 +213,7 @@ def test_dry_run_tells_order_and_cost(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "transfer-ft0A0B_1_7" in done.stdout
     assert "time: about" in done.stdout
-    assert "disk: databases" in done.stdout
+    assert "disk: images 286.7 MB, databases" in done.stdout
     assert not (tmp_path / "none").exists()
 
 

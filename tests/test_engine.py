@@ -101,3 +101,16 @@ def test_short_commands_run_in_a_session_of_their_own(tmp_path: Path) -> None:
     """A Ctrl-C in the terminal, which reaches all of our session, must not reach them."""
     engine = script(tmp_path / "engine", "read _ _ _ _ _ session _ < /proc/$$/stat; echo $session")
     assert int(engine.version()) != os.getsid(0)
+
+
+def test_last_words_of_a_crash() -> None:
+    trace = (
+        '*** Aborted at 1795760149 (unix time) try "date -d @1795760149" ***\n'
+        "PC: @                0x0 (unknown)\n"
+        "*** SIGABRT (@0x1479) received by PID 5241 (TID 0x7f) from PID 5241; stack trace: ***\n"
+        "    @     0x7f03f3994cfe (unknown)\n    @     0x55b3b393d241 _start\n"
+    )
+    said = "I1127 06:15:46.889158  5241 solver.cpp:239] Iteration 19, loss = -nan\n"
+    assert last_words(f"{said}free(): invalid pointer\n{trace}") == "free(): invalid pointer"
+    assert last_words(said + trace) == "SIGABRT"
+    assert last_words(trace).startswith("*** SIGABRT")

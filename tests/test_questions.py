@@ -160,7 +160,7 @@ def test_a_disk_that_is_too_small(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 10**9 - 5000, 5000))
     with pytest.raises(
         BadInput,
-        match=r"needs 2\.\d MB more of disk \(databases unknown and snapshots 2\.\d MB "
+        match=r"needs 2\.\d MB more of disk \(databases unknown, snapshots 2\.\d MB "
         r"in all\), and .*run has 5\.0 kB left; free some space, or name",
     ):
         asked.run(asked.study(), logs)

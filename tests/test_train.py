@@ -128,7 +128,7 @@ def test_stop_leaves_a_snapshot_and_goes_on_from_it(small_run: SmallRun) -> None
         if progress.iteration >= 3:
             stop.set()
 
-    with pytest.raises(Interrupted, match=r"half0A was stopped at iteration \d+ of 100000"):
+    with pytest.raises(Interrupted, match=r"^stopped at iteration \d+ of 100000"):
         train_network(root, small_run.settings, report, stop)
     newest = newest_complete(NetworkFolder(root).snapshots)
     assert newest is not None
@@ -146,7 +146,7 @@ def test_a_failing_engine_is_quoted(small_run: SmallRun) -> None:
     with pytest.raises(EngineError) as error:
         train_network(root, small_run.settings, lambda _: None)
     message = str(error.value)
-    assert "half0A: caffe ended with status -6: " in message
+    assert "caffe ended with status -6: " in message
     assert "Unknown layer type: LNR" in message
     assert str(next(NetworkFolder(root).logs.iterdir())) in message
 

@@ -4,8 +4,11 @@ Commands only parse, call and print.  The library raises CaffeTransferError, whi
 turns into one sentence and an exit status.
 """
 
+import signal
 import sys
+import threading
 from importlib import import_module
+from types import FrameType
 from typing import Any
 
 import click
@@ -65,6 +68,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _status(argv: list[str] | None) -> int:
+    _stop_by_sigterm()
     try:
         result: Any = cli.main(argv, prog_name="caffe-transfer", standalone_mode=False)
     except CaffeTransferError as error:
@@ -81,6 +85,16 @@ def _status(argv: list[str] | None) -> int:
         click.echo(f"{name}: {error.format_message()} See {name} --help.", err=True)
         return 2
     except (KeyboardInterrupt, click.Abort):
-        click.echo("caffe-transfer: interrupted; run the same command again to go on", err=True)
+        click.echo("caffe-transfer: stopped; run the same command again to go on", err=True)
         return INTERRUPTED
     return result if isinstance(result, int) else 0
+
+
+def _stop_by_sigterm() -> None:
+    """SIGTERM stops a command as Ctrl-C does, with a line that says so."""
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handle)

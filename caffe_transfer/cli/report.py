@@ -6,10 +6,10 @@ from pathlib import Path
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress
 from rich.table import Table
 
 from caffe_transfer import paths
+from caffe_transfer.cli.show import Screen
 from caffe_transfer.report import groups, tables, verdict_text
 from caffe_transfer.report.contents import Decomposition, Report
 from caffe_transfer.report.make import make_report
@@ -47,14 +47,8 @@ def report_command(folder: Path, published: Path | None, out: Path | None) -> No
     if out is None:
         is_run = paths.RunFolder(folder).results.is_dir()
         out = paths.RunFolder(folder if is_run else Path()).report
-    screen = Console(stderr=True)
-    with Progress(console=screen, transient=True, disable=not screen.is_terminal) as bar:
-        task = bar.add_task("reading logs")
-
-        def progress(done: int, total: int, name: str) -> None:
-            bar.update(task, completed=done, total=total, description=f"reading {name}")
-
-        report = make_report(folder, out, published, progress)
+    with Screen(total=0) as screen:
+        report = make_report(folder, out, published, screen.reading)
     _show(report)
 
 

@@ -1,28 +1,25 @@
 """`run`: a study from images to report."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from caffe_transfer import pipeline
 from caffe_transfer.cli.engine_options import EngineOptions, engine_option, precision_option
 from caffe_transfer.cli.options import grouped
+from caffe_transfer.cli.plan import print_plan
 from caffe_transfer.cli.show import Screen
-from caffe_transfer.cli.stopping import stop_on_signal
-from caffe_transfer.cost import Estimate, estimate
-from caffe_transfer.data_prep.disk import disk_estimate
+from caffe_transfer.cli.stopping import STOPPED, stop_on_signal
 from caffe_transfer.errors import EngineError, Interrupted
-from caffe_transfer.paths import RunFolder
+from caffe_transfer.paths import RunFolder, default_run
 from caffe_transfer.studies.load import load_study
-from caffe_transfer.studies.study import LMDB, VIEW, Study
-from caffe_transfer.training import schedule
+from caffe_transfer.training.remaining import left
 from caffe_transfer.training.schedule import JobResult, Outcome
-from caffe_transfer.units import duration, size
 
 FOLDER = click.Path(path_type=Path)
+_NAMED = 3  # of the failed networks, in the last line
 
 
 @click.command("run")
@@ -44,6 +41,9 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--quick", is_flag=True, help="Run the study's quick form.")
 @click.option("--prepare", is_flag=True, help="Make images, databases and networks' folders only.")
 @click.option("--dry-run", is_flag=True, help="Print networks, order and cost, and do nothing.")
+@click.option(
+    "--trial", is_flag=True, help="With --dry-run: time this machine by a few iterations on noise."
+)
 @grouped(EngineOptions, "options")
 def run_command(
     study: str,
@@ -54,6 +54,7 @@ def run_command(
     quick: bool,
     prepare: bool,
     dry_run: bool,
+    trial: bool,
 ) -> None:
     """Run a study from images to report; run it again to resume.
 
@@ -70,16 +71,24 @@ def run_command(
     Example: databases today, on a machine without a GPU
       caffe-transfer run mine.toml --prepare
     """
+    if trial and not dry_run:
+        raise click.UsageError("--trial is for --dry-run: a run makes its trial by itself.")
     chosen = load_study(study, quick)
     if dry_run:
-        _print_plan(chosen, schedule.order(chosen), estimate(chosen, jobs), jobs)
+        print_plan(chosen, RunFolder(out or default_run(study)), options, jobs, trial=trial)
         return
     out = out or pipeline.default_folder(study)
     settings = None if prepare else options.settings(jobs)
-    with stop_on_signal(patient=False) as stop, Screen(total=len(chosen.networks)) as screen:
+    with stop_on_signal(patient=False) as stop, Screen(len(chosen.networks), stop) as screen:
+
+        def prepared() -> None:
+            stop.be_patient()
+            wanted = left(chosen, RunFolder(out))
+            screen.expect({each.network.name: each.iterations for each in wanted})
+
         callbacks = pipeline.Callbacks(
-            step=screen.step, note=screen.say, warn=screen.say,
-            prepared=stop.be_patient, network=screen.network, ended=screen.ended,
+            step=screen.step, note=screen.say, warn=screen.say, prepared=prepared,
+            trained=stop.be_impatient, network=screen.network, ended=screen.ended,
         )  # fmt: skip
         if settings is None:
             pipeline.prepare_run(
@@ -101,60 +110,34 @@ def run_command(
             callbacks=callbacks,
             stop=stop,
         )
-    _print_ended(results, out)
     if stop.is_set():
-        raise Interrupted("stopped; run the same command again to go on")
-    failed = [result for result in results if result.outcome is not Outcome.DONE]
-    if failed:
-        raise EngineError(f"{len(failed)} of {len(results)} networks are not trained, see above")
+        done = sum(result.outcome is Outcome.DONE for result in results)
+        raise Interrupted(f"{done} of {len(results)} networks are trained; {STOPPED}")
+    click.echo(_summary(results, out), err=True)
+    if failure := _failure(results, out):
+        raise EngineError(failure)
 
 
-def _print_ended(results: Sequence[JobResult], out: Path) -> None:
-    """Print the networks that are not trained, and where the results are."""
-    console = Console(stderr=True, highlight=False)
+def _summary(results: Sequence[JobResult], out: Path) -> str:
+    """How many networks are trained, and where the results are."""
     done = sum(result.outcome is Outcome.DONE for result in results)
-    console.print(f"{done} of {len(results)} networks are trained")
-    for result in results:
-        if result.outcome is not Outcome.DONE:
-            console.print(f"  {result.name} {result.outcome}: {result.reason}", markup=False)
+    all_done = done == len(results)
     report = RunFolder(out).report
-    if report.is_dir():
-        console.print(f"results, tables and figures: {report}", markup=False)
+    what = "results, tables and figures" if all_done else "what there is of results so far"
+    where = f"; {what}: {report}" if report.is_dir() else ""
+    return f"{done} of {len(results)} networks are trained{where}"
 
 
-def _print_plan(study: Study, names: Sequence[str], cost: Estimate, jobs: int) -> None:
-    """Print what a run would do: its networks in order, and their cost."""
-    console = Console(highlight=False)
-    console.print(study.about, markup=False)
-    console.print()
-    networks = {network.name: network for network in study.networks}
-    table = Table("", "network", "base", "trained on", "outputs", "iterations", box=None)
-    for number, name in enumerate(names, 1):
-        network = networks[name]
-        table.add_row(
-            str(number),
-            name,
-            network.base_name or "-",
-            network.train_data,
-            str(study.outputs(network)),
-            str(study.solver_of(network).max_iter),
-        )
-    console.print(table)
-    console.print()
-    databases = _databases(study, cost.data_bytes)
-    console.print(f"disk: databases {databases}, snapshots {size(cost.snapshot_bytes)}")
-    if cost.seconds is None:
-        console.print("time: unknown; the study gives no seconds_per_iteration")
-    else:
-        at_once = f"{jobs} networks at once" if jobs > 1 else "one network at a time"
-        console.print(f"time: about {duration(cost.seconds / jobs)}, {at_once}")
-
-
-def _databases(study: Study, by_caffe: int | None) -> str:
-    """The size of the databases, which may differ by engine."""
-    if study.images.databases == LMDB:
-        return size(by_caffe)
-    by_torch = disk_estimate(study, views=True)
-    if study.images.databases == VIEW or size(by_torch) == size(by_caffe):
-        return size(by_torch)
-    return f"{size(by_torch)} by caffe-torch, {size(by_caffe)} by caffe"
+def _failure(results: Sequence[JobResult], out: Path) -> str | None:
+    """One sentence on networks that are not trained; None if all are."""
+    failed = [result.name for result in results if result.outcome is Outcome.FAILED]
+    skipped = sum(result.outcome is Outcome.SKIPPED for result in results)
+    if not failed and not skipped:
+        return None
+    more = f" and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
+    lacking = f", {skipped} lack their base" if skipped else ""
+    return (
+        f"{len(failed) + skipped} of {len(results)} networks are not trained: "
+        f"{', '.join(failed[:_NAMED])}{more} failed{lacking}; caffe-transfer status "
+        f"{shlex.quote(str(out))} says why, and the same command goes on when it is mended"
+    )

@@ -3,11 +3,13 @@
 import math
 import threading
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Column
 
 from caffe_transfer.units import duration
 
@@ -16,27 +18,40 @@ if TYPE_CHECKING:
     from caffe_transfer.training.train import TrainingProgress
 
 
-LINE_SECONDS = 30  # between lines of one step where there is no terminal
+# Between lines of one step where there is no terminal: a share of the time that it has taken, so
+# that a training of weeks does not fill its log, and these at least and at most.
+LINE_SECONDS = 30
+_LINE_SHARE = 1 / 20
+_MOST_LINE_SECONDS = 3600
+_BAR_WIDTH = 24
+_ALL = "all networks"
 
 
 class Screen:
-    """Progress of steps and trainings; a context manager that is safe to call from threads."""
+    """Progress of steps and trainings; a context manager that is safe to call from threads.
 
-    def __init__(self, total: int) -> None:
+    Args:
+        total: the number of networks.
+        stop: set when the user wishes to stop, which is told once.
+    """
+
+    def __init__(self, total: int, stop: threading.Event | None = None) -> None:
         self.console = Console(stderr=True, highlight=False)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=None, table_column=Column(max_width=_BAR_WIDTH)),
+            TextColumn("{task.fields[note]}", markup=False, table_column=Column(no_wrap=True)),
             console=self.console,
         )
         self._live = Live(self._bars, console=self.console, refresh_per_second=4)
         self._tasks: dict[str, TaskID] = {}
         self._paces: dict[str, Pace] = {}
+        self._clocks: dict[str, LineClock] = {}
         self._total = total
         self._ended = 0
+        self._all: Overall | None = None
+        self._stop = stop
 
     def __enter__(self) -> "Screen":
         if self.console.is_terminal:
@@ -44,55 +59,121 @@ class Screen:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for name in list(self._tasks):
+            self._drop(name)
         if self.console.is_terminal:
             self._live.stop()
 
     def say(self, text: str) -> None:
         """Print one line above the bars."""
-        self.console.print(text, markup=False, soft_wrap=True)
+        self.console.print(text, markup=False, soft_wrap=not self.console.is_terminal)
+
+    def expect(self, left: Mapping[str, int]) -> None:
+        """Show the progress of all networks as well.
+
+        Args:
+            left: the iterations that each network lacks, of those that are to be trained.
+        """
+        self._all = Overall(left)
 
     def step(self, step: str, done: int, total: int) -> None:
         """Show a step of preparing images: its pace, and a line when it is done.
 
-        In a terminal it has a bar, elsewhere a line every half a minute.
+        In a terminal it has a bar, elsewhere a line now and then.
         """
         with self._lock:
-            task = self._task(step, total)
             pace = self._paces.setdefault(step, Pace(done))
             note = pace.note(done, total)
-            self._bars.update(task, completed=done, total=total, note=note)
+            self._show(step, done, total, f"{done}/{total}  {note}")
             if done >= total:
                 self._drop(step)
                 del self._paces[step]
                 self.say(f"{step}: {total}")
-            elif not self.console.is_terminal and pace.is_line_due():
+            elif self._is_line_due(step):
                 self.say(f"{step}: {done} of {total}{'  ' if note else ''}{note}")
 
+    def reading(self, done: int, total: int, name: str) -> None:
+        """Show how many networks' logs are read, before that of `name`."""
+        self.step("reading logs", done, total)
+
     def network(self, progress: "TrainingProgress") -> None:
-        """Show the progress of a network's training."""
+        """Show the progress of a network's training: a bar, or a line now and then."""
         with self._lock:
-            self._bars.update(
-                self._task(progress.name, progress.max_iter),
-                completed=progress.iteration,
-                note=training_note(progress),
-            )
+            self._tell_stop()
+            name, note = progress.name, training_note(progress)
+            if self._all is not None:
+                self._all.progress(progress)
+                self._show_all()
+            share = f"{progress.iteration / progress.max_iter:4.0%}"
+            self._show(name, progress.iteration, progress.max_iter, f"{share}  {note}")
+            if self._is_line_due(name):
+                self.say(f"{name}: {progress.iteration} of {progress.max_iter}  {note}")
 
     def ended(self, result: "JobResult") -> None:
-        """Print the result of a network's job."""
+        """Print the result of a network's job, except of one that was stopped before its turn."""
         with self._lock:
+            was_training = result.name in self._tasks
             self._drop(result.name)
-            self._ended += 1
+            stopped = result.outcome == "stopped"
+            self._ended += not stopped
+            if self._all is not None:
+                self._all.ended(result.name, result.outcome == "done")
+                self._show_all()
+            if stopped:
+                if was_training:
+                    self.say(f"{result.name} {result.reason.partition(';')[0]}")
+                return
             reason = f": {result.reason}" if result.reason else ""
             self.say(f"[{self._ended}/{self._total}] {result.name} {result.outcome}{reason}")
 
-    def _task(self, name: str, total: int) -> TaskID:
+    def _show_all(self) -> None:
+        """Keep the line of all networks up to date."""
+        assert self._all is not None
+        done, total, seconds = self._all.done, self._all.total, self._all.seconds_left()
+        if self._total < 2 or done >= total:
+            self._drop(_ALL)
+            return
+        ended = f"{self._ended} of {self._total}"
+        left = "" if seconds is None else f"{duration(seconds)} left"
+        self._show(_ALL, done, total, f"{done / total:4.0%}  {ended} ended  {left}")
+        if self._is_line_due(_ALL):
+            self.say(f"{_ALL}: {ended} ended{'  ' if left else ''}{left}")
+
+    def _tell_stop(self) -> None:
+        if self._stop is not None and self._stop.is_set():
+            self.say("stopping: the networks in training write snapshots")
+            self._stop = None
+
+    def _is_line_due(self, name: str) -> bool:
+        if self.console.is_terminal:
+            return False
+        return self._clocks.setdefault(name, LineClock()).is_due()
+
+    def _show(self, name: str, done: int, total: int, note: str) -> None:
         if name not in self._tasks:
             self._tasks[name] = self._bars.add_task(name, total=total, note="")
-        return self._tasks[name]
+        self._bars.update(self._tasks[name], completed=done, total=total, note=note)
 
     def _drop(self, name: str) -> None:
+        self._clocks.pop(name, None)
         if name in self._tasks:
             self._bars.remove_task(self._tasks.pop(name))
+
+
+class LineClock:
+    """When the next line about a long step is due."""
+
+    def __init__(self) -> None:
+        self._start = self._line = time.monotonic()
+
+    def is_due(self) -> bool:
+        """Whether the last line is some time ago."""
+        now = time.monotonic()
+        pause = min(_MOST_LINE_SECONDS, max(LINE_SECONDS, (now - self._start) * _LINE_SHARE))
+        due = now - self._line >= pause
+        if due:
+            self._line = now
+        return due
 
 
 class Pace:
@@ -104,7 +185,6 @@ class Pace:
 
     def __init__(self, first: int) -> None:
         self._first, self._start = first, time.monotonic()
-        self._line = self._start
 
     def note(self, done: int, total: int) -> str:
         """ "955/s  20 min left"; empty before much can be said."""
@@ -114,12 +194,43 @@ class Pace:
         rate = (done - self._first) / seconds
         return f"{rate:.{0 if rate >= 10 else 1}f}/s  {duration((total - done) / rate)} left"
 
-    def is_line_due(self) -> bool:
-        """Whether the last line is some time ago."""
-        due = time.monotonic() - self._line >= LINE_SECONDS
-        if due:
-            self._line = time.monotonic()
-        return due
+
+class Overall:
+    """How far all networks of a run are, and how fast they go since it has begun to train.
+
+    Attributes:
+        total: the iterations that are to be trained.
+        done: of these.
+    """
+
+    def __init__(self, left: Mapping[str, int]) -> None:
+        self._left = dict(left)
+        self._start: float | None = None
+        self.total = sum(left.values())
+        self.done = 0
+
+    def progress(self, progress: "TrainingProgress") -> None:
+        """Count what a network in training has done."""
+        if self._start is None:
+            self._start = time.monotonic()
+        self._count(progress.name, progress.max_iter - progress.iteration)
+
+    def ended(self, name: str, trained: bool) -> None:
+        """Count the rest of a trained network as done, and that of another one no more."""
+        if trained:
+            self._count(name, 0)
+        self.total -= self._left.pop(name, 0)
+
+    def seconds_left(self) -> float | None:
+        """At the pace so far; None before much can be said."""
+        if self._start is None or self.done == 0:
+            return None
+        return (time.monotonic() - self._start) / self.done * (self.total - self.done)
+
+    def _count(self, name: str, left: int) -> None:
+        before = self._left.get(name, 0)
+        self._left[name] = min(before, left)
+        self.done += before - self._left[name]
 
 
 def training_note(progress: "TrainingProgress") -> str:

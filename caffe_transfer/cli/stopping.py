@@ -9,6 +9,7 @@ from types import FrameType
 from caffe_transfer.errors import Interrupted
 
 PATIENCE_SECONDS = 1.0
+STOPPED = "stopped; run the same command again to go on"
 
 
 class Stop(threading.Event):
@@ -27,10 +28,39 @@ class Stop(threading.Event):
         """From now on the work looks at it."""
         self.patient = True
 
+    def be_impatient(self) -> None:
+        """From now on an exception ends the work."""
+        self.patient = False
+
+
+@contextmanager
+def ended_by_ctrl_c() -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the block, as the user means it: no error."""
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        raise _Enough
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    except _Enough:
+        pass
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
+
+
+class _Enough(KeyboardInterrupt):
+    """A signal's exception: no error that some step would take for its own, and answer."""
+
 
 @contextmanager
 def stop_on_signal(*, patient: bool = True) -> Iterator[Stop]:
-    """A wish to stop that Ctrl-C and SIGTERM set."""
+    """A wish to stop that Ctrl-C and SIGTERM set.
+
+    Raises:
+        Interrupted: they came while the work did not look at it.
+    """
     stop = Stop(patient)
 
     def handle(_number: int, _frame: FrameType | None) -> None:
@@ -39,12 +69,14 @@ def stop_on_signal(*, patient: bool = True) -> Iterator[Stop]:
 
     def lose_patience(_number: int, _frame: FrameType | None) -> None:
         if not stop.patient:
-            raise Interrupted("stopped; run the same command again to go on")
+            raise _Enough
 
     handlers = {signal.SIGINT: handle, signal.SIGTERM: handle, signal.SIGALRM: lose_patience}
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield stop
+    except _Enough:
+        raise Interrupted(STOPPED) from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, earlier in before.items():

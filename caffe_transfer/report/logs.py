@@ -14,7 +14,7 @@ pause: on the circle of the year, the longest time without training is where the
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -34,10 +34,18 @@ _SAVED = re.compile(rb".*_iter_(\d+)")
 
 @dataclass(frozen=True)
 class Series:
-    """One quantity over the training: ascending iterations (int64) and values (float64)."""
+    """One quantity over the training.
+
+    Attributes:
+        iterations: ascending.
+        values: float64.
+        times: when each was logged, in seconds since 1970; of logs without a year, since a year
+            that stands for it.
+    """
 
     iterations: Positions
     values: Times
+    times: Times = field(default_factory=lambda: np.empty(0))
 
     def __len__(self) -> int:
         return len(self.iterations)
@@ -50,7 +58,9 @@ class NetworkLog:
     Attributes:
         train_loss: loss on training batches, where displayed.
         accuracy, valid_loss: top-1 accuracy (0..1) and loss on the first test net.
+        learning_rate: where displayed; empty unless `read_logs` was asked for it.
         seconds_per_iteration: median over displayed lines, without restarts; None if unknown.
+        seconds_with_tests: mean over the same lines, which the tests between them lengthen.
         last_iteration: the highest iteration displayed, tested or saved; 0 if there is none.
         problems: one sentence for each file that could not be read to its end or is not a log.
     """
@@ -61,6 +71,10 @@ class NetworkLog:
     seconds_per_iteration: float | None
     last_iteration: int = 0
     problems: tuple[str, ...] = ()
+    seconds_with_tests: float | None = None
+    learning_rate: Series = field(
+        default_factory=lambda: Series(np.empty(0, np.int64), np.empty(0))
+    )
 
 
 @dataclass(frozen=True)
@@ -91,10 +105,11 @@ class _Points:
 
     def series(self) -> Series:
         """One value per iteration: the one with the latest time, at equal times the last line."""
-        order = np.lexsort((log_text.in_order_of_years(self.times), self.iterations))
+        times = log_text.in_order_of_years(self.times)
+        order = np.lexsort((times, self.iterations))
         iterations = self.iterations[order]
         last = np.append(iterations[1:] != iterations[:-1], True)[: len(order)]
-        return Series(iterations[last], self.values[order][last])
+        return Series(iterations[last], self.values[order][last], times[order][last])
 
 
 class _Lines:
@@ -106,10 +121,11 @@ class _Lines:
         self._brackets = log_text.positions(self.text, b"]")
         self._marks = log_text.after(self.text, b"] Iteration ", self._brackets)
 
-    def losses(self) -> Positions:
-        """Positions of the loss values."""
+    def values(self, name: bytes) -> Positions:
+        """Positions of the values that are displayed as "Iteration 20, NAME = VALUE"."""
+        before = b", " + name + b" "
         equals = log_text.positions(self.text, b"=")
-        return log_text.after(self.text, b", loss = ", equals - len(b", loss "))
+        return log_text.after(self.text, before + b"= ", equals - len(before))
 
     def snapshots(self) -> Positions:
         """Positions of messages that begin with "Snapshot"."""
@@ -142,8 +158,9 @@ class _Scanner:
     The many lines with a loss are parsed as arrays, only the few lines about tests one by one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rates: bool = False) -> None:
         self.losses: list[_Points] = []
+        self.rates: list[_Points] | None = [] if rates else None
         self.accuracies: list[tuple[float, int, float]] = []
         self.valid_losses: list[tuple[float, int, float]] = []
         self.is_caffe = False
@@ -155,12 +172,11 @@ class _Scanner:
         """Read a block of whole lines, followed by PADDING."""
         self.is_caffe = self.is_caffe or _GLOG_PREFIX.search(block) is not None
         lines = _Lines(block)
-        losses = lines.losses()
-        times, iterations, dated = lines.about(losses)
-        values, numbers = log_text.numbers(lines.text, losses, np.float64)
-        good = dated & numbers
-        self.losses.append(_Points(times[good], iterations[good], values[good]))
-        self._reached(int(iterations[good].max(initial=0)))
+        losses = _displayed(lines, b"loss")
+        self.losses.append(losses)
+        self._reached(int(losses.iterations.max(initial=0)))
+        if self.rates is not None:
+            self.rates.append(_displayed(lines, b"lr"))
         for at in lines.snapshots().tolist():
             if saved := _SAVED.match(block, at):
                 self._reached(int(saved[1]))
@@ -198,6 +214,15 @@ class _Scanner:
         (self.valid_losses if is_loss else self.accuracies).append((*self._test, value))
 
 
+def _displayed(lines: _Lines, name: bytes) -> _Points:
+    """What a block of a log displays of a quantity."""
+    at = lines.values(name)
+    times, iterations, dated = lines.about(at)
+    values, numbers = log_text.numbers(lines.text, at, np.float64)
+    good = dated & numbers
+    return _Points(times[good], iterations[good], values[good])
+
+
 class Follower:
     """Follows a log that is still being written.
 
@@ -230,15 +255,18 @@ class Follower:
         self._scanner.valid_losses.clear()
 
 
-def read_logs(files: Sequence[Path]) -> NetworkLog:
+def read_logs(files: Sequence[Path], *, rates: bool = False) -> NetworkLog:
     """Read the logs of one network, plain or gzip, in any order.
 
     Files that cannot be read to their end are listed in `problems`; the rest is still read.
+
+    Args:
+        rates: read the learning rate as well.
     """
     scanners: list[_Scanner] = []
     problems: list[str] = []
     for path in files:
-        scanner = _Scanner()
+        scanner = _Scanner(rates)
         empty = True
         blocks = LineBlocks(path)
         for block in blocks:
@@ -250,11 +278,14 @@ def read_logs(files: Sequence[Path]) -> NetworkLog:
         if not (empty or scanner.is_caffe):
             problems.append(f"{path} holds no line of a Caffe log; it was left out")
     losses = [_Points.join(scanner.losses) for scanner in scanners]
+    median, mean = _paces(losses)
     return NetworkLog(
         train_loss=_Points.join(losses).series(),
         accuracy=_Points.of([row for s in scanners for row in s.accuracies]).series(),
         valid_loss=_Points.of([row for s in scanners for row in s.valid_losses]).series(),
-        seconds_per_iteration=_seconds_per_iteration(losses),
+        seconds_per_iteration=median,
+        seconds_with_tests=mean,
+        learning_rate=_Points.join([p for s in scanners for p in s.rates or ()]).series(),
         last_iteration=max((scanner.last_iteration for scanner in scanners), default=0),
         problems=tuple(problems),
     )
@@ -275,12 +306,15 @@ def _is_loss(name: bytes, weighted: bytes | None) -> bool:
     return weighted is not None or b"loss" in name.lower()
 
 
-def _seconds_per_iteration(files: Sequence[_Points]) -> float | None:
-    """The median over the files' lines, except where iterations go back, at a restart."""
-    rates = []
-    for points in files:
-        seconds, iterations = np.diff(points.times), np.diff(points.iterations)
-        forward = (iterations > 0) & (seconds >= 0)
-        rates.append(seconds[forward] / iterations[forward])
-    everything = np.concatenate(rates) if rates else np.empty(0)
-    return float(np.median(everything)) if len(everything) else None
+def _paces(files: Sequence[_Points]) -> tuple[float | None, float | None]:
+    """Median and mean of the seconds that an iteration takes.
+
+    Over the files' lines, except where iterations go back, at a restart.
+    """
+    seconds = np.concatenate([np.empty(0), *(np.diff(points.times) for points in files)])
+    iterations = np.concatenate([np.empty(0), *(np.diff(points.iterations) for points in files)])
+    forward = (iterations > 0) & (seconds >= 0)
+    seconds, iterations = seconds[forward], iterations[forward]
+    if not len(seconds):
+        return None, None
+    return float(np.median(seconds / iterations)), float(seconds.sum() / iterations.sum())

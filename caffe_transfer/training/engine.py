@@ -2,21 +2,28 @@
 
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from caffe_transfer import paths
-from caffe_transfer.errors import EngineError
+from caffe_transfer.errors import EngineError, Interrupted
 
 CAFFE, CAFFE_TORCH = "caffe", "caffe-torch"
 ENGINES = (CAFFE, CAFFE_TORCH)
 PRECISIONS = ("fp32", "tf32", "bf16")
+# glog's account of a crash.
+_IN_TRACE = re.compile(r" *@ +0x|PC: @|\*\*\* Aborted at ")
+_CRASH = re.compile(r"\*\*\* (SIG\w+) ")
+_STOP_POLL_SECONDS = 0.1
 _THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -138,19 +145,36 @@ def _find_caffe_torch() -> str | None:
 
 
 def run_aside(
-    argv: Sequence[str | Path], folder: Path | None = None
+    argv: Sequence[str | Path], folder: Path | None = None, stop: threading.Event | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a short command of an engine to its end and return what it printed.
 
     It gets a session of its own: a Ctrl-C in the terminal is for us to handle, and would make
     the command look as if it had failed.
 
+    Args:
+        stop: set it to end the command now.
+
     Raises:
         OSError: the program does not start.
+        Interrupted: `stop` was set.
     """
-    return subprocess.run(
-        argv, cwd=folder, capture_output=True, text=True, check=False, start_new_session=True
-    )
+    with subprocess.Popen(
+        argv, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, start_new_session=True,
+    ) as process:  # fmt: skip
+        try:
+            while True:
+                with suppress(subprocess.TimeoutExpired):
+                    output, error = process.communicate(timeout=_STOP_POLL_SECONDS)
+                    return subprocess.CompletedProcess(argv, process.returncode, output, error)
+                if stop is not None and stop.is_set():
+                    raise Interrupted(
+                        f"stopped {Path(argv[0]).name}; run the same command again to go on"
+                    )
+        except BaseException:
+            process.kill()
+            raise
 
 
 def start(
@@ -195,7 +219,11 @@ def snapshot_and_stop(process: subprocess.Popen[bytes]) -> None:
 
 def last_words(log: str) -> str:
     """Return the line of an engine's log that says why it failed."""
-    lines = [line for line in log.splitlines() if line.strip()]
+    lines = [line for line in log.splitlines() if line.strip() and not _IN_TRACE.match(line)]
     fatal = [line for line in lines if line.startswith(("F", "E"))]
     line = (fatal or lines or ["it said nothing"])[0 if fatal else -1]
+    if not fatal and len(lines) > 1 and (crash := _CRASH.match(line)):
+        # What the C library said before; or else nothing says more than the signal's name.
+        before = lines[-2]
+        line = crash[1] if before.startswith(("I", "W")) else before
     return line.split("] ", 1)[-1].strip()

@@ -5,6 +5,7 @@ own untrained weights, as Caffe draws them for its seed, so that freezing can be
 """
 
 import tempfile
+import threading
 from pathlib import Path
 
 from google.protobuf import text_format
@@ -20,7 +21,9 @@ from caffe_transfer.training.preflight import LoadedNetwork, load_network
 from caffe_transfer.training.transplant import transplant_into
 
 
-def prepare_init(loaded: LoadedNetwork, engine: Engine) -> Path | None:
+def prepare_init(
+    loaded: LoadedNetwork, engine: Engine, stop: threading.Event | None = None
+) -> Path | None:
     """Make init.caffemodel where the network needs one; return its path, or None.
 
     A folder's init.caffemodel is used as it is, unless the network has a base, whose layers it
@@ -30,6 +33,7 @@ def prepare_init(loaded: LoadedNetwork, engine: Engine) -> Path | None:
         Incomplete: the base is not trained yet.
         BadInput: the base's shapes do not fit, or the file that is there holds other weights.
         EngineError: the engine did not draw the weights.
+        Interrupted: `stop` was set.
     """
     network, folder = loaded.network, loaded.folder
     if network is not None and network.base:
@@ -39,7 +43,7 @@ def prepare_init(loaded: LoadedNetwork, engine: Engine) -> Path | None:
     if not folder.init.exists():
         if not loaded.frozen:
             return None
-        draw_weights(loaded, engine, folder.init)
+        draw_weights(loaded, engine, folder.init, stop)
     return folder.init
 
 
@@ -78,11 +82,17 @@ def trained_model(base: Path) -> Path:
     )
 
 
-def draw_weights(loaded: LoadedNetwork, engine: Engine, out: Path) -> None:
+def draw_weights(
+    loaded: LoadedNetwork, engine: Engine, out: Path, stop: threading.Event | None = None
+) -> None:
     """Write the weights that the engine draws for the network's seed, without a step of training.
+
+    Args:
+        stop: set it to end now.
 
     Raises:
         EngineError: the engine fails.
+        Interrupted: `stop` was set.
     """
     solver = pb.SolverParameter()
     solver.CopyFrom(loaded.solver)
@@ -93,7 +103,7 @@ def draw_weights(loaded: LoadedNetwork, engine: Engine, out: Path) -> None:
         scratch = Path(folder)
         solver.snapshot_prefix = str(scratch / "net")
         (scratch / "solver.prototxt").write_text(text_format.MessageToString(solver))
-        done = run_aside(engine.train(scratch / "solver.prototxt"), loaded.folder.root)
+        done = run_aside(engine.train(scratch / "solver.prototxt"), loaded.folder.root, stop)
         drawn = scratch / "net_iter_0.caffemodel"
         if done.returncode or not drawn.exists():
             raise EngineError(

@@ -1,17 +1,22 @@
 """The state of each network of a run, read from its files."""
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from caffe_transfer.errors import CaffeTransferError, Incomplete
 from caffe_transfer.lock import is_locked
 from caffe_transfer.paths import NetworkFolder, RunFolder
-from caffe_transfer.report.logs import log_files, read_logs
+from caffe_transfer.report.logs import NetworkLog, log_files, read_logs
+from caffe_transfer.studies.load import load_study
 from caffe_transfer.training import manifest
+from caffe_transfer.training.failure import noted_failure
 from caffe_transfer.training.preflight import load_network
+from caffe_transfer.training.remaining import pace_of, time_left
+from caffe_transfer.training.schedule import graph
 
 
 class State(StrEnum):
@@ -20,6 +25,7 @@ class State(StrEnum):
     WAITING = "waiting"
     TRAINING = "training"
     STOPPED = "stopped"
+    FAILED = "failed"
     DONE = "done"
     BROKEN = "broken"
 
@@ -32,7 +38,7 @@ class Status:
         loss: the last training loss.
         accuracy: the last validation accuracy, 0 to 1.
         seconds_left: estimated from the log, for networks in training.
-        problem: why a broken network is broken.
+        problem: why a failed network failed, or a broken one cannot be trained.
     """
 
     name: str
@@ -43,6 +49,10 @@ class Status:
     accuracy: float | None = None
     seconds_left: float | None = None
     problem: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The attributes by name."""
+        return asdict(self) | {"state": self.state.value}
 
 
 def networks_in(folder: Path) -> list[Path]:
@@ -65,23 +75,90 @@ def networks_in(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: _natural(path.name))
 
 
+class StatusReader:
+    """Reads the status of a run's networks again and again; a log that has not grown is read once.
+
+    Attributes:
+        folder: a run's folder, a folder of networks, or one network's folder.
+        paces: seconds an iteration, tests included, of the networks that have been trained.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.paces: dict[str, float] = {}
+        self._logs: dict[Path, tuple[object, NetworkLog]] = {}
+
+    def read(self) -> list[Status]:
+        """The status of each network now.
+
+        Raises:
+            Incomplete: there are no networks.
+        """
+        return [network_status(root, self._log) for root in networks_in(self.folder)]
+
+    def _log(self, root: Path) -> NetworkLog:
+        files = log_files(root)
+        state = [(path, path.stat().st_size) for path in files]
+        known = self._logs.get(root)
+        if known is None or known[0] != state:
+            known = self._logs[root] = state, read_logs(files)
+            if known[1].seconds_with_tests is not None:
+                self.paces[root.name] = known[1].seconds_with_tests
+        return known[1]
+
+
 def status(folder: Path) -> Iterable[Status]:
     """Return the status of each network in `folder`, see `networks_in`."""
     return map(network_status, networks_in(folder))
 
 
-def network_status(root: Path) -> Status:
-    """Return the status of the network in folder `root`."""
+def seconds_left(reader: StatusReader, rows: Sequence[Status]) -> float | None:
+    """Time until all networks of a study's run are trained, with as many at once as are now.
+
+    None where the folder is no run's, or no pace is known.
+    """
+    file = RunFolder(reader.folder).study
+    if not file.is_file():
+        return None
+    study = load_study(str(file))
+    networks = {network.name: network for network in study.networks}
+    paces = {networks[name]: pace for name, pace in reader.paces.items() if name in networks}
+    if not paces and study.seconds_per_iteration is None:
+        return None
+    reached = {row.name: row.iteration for row in rows if row.state is not State.FAILED}
+    seconds = {}
+    for name, network in networks.items():
+        left = study.solver_of(network).max_iter - reached.get(name, 0)
+        pace = pace_of(network, paces) if paces else study.seconds_per_iteration
+        if left > 0 and pace is not None:
+            seconds[name] = left * pace
+    at_once = sum(row.state is State.TRAINING for row in rows)
+    return time_left(graph(study), seconds, max(1, at_once))
+
+
+def _read(root: Path) -> NetworkLog:
+    return read_logs(log_files(root))
+
+
+def network_status(root: Path, log_of: Callable[[Path], NetworkLog] = _read) -> Status:
+    """Return the status of the network in folder `root`.
+
+    Args:
+        log_of: reads the logs of a network's folder.
+    """
     try:
         loaded = load_network(root)
         done = manifest.is_finished(manifest.read(loaded.folder.manifest), loaded.solver.max_iter)
-        log = read_logs(log_files(root))
+        log = log_of(root)
     except CaffeTransferError as error:
         return Status(root.name, State.BROKEN, problem=str(error))
     iteration = int(log.train_loss.iterations[-1]) if len(log.train_loss.iterations) else 0
-    state = State.WAITING if not log_files(root) else State.STOPPED
+    problem = ""
+    state = State.STOPPED if log_files(root) else State.WAITING
     if is_locked(loaded.folder.lock):
         state = State.TRAINING
+    elif failure := noted_failure(loaded.folder):
+        state, problem = State.FAILED, failure
     elif done:
         state, iteration = State.DONE, loaded.solver.max_iter
     pace = log.seconds_per_iteration
@@ -94,6 +171,7 @@ def network_status(root: Path) -> Status:
         _last(log.train_loss.values),
         _last(log.accuracy.values),
         pace * left if state is State.TRAINING and pace is not None else None,
+        problem,
     )
 
 

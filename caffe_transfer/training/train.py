@@ -1,6 +1,7 @@
 """One network: preflight, lock, resume, train, verify frozen blobs, manifest."""
 
 import math
+import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -21,6 +22,7 @@ from caffe_transfer.studies.study import LAST
 from caffe_transfer.training import engine as engines
 from caffe_transfer.training import manifest as manifests
 from caffe_transfer.training.engine import Engine, last_words
+from caffe_transfer.training.failure import failure_noted
 from caffe_transfer.training.finished import check_can_go_on, recorded_model
 from caffe_transfer.training.init_weights import prepare_init
 from caffe_transfer.training.preflight import LoadedNetwork, check_inputs, load_network
@@ -85,13 +87,14 @@ def train_network(
     loaded = load_network(root)
     if settings.keep_snapshots is None:
         settings = replace(settings, keep_snapshots=_keep_snapshots(loaded))
-    with locked(loaded.folder.lock) as lock:
+    stop = stop or threading.Event()
+    with locked(loaded.folder.lock) as lock, failure_noted(loaded.folder):
         manifest = manifests.read(loaded.folder.manifest)
         if not manifests.is_finished(manifest, loaded.solver.max_iter):
             check_can_go_on(loaded)
             check_inputs(loaded, views=settings.engine.reads_views)
-            init = prepare_init(loaded, settings.engine)
-            _run_engine(loaded, init, settings, lock, report, stop or threading.Event())
+            init = prepare_init(loaded, settings.engine, stop)
+            _run_engine(loaded, init, settings, lock, report, stop)
             manifest = _finish(loaded, settings)
         elif (model := recorded_model(loaded, manifest)).is_file():
             verify_frozen(loaded, model)
@@ -125,6 +128,8 @@ def _run_engine(
     )
     first = newest.iteration if newest else 0
     _note_start(loaded, settings, argv, first)
+    if stop.is_set():
+        raise _stopped(loaded, first)
     with log.open("wb") as file:
         process = engines.start(argv, loaded.folder.root, file, settings.threads, lock)
     try:
@@ -132,23 +137,27 @@ def _run_engine(
     finally:
         engines.snapshot_and_stop(process)
         process.wait()
-    if process.returncode:
+    # An engine that still loads its libraries does not know the wish to stop, and dies of it.
+    stopped_at_start = stop.is_set() and process.returncode == -signal.SIGINT
+    if process.returncode and not stopped_at_start:
         words = last_words(log.read_text(errors="replace"))
         raise EngineError(
-            f"{loaded.name}: {settings.engine.name} ended with status {process.returncode}: "
-            f"{words}; see {log}"
+            f"{settings.engine.name} ended with status {process.returncode}: {words}; see {log}"
         )
     newest = newest_complete(loaded.snapshots)
     if newest is None or newest.iteration < loaded.solver.max_iter:
         if stop.is_set():
-            raise Interrupted(
-                f"{loaded.name} was stopped at iteration {newest.iteration if newest else 0} of "
-                f"{loaded.solver.max_iter}; run the same command again to go on"
-            )
+            raise _stopped(loaded, newest.iteration if newest else 0)
         raise EngineError(
-            f"{loaded.name}: {settings.engine.name} ended before iteration "
-            f"{loaded.solver.max_iter}; see {log}"
+            f"{settings.engine.name} ended before iteration {loaded.solver.max_iter}; see {log}"
         )
+
+
+def _stopped(loaded: LoadedNetwork, iteration: int) -> Interrupted:
+    return Interrupted(
+        f"stopped at iteration {iteration} of {loaded.solver.max_iter}; run the same command again "
+        "to go on"
+    )
 
 
 def _follow(

@@ -1,0 +1,154 @@
+"""`run --dry-run`: what a run would do, and what it takes of disk and time."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import click
+from rich.console import Console
+
+from caffe_transfer.cli.engine_options import EngineOptions
+from caffe_transfer.cli.stopping import stop_on_signal
+from caffe_transfer.cli.tables import Column, print_table
+from caffe_transfer.cost import Estimate, estimate
+from caffe_transfer.data_prep.disk import disk_estimate
+from caffe_transfer.paths import RunFolder
+from caffe_transfer.questions import parts, spaces, trial_seconds
+from caffe_transfer.studies.study import LMDB, VIEW, Study
+from caffe_transfer.training import schedule
+from caffe_transfer.training.remaining import (
+    Left,
+    at_once,
+    left,
+    measured_paces,
+    pace_of,
+    time_left,
+)
+from caffe_transfer.units import duration, size
+
+_COLUMNS = (
+    Column("", right=True),
+    Column("network"),
+    Column("base", drop=1),
+    Column("trained on", drop=2),
+    Column("outputs", right=True, drop=4),
+    Column("iterations", right=True, drop=3),
+)
+
+
+def print_plan(
+    study: Study, folder: RunFolder, options: EngineOptions, jobs: int, *, trial: bool
+) -> None:
+    """Print a run's networks in order, and their cost in disk and time.
+
+    Args:
+        folder: of the run; what is there is done already.
+        trial: time the engine on this machine.
+    """
+    cost = estimate(study, jobs, views=options.reads_views)
+    wanted = left(study, folder)
+    click.echo(study.about.rstrip())
+    click.echo()
+    networks = {network.name: network for network in study.networks}
+    rows = [
+        (
+            str(number),
+            name,
+            networks[name].base_name or "-",
+            networks[name].train_data,
+            str(study.outputs(networks[name])),
+            str(study.solver_of(networks[name]).max_iter),
+        )
+        for number, name in enumerate(schedule.order(study), 1)
+    ]
+    print_table(Console(highlight=False), _COLUMNS, rows)
+    click.echo()
+    if len(wanted) < len(networks):
+        click.echo(f"trained already: {len(networks) - len(wanted)} of {len(networks)} networks")
+    _print_disk(study, cost, folder)
+    _print_time(study, wanted, folder, options, jobs, trial)
+
+
+def _print_disk(study: Study, cost: Estimate, folder: RunFolder) -> None:
+    click.echo(f"disk: {parts(cost, _databases(study, cost.data_bytes))}")
+    for space in spaces(cost, folder):
+        verdict = "" if space.needed <= space.free else ": TOO LITTLE"
+        click.echo(
+            f"  {size(space.needed)} beside what is there, {size(space.free)} free on the disk of "
+            f"{space.root.absolute()}{verdict}"
+        )
+
+
+def _databases(study: Study, by_caffe: int | None) -> str:
+    """The size of the databases, which may differ by engine."""
+    if study.images.databases == LMDB:
+        return size(by_caffe)
+    by_torch = disk_estimate(study, views=True)
+    if study.images.databases == VIEW or size(by_torch) == size(by_caffe):
+        return size(by_torch)
+    return f"{size(by_torch)} by caffe-torch, {size(by_caffe)} by caffe"
+
+
+@dataclass(frozen=True)
+class _Times:
+    """Seconds that each network takes at a pace, and whose pace it is."""
+
+    seconds: Mapping[str, float]
+    pace: str
+    slots: int
+    about: str = "about"
+
+
+def _print_time(
+    study: Study, wanted: Sequence[Left], folder: RunFolder, options: EngineOptions, jobs: int,
+    trial: bool,
+) -> None:  # fmt: skip
+    """Print how long the training of what is left takes, at each pace that is known."""
+    if not wanted:
+        click.echo("time: all networks are trained")
+        return
+    gpus = options.gpu.split(",") if options.gpu else []
+    slots = at_once(jobs, gpus, on_gpu=study.solver.gpu)
+    known = list(_known_times(study, wanted, folder, slots))
+    if trial:
+        known.append(_trial_times(study, wanted, options, jobs, gpus))
+    for times in known:
+        seconds = time_left(schedule.graph(study), times.seconds, times.slots)
+        many = f"{times.slots} networks at once" if times.slots > 1 else "one network at a time"
+        click.echo(f"time: {times.about} {duration(seconds)}, {many}, {times.pace}")
+    if not known:
+        click.echo("time: unknown; the study gives no seconds_per_iteration, --trial measures")
+    if slots < jobs:
+        what = "with one GPU" if gpus or study.solver.gpu else "one a core"
+        click.echo(f"  counted as {slots} at once, {what}; --jobs {jobs} is hardly faster")
+
+
+def _known_times(
+    study: Study, wanted: Sequence[Left], folder: RunFolder, slots: int
+) -> Iterator[_Times]:
+    """At the pace of the run's own logs, or else at the study's."""
+    own, paces = study.seconds_per_iteration, measured_paces(study.networks, folder)
+    if paces:
+        seconds = {
+            each.network.name: each.iterations * pace_of(each.network, paces) for each in wanted
+        }
+        logged = "1 network" if len(paces) == 1 else f"{len(paces)} networks"
+        yield _Times(seconds, f"at the pace of the logs of {logged} of this run", slots)
+    elif own is not None:
+        seconds = {each.network.name: each.iterations * own for each in wanted}
+        yield _Times(
+            seconds,
+            f"at the study's own pace ({own:g} s an iteration, see its heading)",
+            slots,
+        )
+
+
+def _trial_times(
+    study: Study, wanted: Sequence[Left], options: EngineOptions, jobs: int, gpus: Sequence[str]
+) -> _Times:
+    """By a trial of all slots at once."""
+    settings = options.settings(jobs)
+    slots = schedule.slots(settings, min(jobs, len(wanted)), gpus)
+    with stop_on_signal(patient=False) as stop:
+        seconds = trial_seconds(study, wanted, slots, lambda _: None, stop)
+    pace = f"by a trial of {settings.engine.name} on this machine"
+    return _Times(seconds, pace, len(slots), about="at most")
