@@ -122,9 +122,9 @@ def _estimate(pairs: Mapping[Repeat, tuple[Score, Score | None]]) -> Estimate:
 
 
 def _fewest(scores: list[Score]) -> int | None:
-    counts = [score.images for score in scores]
-    known = [count for count in counts if count is not None]
-    return min(known) if len(known) == len(counts) else None
+    """The fewest images; None where they are unknown, or a score is no share of right answers."""
+    known = [score.images for score in scores if score.images and 0 <= score.top1 <= 1]
+    return min(known) if len(known) == len(scores) else None
 
 
 def _student(values: list[float]) -> float:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from caffe_transfer.report import decomposition, groups, verdict_text
 from caffe_transfer.report.contents import Decomposition, Report
 from caffe_transfer.report.control import Control
+from caffe_transfer.report.csv_text import csv_text
 from caffe_transfer.report.decomposition import Effects
-from caffe_transfer.report.results import Row, csv_text
+from caffe_transfer.report.results import Row
 from caffe_transfer.report.verdict import Verdict
 
 ROW_COLUMNS = (
