@@ -8,6 +8,7 @@ from pathlib import Path
 from caffe_transfer import paths, questions
 from caffe_transfer.cost import Estimate, snapshot_bytes
 from caffe_transfer.data_prep.disk import disk_estimate
+from caffe_transfer.data_prep.listings import listed_once
 from caffe_transfer.data_prep.prepare import prepare, validation_warnings
 from caffe_transfer.data_prep.progress import OnStep, silent
 from caffe_transfer.data_prep.sources import check_source
@@ -101,6 +102,7 @@ def default_folder(study: str) -> Path:
     return root
 
 
+@listed_once()
 def run(
     study: Study,
     root: Path,
@@ -160,6 +162,7 @@ def run(
     return results
 
 
+@listed_once()
 def prepare_run(
     study: Study,
     root: Path,

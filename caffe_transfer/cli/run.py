@@ -14,6 +14,7 @@ from caffe_transfer.cli.show import Screen
 from caffe_transfer.cli.stopping import stop_on_signal
 from caffe_transfer.cost import Estimate, estimate
 from caffe_transfer.data_prep.disk import disk_estimate
+from caffe_transfer.data_prep.listings import listed_once
 from caffe_transfer.errors import EngineError, Interrupted
 from caffe_transfer.paths import RunFolder
 from caffe_transfer.studies.load import load_study
@@ -45,6 +46,7 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--prepare", is_flag=True, help="Make images, databases and networks' folders only.")
 @click.option("--dry-run", is_flag=True, help="Print networks, order and cost, and do nothing.")
 @grouped(EngineOptions, "options")
+@listed_once()
 def run_command(
     study: str,
     out: Path | None,
