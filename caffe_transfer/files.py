@@ -4,6 +4,7 @@ Temporary names carry the host and the process that wrote them, so that on a sha
 another host's unfinished work is never mistaken for a leftover.
 """
 
+import fcntl
 import glob
 import os
 import shutil
@@ -78,12 +79,38 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     remove_leftovers(path)
     try:
         temporary.mkdir(parents=True)
-        yield temporary
-        temporary.replace(path)
+        with _held(temporary):
+            yield temporary
+            temporary.replace(path)
     except OSError as error:
         raise unwritable(path, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Lock a folder, where its file system has locks, so that others see that it is at work."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _is_held(folder: Path) -> bool:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks
+        return False
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def sync(*files: Path) -> None:
@@ -115,12 +142,17 @@ def temporary_path(path: Path) -> Path:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove the temporary folders of processes on this host that were killed."""
+    """Remove the temporary folders of processes on this host that were killed.
+
+    Containers may share the name of their host and see each other's files, but not each other's
+    processes: a folder that is held is at work, whatever this one sees.
+    """
     ours = f"@{glob.escape(host())}.part"
     for folder in path.parent.glob(f".{glob.escape(path.name)}.*{ours}"):
         owner = folder.name.partition("@")[0].rpartition(".")[2]
-        if _PROCESSES.is_dir() and not (_PROCESSES / owner).exists():
-            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # it has just become what it is to be
+            if _PROCESSES.is_dir() and not (_PROCESSES / owner).exists() and not _is_held(folder):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def host() -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from caffe_transfer import paths, questions
 from caffe_transfer.cost import Estimate, image_bytes, snapshot_bytes
 from caffe_transfer.data_prep.disk import disk_estimate
+from caffe_transfer.data_prep.listings import listed_once
 from caffe_transfer.data_prep.prepare import prepare, validation_warnings
 from caffe_transfer.data_prep.progress import OnStep, silent, stoppable
 from caffe_transfer.data_prep.sources import check_source
@@ -103,6 +104,7 @@ def default_folder(study: str) -> Path:
     return root
 
 
+@listed_once()
 def run(
     study: Study,
     root: Path,
@@ -169,6 +171,7 @@ def run(
     return results
 
 
+@listed_once()
 def prepare_run(
     study: Study,
     root: Path,

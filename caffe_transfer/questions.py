@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from caffe_transfer.cost import Estimate
-from caffe_transfer.data_prep.folders import list_folder
+from caffe_transfer.data_prep.listings import listing_of
 from caffe_transfer.data_prep.sources import FOLDER, check_given
 from caffe_transfer.errors import BadInput, EngineError
 from caffe_transfer.paths import RunFolder
@@ -42,7 +42,7 @@ def check_images(study: Study, folder: RunFolder, given: Path | None) -> None:
     given = given or (Path(study.images.path) if study.images.path else None)
     check_given(study.images.source, given)
     if study.images.source == FOLDER and given and given.is_dir():
-        listing = list_folder(given, study.images.valid_fraction)
+        listing = listing_of(given, study.images.valid_fraction)
         count = len(listing.classes)
         if not listing.problems and count != study.images.classes:
             raise BadInput(

@@ -13,7 +13,6 @@ from caffe_transfer.data_prep.left_out import (
     LeftOut,
     all_problems,
     read_left_out,
-    real_path,
     reasons,
     summary,
 )
@@ -23,6 +22,7 @@ from caffe_transfer.data_prep.plan import Plan, data_sets, part_of
 from caffe_transfer.data_prep.progress import OnStep
 from caffe_transfer.data_prep.sources import Source
 from caffe_transfer.data_prep.splits import Halves, whole_of
+from caffe_transfer.data_prep.stores import own_paths
 from caffe_transfer.data_prep.views import Base, make_room
 from caffe_transfer.errors import Incomplete
 from caffe_transfer.formats.lmdb import open_records
@@ -191,8 +191,8 @@ def _named(name: str, progress: OnStep) -> OnStep:
 
 def _real(files: Sequence[LeftOut], name: str, source: Source) -> list[LeftOut]:
     """The same files of a data set with their full paths, in the user's own folder."""
-    root = source.folder.images(part_of(name))
-    return [LeftOut(real_path(root, each.path), each.fault) for each in files]
+    places = own_paths(source.folder.images(part_of(name)), [each.path for each in files])
+    return [LeftOut(path, each.fault) for path, each in zip(places, files, strict=True)]
 
 
 def left_out_warnings(names: Sequence[str], source: Source, data: DataFolder) -> list[str]:

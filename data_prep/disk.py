@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from caffe_transfer.data_prep.folders import list_folder
+from caffe_transfer.data_prep.listings import listing_of
 from caffe_transfer.data_prep.plan import data_sets, part_of, plans
 from caffe_transfer.data_prep.sources import FOLDER
 from caffe_transfer.formats.datum import MOST_BYTES_AROUND_PIXELS
@@ -110,7 +110,7 @@ def _is_whole(network: Network, name: str, study: Study, count: _Count) -> bool:
 def _count(images: Images) -> _Count | None:
     if images.source != FOLDER or images.path is None or not Path(images.path).is_dir():
         return _KNOWN.get(images.source)
-    listing = list_folder(Path(images.path), images.valid_fraction)
+    listing = listing_of(Path(images.path), images.valid_fraction)
     train, valid = (listing.lists[part] for part in ("train", "valid"))
     most = max(Counter(train.labels).values(), default=0)
     return _Count(len(train) / images.classes, len(valid) / images.classes, most)

@@ -172,12 +172,29 @@ class ImageIndex:
             return None
         return Place(*(int(column[row]) for column in self._columns))
 
+    def own_path(self, name: str) -> str:
+        """Where an image lies below the root, as its owner has it: "x.tar/1.jpg" in a tar.
+
+        One that is not in the index has the name of the list.
+        """
+        place = self.find(name)
+        if place is None:
+            return name
+        holder, base = self.holders[place.holder].path, os.path.basename(name)
+        # A tar of more than one class holds folders or tars, as the list's name tells.
+        is_flat = place.is_file or os.path.dirname(name) == _stem(holder)
+        return os.path.join(holder, base if is_flat else name)
+
     def names(self) -> frozenset[str]:
         """All names."""
         return frozenset(os.fsdecode(self._names).split("\n")[:-1])
 
     def _name(self, row: int) -> bytes:
         return self._names[self._starts[row] : self._starts[row + 1] - 1]
+
+
+def _stem(tar: str) -> str:
+    return os.path.basename(tar).removesuffix(tars.ENDING)
 
 
 def _again(path: Path) -> str:

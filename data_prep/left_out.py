@@ -1,7 +1,6 @@
 """Images that are left out: why, how they are listed in files, and how a message tells of them."""
 
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -102,8 +101,3 @@ def read_left_out(path: Path) -> list[LeftOut]:
 
 def _read(name: str) -> str:
     return str(json.loads(name)) if name.startswith('"') else name
-
-
-def real_path(root: Path, name: str) -> str:
-    """Where an image lies: links from a run's folder into the user's are followed, its own not."""
-    return os.path.join(os.path.realpath(root), name)

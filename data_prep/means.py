@@ -1,6 +1,8 @@
 """The mean image of databases, as Caffe's compute_image_mean writes it."""
 
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,57 +14,97 @@ from caffe_transfer.data_prep.lists import ImageList
 from caffe_transfer.data_prep.names import shown
 from caffe_transfer.data_prep.pixel_sum import PixelSum
 from caffe_transfer.data_prep.progress import OnStep, paced, silent
+from caffe_transfer.data_prep.records import list_sha256, versions
 from caffe_transfer.data_prep.stores import check_names, open_store
 from caffe_transfer.errors import BadInput
+from caffe_transfer.files import unwritable
 from caffe_transfer.formats.datum import is_complete, parsed
 from caffe_transfer.formats.lmdb import count, open_records
 
+KEEP_SECONDS = 5.0  # how often a sum is kept that has no database beside it
 _STEP = "mean image"
 
 
-def write_mean(databases: Sequence[Path], path: Path, progress: OnStep = silent) -> None:
+@dataclass(frozen=True)
+class Undecoded:
+    """Images that no database holds; `root`, `size` and `gray` as for lmdbs.write_lmdb."""
+
+    images: ImageList
+    root: Path
+    size: int
+    gray: bool
+
+
+def write_mean(
+    databases: Sequence[Path],
+    path: Path,
+    progress: OnStep = silent,
+    others: Undecoded | None = None,
+) -> None:
     """Write the mean over all records of the databases as a binaryproto.
 
     Each database is summed in float32 in the order of its keys, so that the bytes are those of
     Caffe's tool.  A sum that was kept when the database was made is used.
 
+    Args:
+        others: images beside those of the databases, which are decoded without making a database
+            of them.  Their sum is kept beside the mean now and then, so that the same call goes
+            on after a stop.
+
     Raises:
         Incomplete, FormatError: a database is missing or holds no raw Datum records.
-        BadInput: images differ in size (names the record), or there are none.
+        BadInput: images differ in size (names the record), an image is missing, or there are none.
     """
     total = PixelSum()
     for database in databases:
         total.add_sum(_kept_sum(database) or _sum_of(database, progress), str(database))
+    if others is not None and len(others.images):
+        total.add_sum(_sum_of_images(others, path, progress), str(others.root))
     if not total.count:
+        if others is not None:
+            raise BadInput(
+                f"no image of {len(others.images)} under {others.root} can be decoded; mend them"
+            )
         raise BadInput(f"{databases[0]} holds no records; make it anew")
     total.write_mean(path)
+    paths.pixel_sum(path).unlink(missing_ok=True)
 
 
-def write_mean_of_images(
-    images: ImageList,
-    root: Path,
-    path: Path,
-    *,
-    size: int,
-    gray: bool,
-    progress: OnStep = silent,
-) -> None:
-    """Write the mean over a list's images, decoded as for a database, without making one.
-
-    Raises:
-        BadInput: an image is missing, or none can be decoded.
-    """
-    total, progress = PixelSum(), paced(progress)
+def _sum_of_images(others: Undecoded, mean: Path, progress: OnStep) -> PixelSum:
+    """The sum of decoded images, in their order; goes on with one that was kept."""
+    kept, progress = paths.pixel_sum(mean), paced(progress)
+    images, root = others.images, others.root
+    job = f"{list_sha256(images)} {others.size} {others.gray} {versions()}".encode()
+    total, start = _begun(kept, job)
+    rest, saved = images.paths[start:], time.monotonic()
     with open_store(root) as store:
-        check_names(store, images.paths, root, progress)
-        with decoded(store, images.paths, size, gray) as found:
-            for number, (name, pixels) in enumerate(zip(images.paths, found, strict=True), 1):
+        check_names(store, rest, root, progress)
+        with decoded(store, rest, others.size, others.gray) as found:
+            for done, (name, pixels) in enumerate(zip(rest, found, strict=True), start + 1):
                 if not isinstance(pixels, Fault):
-                    total.add(pixels, f"image {shown(root / name)}")
-                progress(_STEP, number, len(images))
-    if not total.count:
-        raise BadInput(f"no image of {len(images)} under {root} can be decoded")
-    total.write_mean(path)
+                    total.add(pixels, f"image {shown(root / name)}", b"%d %b" % (done, job))
+                    if time.monotonic() - saved >= KEEP_SECONDS:
+                        _keep(total, kept)
+                        saved = time.monotonic()
+                progress(_STEP, done, len(images))
+    return total
+
+
+def _begun(kept: Path, job: bytes) -> tuple[PixelSum, int]:
+    """The sum that an earlier run of the same job has kept, and how many images it looked at."""
+    found = PixelSum.load(kept)
+    if found is not None:
+        done, _, made_of = found.last.partition(b" ")
+        if made_of == job:
+            return found, int(done)
+    return PixelSum(), 0
+
+
+def _keep(total: PixelSum, kept: Path) -> None:
+    try:
+        total.save(kept)
+    except OSError as error:
+        raise unwritable(kept, error) from error
 
 
 def _kept_sum(database: Path) -> PixelSum | None:

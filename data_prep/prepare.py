@@ -18,7 +18,7 @@ from caffe_transfer.data_prep.plan import data_sets, plans
 from caffe_transfer.data_prep.progress import OnStep, silent, stoppable
 from caffe_transfer.data_prep.sources import Source, fetch
 from caffe_transfer.data_prep.splits import Halves, whole_of
-from caffe_transfer.data_prep.study_mean import is_mean_made, whole_sets, write_study_mean
+from caffe_transfer.data_prep.study_mean import is_mean_made, parts_of_whole, write_study_mean
 from caffe_transfer.errors import BadInput
 from caffe_transfer.nets.render import reads_mean
 from caffe_transfer.paths import DataFolder, RunFolder
@@ -67,11 +67,11 @@ def prepare(
     todo = list(plans(study, there))
     known = {*wanted, *there, *(name for plan in todo for name in plan.converted)}
     wants_mean = reads_mean(study) and not is_mean_made(study.images, run.data)
-    whole = whole_sets(known, len(source.classes), halves)
-    summed = whole if wants_mean and study.images.mean is None else []
+    parts = parts_of_whole(known, run.data, halves) if wants_mean else []
+    summed = parts if study.images.mean is None else []
     write_databases(todo, study, source, halves, run.data, summed, progress)
     if wants_mean:
-        write_study_mean(whole, study.images, source, run.data, progress)
+        write_study_mean(parts, study.images, source, run.data, progress)
     if not views:
         replace_views(wanted, run.data, progress)
     return left_out_warnings(wanted, source, run.data)

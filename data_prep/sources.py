@@ -100,19 +100,24 @@ def fetch(
     if not destination.is_dir():
         if given is not None:  # or else the source says what it needs
             check_given(name, given)
-        _bring(filler, destination, given and given.absolute(), progress)
+        # A folder's images have just been seen, all of them.
+        _bring(filler, destination, given and given.absolute(), progress, check=name != FOLDER)
     return read_source(destination)
 
 
-def _bring(filler: Filler, destination: Path, given: Path | None, progress: OnStep) -> None:
-    """Fill a new folder, and check what its lists name."""
+def _bring(
+    filler: Filler, destination: Path, given: Path | None, progress: OnStep, *, check: bool
+) -> None:
+    """Fill a new folder; `check` that the images that its lists name are there."""
     destination.parent.mkdir(parents=True, exist_ok=True)
     with atomic_folder(destination) as temporary:
         folder = ImagesFolder(temporary)
         found, classes = filler(folder, given, progress)
         for part in PARTS:
-            with open_store(folder.images(part)) as store:
-                check_names(store, found[part].paths, folder.images(part).resolve(), progress)
+            if check:
+                root = folder.images(part)
+                with open_store(root) as store:
+                    check_names(store, found[part].paths, root.resolve(), progress)
             found[part].check_labels(len(classes))
             lists.write(found[part], folder.list(part))
         atomic_text(folder.classes, "".join(f"{each}\n" for each in classes))

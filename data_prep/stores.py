@@ -5,14 +5,14 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
 from caffe_transfer.data_prep.image_index import ImageIndex
 from caffe_transfer.data_prep.names import shown
 from caffe_transfer.data_prep.progress import OnStep, paced, silent
-from caffe_transfer.errors import BadInput
+from caffe_transfer.errors import BadInput, FormatError
 from caffe_transfer.paths import image_index
 
 _KEPT_OPEN = 256  # tars; systems allow a process 1024 files or more
@@ -141,6 +141,20 @@ def open_store(root: Path) -> Iterator[Store]:
         yield store
     finally:
         store.close()
+
+
+def own_paths(root: Path, names: Sequence[str]) -> list[str]:
+    """Where images lie, as their owner has them, for messages.
+
+    Links from a run's folder into the user's are followed, the user's own are not; an image in a
+    tar is named as if that were a folder.
+    """
+    place, beside = os.path.realpath(root), image_index(root)
+    if names and beside.is_file():
+        with suppress(BadInput, FormatError):  # the tars have gone or changed since
+            index = ImageIndex.read(beside, Path(place))
+            names = [index.own_path(name) for name in names]
+    return [os.path.join(place, name) for name in names]
 
 
 def check_names(store: Store, names: Sequence[str], root: Path, progress: OnStep = silent) -> None:

@@ -3,8 +3,14 @@
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from caffe_transfer import paths
 from caffe_transfer.data_prep import lists, means, records
+from caffe_transfer.data_prep.lists import ImageList
+from caffe_transfer.data_prep.means import Undecoded
+from caffe_transfer.data_prep.order import numbers_in
+from caffe_transfer.data_prep.plan import part_of
 from caffe_transfer.data_prep.progress import OnStep
 from caffe_transfer.data_prep.records import MeanRecord
 from caffe_transfer.data_prep.sources import Source
@@ -54,36 +60,37 @@ def write_study_mean(
 ) -> None:
     """One mean for all networks, over the whole training set, as the authors had it.
 
-    So it does not depend on which networks a study has now and gets later.  Where the study's
-    databases do not hold the whole set together (reduced sets alone, one half alone, a custom
-    split that leaves classes out), the images are read without making a database of them.  A mean
-    that the study gives is copied.
+    So it does not depend on which networks a study has now and gets later.  Images that the
+    study's databases do not hold (it has reduced sets alone, one half alone, a custom split that
+    leaves classes out) are decoded for the mean alone.  A mean that the study gives is copied.
 
     Args:
-        names: data sets that together hold the whole training set once, if some do.
+        names: data sets that hold no training image twice.
     """
     if images.mean is not None:
         _take(Path(images.mean), images, data)
         return
+    whole = lists.read(data.list(_WHOLE_TRAIN))
+    others = _without(whole, [lists.read(data.list(name)) for name in names])
+    rest = Undecoded(others, source.folder.images("train"), images.size, images.gray)
+    means.write_mean([data.lmdb(name) for name in names], data.mean, progress, rest)
     made_of: dict[str, str | None] = {}
-    if names:
-        means.write_mean([data.lmdb(name) for name in names], data.mean, progress)
-        for name in names:
-            database = records.read_record(data.lmdb(name), records.LmdbRecord)
-            made_of[name] = database.list_sha256 if database else None
-            paths.pixel_sum(data.lmdb(name)).unlink(missing_ok=True)
-    else:
-        whole = lists.read(data.list(_WHOLE_TRAIN))
-        means.write_mean_of_images(
-            whole,
-            source.folder.images("train"),
-            data.mean,
-            size=images.size,
-            gray=images.gray,
-            progress=progress,
-        )
+    for name in names:
+        database = records.read_record(data.lmdb(name), records.LmdbRecord)
+        made_of[name] = database.list_sha256 if database else None
+    if len(others):
         made_of[_WHOLE_TRAIN] = records.list_sha256(whole)
     _record(made_of, images, data)
+    for name in names:
+        paths.pixel_sum(data.lmdb(name)).unlink(missing_ok=True)
+
+
+def _without(whole: ImageList, parts: Sequence[ImageList]) -> ImageList:
+    """The images of a list that none of its parts has."""
+    rest = np.ones(len(whole), bool)
+    for part in parts:
+        rest[numbers_in(whole, part)] = False
+    return whole.take(np.flatnonzero(rest).tolist())
 
 
 def _record(made_of: Mapping[str, str | None], images: Images, data: DataFolder) -> None:
@@ -118,20 +125,22 @@ def _take(path: Path, images: Images, data: DataFolder) -> None:
     _record({}, images, data)
 
 
-def whole_sets(wanted: Collection[str], classes: int, halves: Mapping[str, Halves]) -> list[str]:
-    """Data sets that together hold each training image once; [] if none do.
+def parts_of_whole(
+    known: Collection[str], data: DataFolder, halves: Mapping[str, Halves]
+) -> list[str]:
+    """Data sets that hold as many training images as possible, none of them twice.
 
     Args:
-        wanted: the data sets that there are.
-        classes: number of the source's classes.
+        known: the data sets that there are, or will be; their lists are written.
         halves: the splits by their keys.
     """
-    if _WHOLE_TRAIN in wanted:
-        return [_WHOLE_TRAIN]
+    counts = {name: lists.count(data.list(name)) for name in known if part_of(name) == "train"}
+    choices = [[name] for name in counts]
     for key, both in halves.items():
         named = [(f"{Split(key).task(side)}_train", chosen) for side, chosen in both.sides]
-        there = [(name, chosen) for name, chosen in named if name in wanted]
-        for sets in (there[:1], there[1:], there):
-            if sorted(label for _, chosen in sets for label in chosen) == list(range(classes)):
-                return [name for name, _ in sets]
-    return []
+        there = [(name, chosen) for name, chosen in named if name in counts]
+        classes = [label for _, chosen in there for label in chosen]
+        if len(set(classes)) == len(classes):
+            choices.append([name for name, _ in there])
+    # Of those with as many images the first: one database before two.
+    return max(choices, key=lambda names: sum(counts[name] for name in names), default=[])

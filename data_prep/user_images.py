@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from caffe_transfer.data_prep import lists
-from caffe_transfer.data_prep.folders import list_folder
 from caffe_transfer.data_prep.left_out import all_problems, write_left_out
+from caffe_transfer.data_prep.listings import forget_listings, listing_of
 from caffe_transfer.data_prep.lists import ImageList
 from caffe_transfer.data_prep.names import shown
 from caffe_transfer.data_prep.progress import OnStep
@@ -48,7 +48,8 @@ def fill_folder(
         BadInput: the images cannot be used; names all problems.
     """
     root = needed_folder(given, "a folder with train/CLASS/ and valid/CLASS/, or with CLASS/ alone")
-    found = list_folder(root, valid_fraction)
+    found = listing_of(root, valid_fraction)
+    forget_listings()
     if found.problems:
         raise all_problems(f"{shown(root)} cannot be used", found.problems, "correct the folders")
     for part, images in found.roots.items():

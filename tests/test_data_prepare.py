@@ -14,23 +14,24 @@ import cv2
 import pytest
 
 from caffe_transfer import paths
-from caffe_transfer.data_prep import splits
+from caffe_transfer.data_prep import lists, means, splits
+from caffe_transfer.data_prep.lists import ImageList
 from caffe_transfer.data_prep.plan import data_sets
 from caffe_transfer.data_prep.prepare import (
     prepare,
     validation_warnings,
 )
 from caffe_transfer.data_prep.splits import Halves
-from caffe_transfer.data_prep.study_mean import whole_sets
+from caffe_transfer.data_prep.study_mean import parts_of_whole
 from caffe_transfer.errors import BadInput, Interrupted
 from caffe_transfer.formats.hashes import sha256
 from caffe_transfer.formats.lmdb import check_lmdb, open_lmdb
 from caffe_transfer.formats.proto import caffe_pb2 as pb
-from caffe_transfer.paths import RunFolder
+from caffe_transfer.paths import DataFolder, RunFolder
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.network import Mode, Network
 from caffe_transfer.studies.study import CustomSplit, Images, Study, Task
-from tests.images import write_images
+from tests.images import count_reads, write_images
 
 
 @pytest.fixture
@@ -197,30 +198,91 @@ def test_a_split_that_does_not_go_with_the_classes(given_images: Path, tmp_path:
     ids=["reduced sets alone", "one half alone", "a split without classes 2 and 3"],
 )
 def test_the_mean_is_of_the_whole_training_set(
-    given_images: Path, tmp_path: Path, networks: list[Network]
+    given_images: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caffe_prefix: Path,
+    networks: list[Network],
 ) -> None:
     custom = {"mine": CustomSplit(Task(("0",)), Task(("1",)))}
     one, two = RunFolder(tmp_path / "one"), RunFolder(tmp_path / "two")
+    seen = count_reads(monkeypatch)
     prepare(replace(study(*networks), custom_splits=custom), one, given_images)
+    trained = [name for name in seen if name.startswith("train/")]
+    assert sorted(trained) == sorted(f"train/{number}.png" for number in range(16))  # once each
     prepare(study(WHOLE), two, given_images)
     assert set(entries(one)) == {n for e in networks for n in (e.train_data, e.valid_data)}
+    # The database that holds all of them, as Caffe's own tool sums it.
+    subprocess.run(
+        [caffe_prefix / "bin/compute_image_mean", two.data.lmdb("whole_train"), tmp_path / "mean"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    assert one.data.mean.read_bytes() == (tmp_path / "mean").read_bytes()
+    record = json.loads(paths.record(one.data.mean).read_text())
+    assert record["lists"]["whole_train"] == sha256(one.data.list("whole_train"))
+    assert not list(one.data.root.rglob("*.sum*"))
+
+
+def test_a_damaged_image_is_not_in_the_mean_and_is_read_once(
+    given_images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):  # one image of each class, two of the half
+        (given_images / f"train/{number}.png").write_bytes(b"no image")
+    one, two = RunFolder(tmp_path / "one"), RunFolder(tmp_path / "two")
+    seen = count_reads(monkeypatch)
+    prepare(study(HALF_A), one, given_images)
+    assert len([name for name in seen if name.startswith("train/")]) == 16
+    prepare(study(WHOLE), two, given_images)
     assert one.data.mean.read_bytes() == two.data.mean.read_bytes()
 
 
+def test_a_stopped_mean_goes_on(
+    given_images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(means, "KEEP_SECONDS", 0.0)
+    run, other = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "other")
+
+    def stop_at_five(step: str, done: int, total: int) -> None:
+        if step == "mean image" and done >= 5:
+            raise Interrupted("stopped")
+
+    monkeypatch.setattr(means, "paced", lambda progress: progress)
+    with pytest.raises(Interrupted):
+        prepare(study(HALF_A), run, given_images, stop_at_five)
+    assert not run.data.mean.exists()
+    seen = count_reads(monkeypatch)
+    prepare(study(HALF_A), run, given_images)
+    assert len(seen) == 3
+    prepare(study(HALF_A), other, given_images)
+    assert run.data.mean.read_bytes() == other.data.mean.read_bytes()
+    assert not list(run.data.root.rglob("*.sum*"))
+
+
 @pytest.mark.parametrize(
-    ("wanted", "halves", "expected"),
+    ("known", "halves", "expected"),
     [
-        ("whole_train halfxA_train", Halves((0, 1), (2,)), "whole_train"),
+        ("whole_train halfxA_train halfxB_train", Halves((0, 1), (2,)), "whole_train"),
         ("halfxA_train halfxB_train", Halves((0, 2), (1,)), "halfxA_train halfxB_train"),
-        ("halfxA_train halfxA_valid", Halves((0, 2), (1,)), ""),
-        ("halfxA_train halfxB_train", Halves((0,), (1,)), ""),
-        ("halfxA_train halfxB_train", Halves((0, 1), (1,)), ""),  # as many as there are classes
+        ("halfxA_train halfxA_valid", Halves((0, 2), (1,)), "halfxA_train"),
+        ("halfxA_train halfxB_train", Halves((0,), (1,)), "halfxA_train halfxB_train"),
+        ("halfxA_train halfxB_train", Halves((0, 1), (1,)), "halfxA_train"),  # 1 is in both
         ("halfxA_train halfxB_train", Halves((0, 1), (0, 1, 2)), "halfxB_train"),
         ("halfxB_train", Halves((), (0, 1, 2)), "halfxB_train"),
+        ("reduced-0001_train reduced-0002_train", Halves((0,), (1,)), "reduced-0002_train"),
+        ("whole_valid", Halves((0,), (1,)), ""),
     ],
 )
-def test_databases_that_hold_every_image_once(wanted: str, halves: Halves, expected: str) -> None:
-    assert whole_sets(wanted.split(), 3, {"x": halves}) == expected.split()
+def test_databases_that_hold_many_images_once(
+    known: str, halves: Halves, expected: str, tmp_path: Path
+) -> None:
+    data = DataFolder(tmp_path)
+    whole = ImageList(tuple(map(str, range(9))), (0, 1, 2) * 3)
+    splits.write_whole({"train": whole, "valid": whole}, data)
+    for name, classes in (("halfxA", halves.a), ("halfxB", halves.b)):
+        lists.write(whole.relabel(classes), data.list(f"{name}_train"))
+    for count in (1, 2):
+        splits.write_reduced(count, whole, data)
+    assert parts_of_whole(known.split(), data, {"x": halves}) == expected.split()
 
 
 def test_tasks_of_all_classes_and_of_none(given_images: Path, tmp_path: Path) -> None:

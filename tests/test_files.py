@@ -89,6 +89,19 @@ def test_unfinished_folders_of_others_stay(tmp_path: Path) -> None:
     assert {each.name for each in tmp_path.iterdir()} == {*others, "folder"}
 
 
+def test_a_folder_at_work_in_another_container_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which has this host's name, and a process that is not seen here."""
+    monkeypatch.setattr(os, "getpid", lambda: 99999999)
+    with atomic_folder(tmp_path / "folder") as theirs:
+        with atomic_folder(tmp_path / "folder"):
+            pass
+        assert theirs.is_dir()
+        (tmp_path / "folder").rmdir()
+    assert [each.name for each in tmp_path.iterdir()] == ["folder"]
+
+
 def test_folders_appear_whole(tmp_path: Path) -> None:
     with pytest.raises(Stop):
         fill_and_stop(tmp_path / "folder")

@@ -1,5 +1,6 @@
 """What a run asks before it makes anything."""
 
+import os
 import shutil
 import threading
 import time
@@ -8,8 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from caffe_transfer import pipeline
+from caffe_transfer.cli import cli
+from caffe_transfer.data_prep.disk import disk_estimate
+from caffe_transfer.data_prep.listings import listed_once
 from caffe_transfer.errors import BadInput, EngineError, Incomplete, Interrupted
 from caffe_transfer.paths import RunFolder
 from caffe_transfer.questions import check_engine
@@ -188,3 +193,56 @@ def test_folders_of_other_classes(asked: Asked, logs: Engine, tmp_path: Path) ->
         asked.run(asked.study(FOLDER_TEXT), logs, tmp_path / "photos")
     assert asked.made() == []
     assert calls(tmp_path) == []
+
+
+class TestAFolderIsListedOnce:
+    """By each command, however often it asks."""
+
+    @pytest.fixture
+    def text(self, asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+        photos = tmp_path / "photos"
+        for number in range(32):
+            folder = photos / f"class{number % 4}"
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copy(asked.given / "all/0.png", folder / f"{number}.png")
+        self.scanned: list[str] = []
+        scandir = os.scandir
+
+        def counting(path: str) -> object:
+            self.scanned.append(str(path))
+            return scandir(path)
+
+        monkeypatch.setattr(os, "scandir", counting)
+        return FOLDER_TEXT.replace("[images]", f"[images]\npath = '{photos}'")
+
+    def times(self) -> set[int]:
+        return {self.scanned.count(each) for each in self.scanned if "photos/class" in each}
+
+    def test_before_it_is_fetched(self, asked: Asked, text: str) -> None:
+        study, steps = asked.study(text), set()
+
+        def stop(step: str, _done: int, _total: int) -> None:
+            steps.add(step)
+            if step.endswith("looking for images"):  # as each conversion does
+                raise Interrupted("enough")
+
+        with pytest.raises(Interrupted):
+            pipeline.prepare_run(study, asked.folder.root, callbacks=pipeline.Callbacks(step=stop))
+        assert asked.folder.images.is_dir()
+        assert self.times() == {1}
+
+    def test_by_a_dry_run(self, asked: Asked, text: str) -> None:
+        asked.study(text)
+        result = CliRunner().invoke(cli, ["run", str(asked.file), "--dry-run"])
+        assert result.exit_code == 0
+        assert self.times() == {1}
+
+    def test_and_anew_by_the_next(self, asked: Asked, text: str) -> None:
+        study = asked.study(text)
+        for _ in range(2):
+            with listed_once():
+                disk_estimate(study, views=True)
+                disk_estimate(study, views=True)
+        assert self.times() == {2}
+        disk_estimate(study, views=True)
+        assert self.times() == {3}

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from caffe_transfer.data_prep import stores
+from caffe_transfer.data_prep.ilsvrc12_scan import scan
 from caffe_transfer.data_prep.image_index import Draft, Holder, holder_of_tar
-from caffe_transfer.data_prep.stores import check_names, open_store
+from caffe_transfer.data_prep.progress import silent
+from caffe_transfer.data_prep.stores import check_names, open_store, own_paths
 from caffe_transfer.errors import BadInput, FormatError
 from caffe_transfer.paths import image_index
-from tests.small_ilsvrc12 import tar_bytes
+from tests.small_ilsvrc12 import tar_bytes, write_files
 
 
 class TestFolder:
@@ -99,3 +101,33 @@ class TestIndex:
             assert [store.read(f"{number}.jpg") for number in range(4)] == [b"0", b"1", b"2", b"3"]
             with (root / "3.tar").open("wb"), pytest.raises(OSError, match="ends early"):
                 store.read("3.jpg")
+
+
+class TestOwnPaths:
+    """Where a message says that an image lies."""
+
+    def named(self, root: Path, names: list[str], part: str, tmp_path: Path) -> list[str]:
+        (tmp_path / "images").mkdir()
+        images = tmp_path / "images" / part
+        images.symlink_to(root)
+        scan(root, part, silent).draft.index().write(image_index(images))
+        return own_paths(images, names)
+
+    def test_validation_images_in_folders_of_classes(self, tmp_path: Path) -> None:
+        root, name = tmp_path / "val", "ILSVRC2012_val_00000001.JPEG"
+        write_files(root, {f"n01440764/{name}": b""})
+        assert self.named(root, [name], "valid", tmp_path) == [f"{root}/n01440764/{name}"]
+
+    def test_in_tars(self, tmp_path: Path) -> None:
+        root = tmp_path / "train"
+        one, two = "n01440764/n01440764_1.JPEG", "n01443537/n01443537_2.JPEG"
+        files = {
+            "n01440764.tar": tar_bytes({"n01440764_1.JPEG": b"x"}),
+            "more.tar": tar_bytes({two: b"x"}),
+        }
+        write_files(root, files)
+        assert self.named(root, [one, two], "train", tmp_path) == [
+            f"{root}/n01440764.tar/n01440764_1.JPEG", f"{root}/more.tar/{two}",
+        ]  # fmt: skip
+        (root / "more.tar").write_bytes(b"another")  # no reason to say nothing
+        assert own_paths(tmp_path / "images/train", [one]) == [f"{root}/{one}"]

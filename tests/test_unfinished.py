@@ -24,7 +24,7 @@ from caffe_transfer.data_prep.progress import silent, stoppable
 from caffe_transfer.data_prep.records import LmdbRecord, read_record
 from caffe_transfer.data_prep.stores import Store
 from caffe_transfer.errors import BadInput, Busy, Interrupted
-from tests.images import write_images
+from tests.images import count_reads, write_images
 from tests.test_data_lmdbs import records
 
 SIZE = 16
@@ -58,17 +58,6 @@ def stop_late(
         return read_image(store, name, size, gray)
 
     monkeypatch.setattr(decode_pool, "read_image", failing)
-
-
-def count_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    seen: list[str] = []
-
-    def counting(store: Store, name: str, size: int | None, gray: bool) -> object:
-        seen.append(name)
-        return read_image(store, name, size, gray)
-
-    monkeypatch.setattr(decode_pool, "read_image", counting)
-    return seen
 
 
 def same_as_whole(images: ImageList, folder: Path, name: str) -> None:

@@ -10,6 +10,7 @@ from caffe_transfer.data_prep import copies, lists, lmdbs, means, published, sou
 from caffe_transfer.data_prep.left_out import read_left_out, summary
 from caffe_transfer.data_prep.names import shown
 from caffe_transfer.data_prep.progress import stoppable
+from caffe_transfer.data_prep.stores import own_paths
 from caffe_transfer.paths import DataFolder
 
 PATH = click.Path(path_type=Path)
@@ -172,8 +173,9 @@ def lmdb_command(
             progress=stoppable(screen.step, stop),
         )
     click.echo(f"{out}: {written.count} images, {len(written.left_out)} left out")
-    for each in written.left_out:
-        click.echo(f"{each.fault}: {shown(root / each.path)}")
+    places = own_paths(root, [each.path for each in written.left_out])
+    for place, each in zip(places, written.left_out, strict=True):
+        click.echo(f"{each.fault}: {shown(place)}")
 
 
 @data_command.command("mean")

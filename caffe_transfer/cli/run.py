@@ -12,6 +12,7 @@ from caffe_transfer.cli.options import grouped
 from caffe_transfer.cli.plan import print_plan
 from caffe_transfer.cli.show import Screen
 from caffe_transfer.cli.stopping import STOPPED, stop_on_signal
+from caffe_transfer.data_prep.listings import listed_once
 from caffe_transfer.errors import EngineError, Interrupted
 from caffe_transfer.paths import RunFolder, default_run
 from caffe_transfer.studies.load import load_study
@@ -45,6 +46,7 @@ _NAMED = 3  # of the failed networks, in the last line
     "--trial", is_flag=True, help="With --dry-run: time this machine by a few iterations on noise."
 )
 @grouped(EngineOptions, "options")
+@listed_once()
 def run_command(
     study: str,
     out: Path | None,
