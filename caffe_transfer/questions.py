@@ -142,7 +142,7 @@ def _left(study: Study, folder: RunFolder) -> list[_Left]:
     for network in study.networks:
         max_iter = study.solver_of(network).max_iter
         files = folder.network(network.name)
-        if not manifests.is_finished(_manifest(files), max_iter):
+        if not manifests.is_trained(files, max_iter):
             newest = next(iter(snapshots(files.snapshots)), None)
             found.append(_Left(network, max_iter - newest.iteration if newest else max_iter))
     return found

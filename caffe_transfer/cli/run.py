@@ -9,7 +9,7 @@ from rich.table import Table
 
 from caffe_transfer import pipeline
 from caffe_transfer.cli.engine_options import EngineOptions, engine_option, precision_option
-from caffe_transfer.cli.options import grouped
+from caffe_transfer.cli.options import SIZE, grouped
 from caffe_transfer.cli.show import Screen
 from caffe_transfer.cli.stopping import stop_on_signal
 from caffe_transfer.cost import Estimate, estimate
@@ -19,7 +19,9 @@ from caffe_transfer.paths import RunFolder
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.study import LMDB, VIEW, Study
 from caffe_transfer.training import schedule
+from caffe_transfer.training.disk_plan import DiskPlan
 from caffe_transfer.training.schedule import JobResult, Outcome
+from caffe_transfer.training.storage import plan_within
 from caffe_transfer.units import duration, size
 
 FOLDER = click.Path(path_type=Path)
@@ -41,6 +43,13 @@ FOLDER = click.Path(path_type=Path)
 @click.option(
     "--threads", type=click.IntRange(1), help="BLAS threads per job.  [default: cores / jobs]"
 )
+@click.option(
+    "--disk",
+    type=SIZE,
+    help="Most that databases may take at once, such as 800GB: for an engine that reads no views, "
+    "those of parts are made when networks need them and removed after the last, the order of "
+    "networks chosen for it.  Snapshots are not counted.",
+)
 @click.option("--quick", is_flag=True, help="Run the study's quick form.")
 @click.option("--prepare", is_flag=True, help="Make images, databases and networks' folders only.")
 @click.option("--dry-run", is_flag=True, help="Print networks, order and cost, and do nothing.")
@@ -51,6 +60,7 @@ def run_command(
     jobs: int,
     given: Path | None,
     options: EngineOptions,
+    disk: int | None,
     quick: bool,
     prepare: bool,
     dry_run: bool,
@@ -72,7 +82,11 @@ def run_command(
     """
     chosen = load_study(study, quick)
     if dry_run:
-        _print_plan(chosen, schedule.order(chosen), estimate(chosen, jobs), jobs)
+        bounded = None if disk is None else plan_within(chosen, disk, options.reads_views)
+        order = bounded.order if bounded else schedule.order(chosen)
+        _print_plan(chosen, order, estimate(chosen, jobs), jobs)
+        if disk is not None:
+            Console(highlight=False).print(_within(disk, bounded))
         return
     out = out or pipeline.default_folder(study)
     settings = None if prepare else options.settings(jobs)
@@ -83,7 +97,7 @@ def run_command(
         )  # fmt: skip
         if settings is None:
             pipeline.prepare_run(
-                chosen, out, images_from=given, reads_views=options.reads_views,
+                chosen, out, images_from=given, reads_views=options.reads_views, disk=disk,
                 callbacks=callbacks, stop=stop,
             )  # fmt: skip
             screen.say(f"{out} is prepared; run the same command without --prepare to train")
@@ -97,6 +111,7 @@ def run_command(
                 jobs=jobs,
                 gpus=options.gpu.split(",") if options.gpu else (),
                 images_from=given,
+                disk=disk,
             ),
             callbacks=callbacks,
             stop=stop,
@@ -148,6 +163,19 @@ def _print_plan(study: Study, names: Sequence[str], cost: Estimate, jobs: int) -
     else:
         at_once = f"{jobs} networks at once" if jobs > 1 else "one network at a time"
         console.print(f"time: about {duration(cost.seconds / jobs)}, {at_once}")
+
+
+def _within(limit: int, plan: DiskPlan | None) -> str:
+    """What a limit on the databases changes."""
+    if plan is None:
+        return f"--disk {size(limit)} changes nothing, as far as is known before images are counted"
+    copies = sum(plan.made.values())
+    again = copies - len(plan.made)
+    twice = f", {again} of them to make one again" if again else ""
+    return (
+        f"within --disk {size(limit)}: databases take at most {size(plan.peak)} where one network "
+        f"is trained at a time; they are made by {copies} copies{twice}"
+    )
 
 
 def _databases(study: Study, by_caffe: int | None) -> str:
