@@ -8,6 +8,7 @@ from functools import cached_property, partial
 from caffe_transfer import paths
 from caffe_transfer.data_prep import lists, lmdbs, splits
 from caffe_transfer.data_prep.conversion import CONVERTING
+from caffe_transfer.data_prep.copies import write_copy
 from caffe_transfer.data_prep.left_out import (
     LeftOut,
     all_problems,
@@ -20,7 +21,6 @@ from caffe_transfer.data_prep.lists import ImageList
 from caffe_transfer.data_prep.order import record_order
 from caffe_transfer.data_prep.plan import Plan, data_sets, part_of
 from caffe_transfer.data_prep.progress import OnStep
-from caffe_transfer.data_prep.removable import make_database
 from caffe_transfer.data_prep.sources import Source
 from caffe_transfer.data_prep.splits import Halves, whole_of
 from caffe_transfer.data_prep.views import Base, make_room
@@ -109,7 +109,7 @@ def replace_views(names: Collection[str], data: DataFolder, progress: OnStep) ->
     """Put databases in the places of views, for an engine that knows no views."""
     for name in names:
         if is_view(path := data.lmdb(name)):
-            make_database(path, _named(name, progress))
+            write_copy(path, path, _named(name, progress))
 
 
 def _classes_of(name: str, source: Source, halves: Mapping[str, Halves]) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""Databases that can be removed, since beside each lies the view that it can be copied from again.
+"""Databases that can be removed, since beside each lies the view that `write_copy` made it of.
 
 What one of them has at any moment, also after a kill: a view, or a database and the view beside it,
 or nothing, in whose place the next run puts a view.
@@ -10,33 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from caffe_transfer import paths
-from caffe_transfer.data_prep.copies import write_copy
 from caffe_transfer.data_prep.disk import DatabaseSizes, copy_bytes
-from caffe_transfer.data_prep.progress import OnStep, silent
 from caffe_transfer.data_prep.records import LmdbRecord, read_record, write_record
 from caffe_transfer.data_prep.unfinished import forget_unfinished
-from caffe_transfer.data_prep.views import make_room
 from caffe_transfer.errors import FormatError, Incomplete
-from caffe_transfer.files import atomic_folder, remove_leftovers, sync, temporary_path, unwritable
+from caffe_transfer.files import remove_leftovers, temporary_path, unwritable
 from caffe_transfer.formats.lmdb import open_records
 from caffe_transfer.formats.views import is_view, read_view
 from caffe_transfer.paths import DataFolder
-
-_FILES = (paths.VIEW_RECORDS, paths.VIEW)
-
-
-def make_database(path: Path, progress: OnStep = silent) -> None:
-    """Put a database in a view's place, and keep the view beside it.
-
-    Raises:
-        BadInput, Incomplete, Busy: as write_copy does.
-    """
-    kept = paths.kept_view(path)
-    make_room(kept)
-    with atomic_folder(kept) as folder:
-        copies = [Path(shutil.copy(path / name, folder)) for name in _FILES]
-        sync(*copies)
-    write_copy(path, path, progress)
 
 
 def remove_database(path: Path) -> None:

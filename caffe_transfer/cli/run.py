@@ -46,9 +46,8 @@ FOLDER = click.Path(path_type=Path)
 @click.option(
     "--disk",
     type=SIZE,
-    help="Most that databases may take at once, such as 800GB: for an engine that reads no views, "
-    "those of parts are made when networks need them and removed after the last, the order of "
-    "networks chosen for it.  Snapshots are not counted.",
+    help="Most that databases may take at once, such as 800GB; snapshots come on top.  For Caffe, "
+    "parts of the whole become databases when networks need them, and are removed after the last.",
 )
 @click.option("--quick", is_flag=True, help="Run the study's quick form.")
 @click.option("--prepare", is_flag=True, help="Make images, databases and networks' folders only.")
@@ -86,7 +85,7 @@ def run_command(
         order = bounded.order if bounded else schedule.order(chosen)
         _print_plan(chosen, order, estimate(chosen, jobs), jobs)
         if disk is not None:
-            Console(highlight=False).print(_within(disk, bounded))
+            Console(highlight=False).print(_within(disk, bounded), soft_wrap=True)
         return
     out = out or pipeline.default_folder(study)
     settings = None if prepare else options.settings(jobs)
@@ -168,13 +167,12 @@ def _print_plan(study: Study, names: Sequence[str], cost: Estimate, jobs: int) -
 def _within(limit: int, plan: DiskPlan | None) -> str:
     """What a limit on the databases changes."""
     if plan is None:
-        return f"--disk {size(limit)} changes nothing, as far as is known before images are counted"
+        return f"within --disk {size(limit)}: if all databases fit, they are made beforehand"
     copies = sum(plan.made.values())
-    again = copies - len(plan.made)
-    twice = f", {again} of them to make one again" if again else ""
+    often = f"{copies} times" if copies > len(plan.made) else "once each"
     return (
-        f"within --disk {size(limit)}: databases take at most {size(plan.peak)} where one network "
-        f"is trained at a time; they are made by {copies} copies{twice}"
+        f"within --disk {size(limit)}: databases take at most {size(plan.peak)} with one network "
+        f"at a time; {len(plan.made)} of them are made when they are needed, {often}"
     )
 
 

@@ -3,11 +3,11 @@
 import threading
 from collections.abc import Collection, Sequence
 
+from caffe_transfer.data_prep.copies import write_copy
 from caffe_transfer.data_prep.disk import DatabaseSizes
 from caffe_transfer.data_prep.progress import OnStep, stoppable
 from caffe_transfer.data_prep.removable import (
     left_by_earlier_runs,
-    make_database,
     remove_database,
 )
 from caffe_transfer.errors import BadInput, CaffeTransferError, Interrupted
@@ -72,7 +72,8 @@ class BoundedDatabases:
                 raise Interrupted("stopped before its databases were made")
         try:
             for each in filter(self._is_missing, databases):
-                make_database(self._data.lmdb(each), self._named(each))
+                path = self._data.lmdb(each)
+                write_copy(path, path, self._named(each))
         finally:
             self._copying.release()
 
@@ -115,8 +116,8 @@ def demand_of(study: Study, sizes: DatabaseSizes, limit: int, folder: RunFolder 
     """
     reads: dict[str, Collection[str]] = {}
     for each in study.networks:
-        files, max_iter = folder and folder.network(each.name), study.solver_of(each).max_iter
-        is_done = files is not None and manifests.is_trained(files, max_iter)
+        max_iter = study.solver_of(each).max_iter
+        is_done = folder and manifests.is_trained(folder.network(each.name), max_iter)
         own = (each.train_data, each.valid_data)
         reads[each.name] = () if is_done else [name for name in own if name in sizes.taken]
     demand = Demand(graph(study), reads, sizes.taken, limit - sizes.kept)

@@ -109,8 +109,9 @@ def plan_within(study: Study, limit: int, reads_views: bool) -> DiskPlan | None:
         BadInput: the limit is too small, or the study wants views that the engine cannot read.
     """
     storage = Storage(takes_views(study, reads_views), limit)
+    storage.estimate(study, None)  # refuses a limit that is too small
     sizes = estimated_sizes(study)
-    if storage.estimate(study, None) != limit or sizes is None or sizes.total <= limit:
+    if storage.views or sizes is None or sizes.total <= limit:
         return None
     plan = disk_plan(demand_of(study, sizes, limit, None))
     return replace(plan, peak=sizes.kept + plan.peak)
