@@ -75,6 +75,7 @@ def run(
     jobs: int = 1,
     threads: int | None = None,
     images: AnyPath | None = None,
+    disk: int | None = None,
     callbacks: Callbacks | None = None,
     stop: Event | None = None,
 ) -> list[JobResult]:
@@ -88,6 +89,8 @@ def run(
         jobs: networks trained at once; threads: of the BLAS library for each, by default all
             cores shared among the jobs.
         images: the images' folder or archive, where they are not to be fetched.
+        disk: the most bytes of databases at any moment, for an engine that reads no views: some
+            are then made when networks need them, and removed after the last.
         stop: set it to have the running networks write a snapshot and end.
 
     Raises:
@@ -101,6 +104,7 @@ def run(
         jobs=jobs,
         gpus=tuple(gpus),
         images_from=None if images is None else Path(images),
+        disk=disk,
     )
     return pipeline.run(chosen, Path(out), options=options, callbacks=callbacks, stop=stop)
 

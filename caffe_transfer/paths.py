@@ -106,6 +106,11 @@ def unfinished(database: Path) -> Path:
     return _with_ending(database, ".unfinished")
 
 
+def kept_view(database: Path) -> Path:
+    """The view that a database was copied from, beside it: lmdb.view beside lmdb."""
+    return _with_ending(database, ".view")
+
+
 def pixel_sum(database: Path) -> Path:
     """The sum of a database's images, beside it until the mean is made of it."""
     return _with_ending(database, ".sum.npz")

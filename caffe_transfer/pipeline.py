@@ -7,7 +7,6 @@ from pathlib import Path
 
 from caffe_transfer import paths, questions
 from caffe_transfer.cost import Estimate, image_bytes, snapshot_bytes
-from caffe_transfer.data_prep.disk import disk_estimate
 from caffe_transfer.data_prep.listings import listed_once
 from caffe_transfer.data_prep.prepare import prepare, validation_warnings
 from caffe_transfer.data_prep.progress import OnStep, silent, stoppable
@@ -22,11 +21,12 @@ from caffe_transfer.report.make import make_report
 from caffe_transfer.studies.changes import conflicts
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.network import Network
-from caffe_transfer.studies.study import VIEW, Study
+from caffe_transfer.studies.study import Study
 from caffe_transfer.studies.write import study_text
 from caffe_transfer.training import schedule
 from caffe_transfer.training.given import Given, check_given, write_given_bases
 from caffe_transfer.training.schedule import JobResult
+from caffe_transfer.training.storage import Storage, takes_views
 from caffe_transfer.training.train import OnProgress, Settings, TrainingProgress
 
 
@@ -78,12 +78,14 @@ class RunOptions:
         jobs: networks trained at once.
         gpus: devices to share among the jobs; () leaves them to the solver.
         images_from: the images' folder or archive; None to fetch them.
+        disk: the most bytes of databases at any moment; None for all that the study needs.
     """
 
     settings: Settings
     jobs: int = 1
     gpus: Sequence[str] = ()
     images_from: Path | None = None
+    disk: int | None = None
 
 
 def default_folder(study: str) -> Path:
@@ -128,18 +130,18 @@ def run(
     Raises:
         Busy: another run works in `root`.
         BadInput: `root` holds a run that the study cannot continue, the images cannot be used, or
-            the disk is too small.
+            the disk or the limit of the databases is too small.
         EngineError: the engine cannot train the study's networks.
         Interrupted: `stop` was set before the first training.
     """
     folder, callbacks = RunFolder(root), callbacks or Callbacks()
     stop = stop or threading.Event()
     needs = schedule.graph(study)
-    views = _takes_views(study, options.settings.engine.reads_views)
+    storage = Storage(takes_views(study, options.settings.engine.reads_views), options.disk)
     with locked(folder.lock):
         plan = _plan(study, folder)
         cost = Estimate(
-            data_bytes=disk_estimate(study, views),
+            data_bytes=storage.estimate(study, folder),
             snapshot_bytes=snapshot_bytes(study, plan.rendered, options.jobs),
             seconds=None,
             image_bytes=image_bytes(study),
@@ -148,7 +150,7 @@ def run(
         questions.check_disk(cost, folder)
         slots = schedule.slots(options.settings, options.jobs, options.gpus)
         questions.check_engine(study, folder, slots, callbacks.note, stop)
-        _prepare(plan, folder, options.images_from, callbacks, stop, views)
+        turns = _prepare(plan, folder, options.images_from, callbacks, stop, storage)
         callbacks.prepared()
         results = schedule.run_all(
             folder.results,
@@ -159,6 +161,7 @@ def run(
             report=callbacks.network,
             ended=callbacks.ended,
             stop=stop,
+            turns=turns,
         )
         callbacks.trained()
         if not stop.is_set():
@@ -178,6 +181,7 @@ def prepare_run(
     *,
     images_from: Path | None = None,
     reads_views: bool = True,
+    disk: int | None = None,
     callbacks: Callbacks | None = None,
     stop: threading.Event | None = None,
 ) -> None:
@@ -187,6 +191,8 @@ def prepare_run(
         root: the run's folder.
         images_from: the images' folder or archive; None to fetch them.
         reads_views: the engine to come reads views; for one that does not, `run` replaces them.
+        disk: the most bytes of databases at any moment; if they take more, `run` makes those that
+            it can remove.
         stop: set it to end; what is prepared stays.
 
     Raises:
@@ -194,11 +200,11 @@ def prepare_run(
     """
     folder = RunFolder(root)
     schedule.graph(study)
-    views = _takes_views(study, reads_views)
+    storage = Storage(takes_views(study, reads_views), disk)
     with locked(folder.lock):
         plan = _plan(study, folder)
         cost = Estimate(
-            data_bytes=disk_estimate(study, views),
+            data_bytes=storage.estimate(study, folder),
             snapshot_bytes=0,
             seconds=None,
             image_bytes=image_bytes(study),
@@ -206,23 +212,8 @@ def prepare_run(
         questions.check_images(study, folder, images_from)
         questions.check_disk(cost, folder)
         _prepare(
-            plan, folder, images_from, callbacks or Callbacks(), stop or threading.Event(), views
+            plan, folder, images_from, callbacks or Callbacks(), stop or threading.Event(), storage
         )
-
-
-def _takes_views(study: Study, reads_views: bool) -> bool:
-    """Whether data sets that are part of another's database are views of it.
-
-    Raises:
-        BadInput: the study wants views, and the engine cannot read them.
-    """
-    wanted = study.images.databases
-    if wanted == VIEW and not reads_views:
-        raise BadInput(
-            f'study {study.name!r} has images.databases = "{VIEW}", which only caffe-torch can '
-            "read; leave that out, or choose --engine caffe-torch"
-        )
-    return reads_views if wanted is None else wanted == VIEW
 
 
 @dataclass(frozen=True)
@@ -257,18 +248,26 @@ def _prepare(
     images_from: Path | None,
     callbacks: Callbacks,
     stop: threading.Event,
-    views: bool,
-) -> None:
-    """Make what is missing of images, databases and networks' folders."""
+    storage: Storage,
+) -> schedule.Turns:
+    """Make what is missing of images, databases and networks' folders.
+
+    Returns:
+        the turns of the networks, in which databases are made that have no room together.
+    """
     study = plan.study
     if plan.is_new:
         atomic_text(folder.study, study_text(study))
-    left_out = prepare(study, folder, images_from, callbacks.step, stop=stop, views=views)
+    left_out = prepare(
+        study, folder, images_from, callbacks.step, stop=stop, views=storage.begins_with_views
+    )
+    turns = storage.turns(study, folder, callbacks.step, stop)
     for warning in [*torn_paths(study), *left_out, *validation_warnings(study, folder.data)]:
         callbacks.warn(warning)
     write_given_bases(plan.given, folder.results)
     for network, files in plan.rendered.items():
         write_files(network, files, folder.results)
+    return turns
 
 
 def _continued(study: Study, folder: RunFolder) -> Study | None:

@@ -1,5 +1,6 @@
 """Databases made of views, for programs that know no views: records are copied, not decoded."""
 
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from caffe_transfer.data_prep.records import (
 from caffe_transfer.data_prep.unfinished import unfinished
 from caffe_transfer.data_prep.views import make_room
 from caffe_transfer.errors import BadInput, FormatError
+from caffe_transfer.files import atomic_folder, sync
 from caffe_transfer.formats.datum import relabelled
 from caffe_transfer.formats.hashes import sha256
 from caffe_transfer.formats.lmdb import Records, open_records
@@ -31,7 +33,8 @@ def write_copy(view: Path, path: Path, progress: OnStep = silent) -> int:
     and the list of left out images, as beside the view.  What is stopped goes on when called again.
 
     Args:
-        path: the view's own to put the database in its place.
+        path: the view's own to put the database in its place; the view is kept beside it then, so
+            that the database can be removed and made again.
 
     Returns:
         the number of records.
@@ -55,6 +58,8 @@ def write_copy(view: Path, path: Path, progress: OnStep = silent) -> int:
                     work.committed()
                 _copy(records, records.view, writer, paced(progress))
             record = read_record(view, LmdbRecord)
+            if path.exists():
+                _keep(view)
             make_room(path)
             write_left_out(left_out, paths.left_out(path))
             if record is not None:
@@ -62,6 +67,14 @@ def write_copy(view: Path, path: Path, progress: OnStep = silent) -> int:
                 write_record(path, replace(record, bytes=size))
             work.finish()
     return len(records.view)
+
+
+def _keep(view: Path) -> None:
+    """Copy a view to where it lies beside the database that takes its place."""
+    kept = paths.kept_view(view)
+    make_room(kept)
+    with atomic_folder(kept) as folder:
+        sync(*(Path(shutil.copy(view / name, folder)) for name in (paths.VIEW_RECORDS, paths.VIEW)))
 
 
 def _copy(records: Records, view: View, writer: LmdbWriter, progress: OnStep) -> None:

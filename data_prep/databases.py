@@ -105,7 +105,7 @@ def _without_images(
         yield f"{what}: {reasons(_real(files, name, source))}"
 
 
-def replace_views(names: Sequence[str], data: DataFolder, progress: OnStep) -> None:
+def replace_views(names: Collection[str], data: DataFolder, progress: OnStep) -> None:
     """Put databases in the places of views, for an engine that knows no views."""
     for name in names:
         if is_view(path := data.lmdb(name)):

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,9 @@ _LARGEST_IN_LEAF = 2038
 _NODE, _NODE_AND_OFFSET, _PAGE_NUMBER = 8, 10, 8
 _KEY = 40  # bytes: a number of eight digits, and a path such as ImageNet's
 _VIEW_RECORD = 8  # bytes of a record in a view
+# What a copy may take beyond its share of the database that it is taken from: its names may be
+# longer than the average, and a database of few records has its pages for itself.
+_COPY_MARGIN, _SMALLEST = 1.01, 16 * _PAGE
 
 
 @dataclass(frozen=True)
@@ -51,27 +55,70 @@ _KNOWN = {
 }
 
 
+@dataclass(frozen=True)
+class DatabaseSizes:
+    """Bytes of a study's databases.
+
+    Attributes:
+        kept: of those that are made from images, together.
+        taken: of each of the others, by data set, as a database of its own.
+    """
+
+    kept: int
+    taken: Mapping[str, int]
+
+    @property
+    def total(self) -> int:
+        return self.kept + sum(self.taken.values())
+
+
 def disk_estimate(study: Study, views: bool) -> int | None:
     """Bytes of the study's databases, None where the number of images is not known.
 
     Args:
         views: data sets that are part of another's database are views of it.
     """
+    found = _counts(study)
+    if found is None:
+        return None
+    made, taken, record = found
+    each = _VIEW_RECORD if views else record
+    return math.ceil(record * made + each * sum(taken.values()))
+
+
+def estimated_sizes(study: Study) -> DatabaseSizes | None:
+    """The study's databases before any is made, None where the number of images is not known."""
+    found = _counts(study)
+    if found is None:
+        return None
+    made, taken, record = found
+    sizes = {name: copy_bytes(count, record) for name, count in taken.items()}
+    return DatabaseSizes(math.ceil(record * made), sizes)
+
+
+def copy_bytes(count: float, record: float) -> int:
+    """The most bytes that a database of so many records takes.
+
+    Args:
+        record: bytes that a record takes in a database of many.
+    """
+    return math.ceil(_COPY_MARGIN * record * count) + _SMALLEST
+
+
+def _counts(study: Study) -> tuple[float, dict[str, float], float] | None:
+    """Images that are made into records, those of each set that is taken, bytes of a record."""
     source = _count(study.images)
     if source is None:
         return None
     count = source.limited(study.images)
-    record = record_bytes(study.images.channels * study.images.size**2)
     sets = data_sets(study)
-    total = 0.0
+    made, taken = 0.0, {}
     for plan in plans(study):
-        for name in plan.converted:
-            total += record * _images(name, sets.get(name), study, count)
+        made += sum(_images(name, sets.get(name), study, count) for name in plan.converted)
         for name in plan.taken:
             if not _is_whole(sets[name], name, study, count):
-                each = _VIEW_RECORD if views else record
-                total += each * _images(name, sets[name], study, count)
-    return math.ceil(total)
+                taken[name] = _images(name, sets[name], study, count)
+    return made, taken, record_bytes(study.images.channels * study.images.size**2)
 
 
 def record_bytes(pixels: int) -> float:

@@ -107,6 +107,20 @@ def unfinished(path: Path, job: LmdbJob | CopyJob, root: Path) -> Iterator[Unfin
             lock.unlink(missing_ok=True)
 
 
+def forget_unfinished(path: Path) -> None:
+    """Remove what there is of the database `path`, if it is not finished.
+
+    Raises:
+        Busy: another process works on it, here or on another host.
+    """
+    lock = paths.lock_beside(paths.unfinished(path))
+    if paths.unfinished(path).exists():
+        with locked(lock) as descriptor:
+            _claim(descriptor, lock)
+            Unfinished(path, descriptor).forget()
+            lock.unlink(missing_ok=True)
+
+
 def _claim(descriptor: int, lock: Path) -> None:
     """Write this process into the lock file, unless one on another host is at work there."""
     opened = os.fstat(descriptor)

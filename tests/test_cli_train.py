@@ -217,6 +217,18 @@ def test_dry_run_tells_order_and_cost(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
+def test_dry_run_within_a_limit() -> None:
+    dry = ("run", "paper", "--dry-run", "--engine", "caffe", "--disk")
+    done = call(*dry, "0.8TB")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith(
+        "within --disk 800.0 GB: databases take at most 537.2 GB with one network at a time; 31 of "
+        "them are made when they are needed, once each\n"
+    )
+    done = call("run", "fashion-mnist", "--dry-run", "--disk", "9 TB")
+    assert "9.0 TB: if all databases fit, they are made beforehand\n" in done.stdout
+
+
 def test_train_prints_what_is_proven(small_run: SmallRun, caffe_environment: None) -> None:
     small_run.train("half0A")
     root = small_run.write("transfer0A0B_1_3")
@@ -232,6 +244,11 @@ def test_train_prints_what_is_proven(small_run: SmallRun, caffe_environment: Non
         (["train", ".", "--engine", "caff"], "there is no program caff"),
         (["run", "none", "--out", "x"], "there is no study 'none'"),
         (["run", "fashion-mnist", "--out", "x", "--jobs", "0"], "0 is not in the range"),
+        (["run", "paper", "--disk", "800"], "'800' is not a size; sizes are like 800GB, 1.5TB"),
+        (
+            ["run", "paper", "--dry-run", "--engine", "caffe", "--disk", "9 GB"],
+            "9.0 GB are too few for the databases of study 'paper': 267.2 GB stay",
+        ),
         (["status", "none"], "there are no networks in none"),
     ],
 )

@@ -104,6 +104,6 @@ def test_a_view_that_the_engine_cannot_read(prepared: tuple[Path, Study], tmp_pa
     with pytest.raises(
         BadInput,
         match=r"layer 'data' of half0A reads .*half0A_train/lmdb, a view, which only caffe-torch "
-        r"can read; make a database of it with caffe-transfer data lmdb --from-view .*lmdb OUT",
+        r"can read; make a database of it with caffe-transfer data lmdb --from-view (.*db) \1, or",
     ):
         check_inputs(load_network(folder), views=False)

@@ -148,7 +148,7 @@ def test_a_copy_takes_the_place_of_its_view(sets: Sets, tmp_path: Path) -> None:
     assert not is_view(sets.view)
     assert stored(sets.view) == stored(tmp_path / "copy")
     assert sorted(each.name for each in sets.view.parent.iterdir()) == [
-        "lmdb", "lmdb.json", "lmdb.left_out.txt",
+        "lmdb", "lmdb.json", "lmdb.left_out.txt", "lmdb.view",
     ]  # fmt: skip
 
 

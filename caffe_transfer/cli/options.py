@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from caffe_transfer.units import bytes_in
+
 
 class CutName(click.ParamType):  # type: ignore[type-arg]  # generic in click 8.2 alone
     """A cut by its number or by its name."""
@@ -20,7 +22,24 @@ class CutName(click.ParamType):  # type: ignore[type-arg]  # generic in click 8.
         return int(text) if text.isascii() and text.removeprefix("-").isdigit() else text
 
 
+class Size(click.ParamType):  # type: ignore[type-arg]  # generic in click 8.2 alone
+    """A number of bytes, with its unit."""
+
+    name = "SIZE"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            return bytes_in(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 CUT = CutName()
+SIZE = Size()
 
 
 def grouped(group: type[Any], name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -1,7 +1,7 @@
 """`run --dry-run`: what a run would do, and what it takes of disk and time."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import click
 from rich.console import Console
@@ -15,6 +15,7 @@ from caffe_transfer.paths import RunFolder
 from caffe_transfer.questions import parts, spaces, trial_seconds
 from caffe_transfer.studies.study import LMDB, VIEW, Study
 from caffe_transfer.training import schedule
+from caffe_transfer.training.disk_plan import DiskPlan
 from caffe_transfer.training.remaining import (
     Left,
     at_once,
@@ -23,6 +24,7 @@ from caffe_transfer.training.remaining import (
     pace_of,
     time_left,
 )
+from caffe_transfer.training.storage import plan_within
 from caffe_transfer.units import duration, size
 
 _COLUMNS = (
@@ -36,15 +38,25 @@ _COLUMNS = (
 
 
 def print_plan(
-    study: Study, folder: RunFolder, options: EngineOptions, jobs: int, *, trial: bool
+    study: Study,
+    folder: RunFolder,
+    options: EngineOptions,
+    jobs: int,
+    *,
+    disk: int | None,
+    trial: bool,
 ) -> None:
     """Print a run's networks in order, and their cost in disk and time.
 
     Args:
         folder: of the run; what is there is done already.
+        disk: the most bytes of databases at any moment; None for as many as there are.
         trial: time the engine on this machine.
     """
+    bounded = None if disk is None else plan_within(study, disk, options.reads_views)
     cost = estimate(study, jobs, views=options.reads_views)
+    if bounded:
+        cost = replace(cost, data_bytes=bounded.peak)
     wanted = left(study, folder)
     click.echo(study.about.rstrip())
     click.echo()
@@ -58,13 +70,15 @@ def print_plan(
             str(study.outputs(networks[name])),
             str(study.solver_of(networks[name]).max_iter),
         )
-        for number, name in enumerate(schedule.order(study), 1)
+        for number, name in enumerate(bounded.order if bounded else schedule.order(study), 1)
     ]
     print_table(Console(highlight=False), _COLUMNS, rows)
     click.echo()
     if len(wanted) < len(networks):
         click.echo(f"trained already: {len(networks) - len(wanted)} of {len(networks)} networks")
     _print_disk(study, cost, folder)
+    if disk is not None:
+        click.echo(_within(disk, bounded))
     _print_time(study, wanted, folder, options, jobs, trial)
 
 
@@ -86,6 +100,18 @@ def _databases(study: Study, by_caffe: int | None) -> str:
     if study.images.databases == VIEW or size(by_torch) == size(by_caffe):
         return size(by_torch)
     return f"{size(by_torch)} by caffe-torch, {size(by_caffe)} by caffe"
+
+
+def _within(limit: int, plan: DiskPlan | None) -> str:
+    """What a limit on the databases changes."""
+    if plan is None:
+        return f"within --disk {size(limit)}: if all databases fit, they are made beforehand"
+    copies = sum(plan.made.values())
+    often = f"{copies} times" if copies > len(plan.made) else "once each"
+    return (
+        f"within --disk {size(limit)}: databases take at most {size(plan.peak)} with one network "
+        f"at a time; {len(plan.made)} of them are made when they are needed, {often}"
+    )
 
 
 @dataclass(frozen=True)

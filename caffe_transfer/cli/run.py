@@ -8,7 +8,7 @@ import click
 
 from caffe_transfer import pipeline
 from caffe_transfer.cli.engine_options import EngineOptions, engine_option, precision_option
-from caffe_transfer.cli.options import grouped
+from caffe_transfer.cli.options import SIZE, grouped
 from caffe_transfer.cli.plan import print_plan
 from caffe_transfer.cli.show import Screen
 from caffe_transfer.cli.stopping import STOPPED, stop_on_signal
@@ -39,6 +39,12 @@ _NAMED = 3  # of the failed networks, in the last line
 @click.option(
     "--threads", type=click.IntRange(1), help="BLAS threads per job.  [default: cores / jobs]"
 )
+@click.option(
+    "--disk",
+    type=SIZE,
+    help="Most that databases may take at once, such as 800GB; snapshots come on top.  For Caffe, "
+    "parts of the whole become databases when networks need them, and are removed after the last.",
+)
 @click.option("--quick", is_flag=True, help="Run the study's quick form.")
 @click.option("--prepare", is_flag=True, help="Make images, databases and networks' folders only.")
 @click.option("--dry-run", is_flag=True, help="Print networks, order and cost, and do nothing.")
@@ -53,6 +59,7 @@ def run_command(
     jobs: int,
     given: Path | None,
     options: EngineOptions,
+    disk: int | None,
     quick: bool,
     prepare: bool,
     dry_run: bool,
@@ -77,7 +84,8 @@ def run_command(
         raise click.UsageError("--trial is for --dry-run: a run makes its trial by itself.")
     chosen = load_study(study, quick)
     if dry_run:
-        print_plan(chosen, RunFolder(out or default_run(study)), options, jobs, trial=trial)
+        root = RunFolder(out or default_run(study))
+        print_plan(chosen, root, options, jobs, disk=disk, trial=trial)
         return
     out = out or pipeline.default_folder(study)
     settings = None if prepare else options.settings(jobs)
@@ -94,7 +102,7 @@ def run_command(
         )  # fmt: skip
         if settings is None:
             pipeline.prepare_run(
-                chosen, out, images_from=given, reads_views=options.reads_views,
+                chosen, out, images_from=given, reads_views=options.reads_views, disk=disk,
                 callbacks=callbacks, stop=stop,
             )  # fmt: skip
             screen.say(f"{out} is prepared; run the same command without --prepare to train")
@@ -108,6 +116,7 @@ def run_command(
                 jobs=jobs,
                 gpus=options.gpu.split(",") if options.gpu else (),
                 images_from=given,
+                disk=disk,
             ),
             callbacks=callbacks,
             stop=stop,

@@ -12,6 +12,7 @@ from caffe_transfer.errors import FormatError
 from caffe_transfer.files import atomic_text
 from caffe_transfer.formats.hashes import sha256
 from caffe_transfer.formats.views import is_view, read_view
+from caffe_transfer.paths import NetworkFolder
 from caffe_transfer.version import __version__
 
 
@@ -44,6 +45,14 @@ def is_finished(manifest: Mapping[str, Any], max_iter: int) -> bool:
         max_iter: of the solver, which may have been raised since.
     """
     return bool(manifest.get("finished")) and int(manifest["max_iter"]) >= max_iter
+
+
+def is_trained(folder: NetworkFolder, max_iter: int) -> bool:
+    """Whether the manifest in a network's folder says so, if it can be read."""
+    try:
+        return is_finished(read(folder.manifest), max_iter)
+    except FormatError:  # which its training will name
+        return False
 
 
 def surroundings() -> dict[str, str]:

@@ -184,7 +184,7 @@ def check_inputs(loaded: LoadedNetwork, *, views: bool = True) -> None:
             raise BadInput(
                 f"layer {layer.name!r} of {loaded.name} reads {source}, a view, which only "
                 "caffe-torch can read; make a database of it with caffe-transfer data lmdb "
-                f"--from-view {source} OUT, or train with --engine caffe-torch"
+                f"--from-view {source} {source}, or train with --engine caffe-torch"
             )
         shape = read_blob(root / transform.mean_file).shape[-3:] if transform.mean_file else None
         check_lmdb(

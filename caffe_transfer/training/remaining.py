@@ -31,7 +31,7 @@ def left(study: Study, folder: RunFolder) -> list[Left]:
     for network in study.networks:
         max_iter = study.solver_of(network).max_iter
         files = folder.network(network.name)
-        if not manifests.is_finished(manifest_of(files), max_iter):
+        if not manifests.is_trained(files, max_iter):
             newest = next(iter(snapshots(files.snapshots)), None)
             found.append(Left(network, max_iter - newest.iteration if newest else max_iter))
     return found

@@ -3,12 +3,13 @@
 import os
 import queue
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import Protocol
 
 from caffe_transfer.errors import BadInput, Busy, CaffeTransferError, Interrupted
 from caffe_transfer.studies.study import Study
@@ -70,6 +71,40 @@ def order(study: Study) -> list[str]:
     return list(TopologicalSorter(graph(study)).static_order())
 
 
+class Turns(Protocol):
+    """Which network starts next, and what is made for it beforehand."""
+
+    def start(self, ready: Collection[str]) -> str | None:
+        """Choose one of those whose bases are done; None to wait until another has ended.
+
+        If none is in training, one is chosen.
+        """
+
+    def make(self, name: str) -> None:
+        """Make what a network reads; called where it is trained, several at once.
+
+        Raises:
+            Interrupted: stopped on request.
+            CaffeTransferError: it cannot be made; the network is not trained then.
+        """
+
+    def end(self, result: JobResult) -> None:
+        """Note the result of a network, chosen or not."""
+
+
+class InOrder:
+    """Networks start as soon as their bases are done; all that they read is there."""
+
+    def start(self, ready: Collection[str]) -> str | None:
+        return next(iter(ready))
+
+    def make(self, name: str) -> None:
+        pass
+
+    def end(self, result: JobResult) -> None:
+        pass
+
+
 def run_all(
     results: Path,
     needs: Mapping[str, Sequence[str]],
@@ -80,6 +115,7 @@ def run_all(
     report: OnProgress,
     ended: Callable[[JobResult], None],
     stop: threading.Event,
+    turns: Turns | None = None,
 ) -> list[JobResult]:
     """Train the networks in `results`, up to `jobs` at once; a failure does not stop the others.
 
@@ -94,10 +130,12 @@ def run_all(
         report: called with each network's progress, from several threads.
         ended: called with each result, from the calling thread.
         stop: set it to end all training.
+        turns: chooses what starts next; by default the first whose bases are done.
 
     Returns:
         One result per network, in the order of `needs`.
     """
+    turns = turns or InOrder()
     free: queue.SimpleQueue[Settings] = queue.SimpleQueue()
     for slot in slots(settings, jobs, gpus):
         free.put(slot)
@@ -105,13 +143,14 @@ def run_all(
     def work(name: str) -> JobResult:
         slot = free.get()
         try:
-            return _train(results / name, slot, report, stop)
+            return _train(results / name, slot, turns, report, stop)
         finally:
             free.put(slot)
 
     with ThreadPoolExecutor(jobs) as pool:
+        running = _Running(lambda name: pool.submit(work, name), jobs, turns, stop)
         try:
-            outcomes = _run_graph(needs, lambda name: pool.submit(work, name), ended)
+            outcomes = _run_graph(needs, running, ended)
         except BaseException:
             stop.set()  # or leaving the pool would wait for every training to reach its end
             raise
@@ -125,20 +164,54 @@ def slots(settings: Settings, jobs: int, gpus: Sequence[str]) -> list[Settings]:
     return [replace(settings, gpu=gpus[slot % len(gpus)]) for slot in range(jobs)]
 
 
+class _Running:
+    """The networks in training, and those whose turn has not come though their bases are done."""
+
+    def __init__(
+        self,
+        submit: Callable[[str], Future[JobResult]],
+        jobs: int,
+        turns: Turns,
+        stop: threading.Event,
+    ) -> None:
+        self._submit, self._jobs, self.turns, self._stop = submit, jobs, turns, stop
+        self._ready: dict[str, None] = {}
+        self._futures: set[Future[JobResult]] = set()
+
+    def add(self, name: str) -> None:
+        """Let a network wait for its turn."""
+        self._ready[name] = None
+
+    def start(self) -> None:
+        """Start as many as may be; those that come after a stop end at once."""
+        while self._ready and len(self._futures) < self._jobs:
+            name = next(iter(self._ready)) if self._stop.is_set() else self.turns.start(self._ready)
+            if name is None:
+                return
+            del self._ready[name]
+            self._futures.add(self._submit(name))
+
+    def ended(self) -> list[JobResult]:
+        """Wait a little; the results of those that have ended."""
+        # The timeout lets signals through to the main thread.
+        finished, self._futures = wait(self._futures, timeout=0.5, return_when=FIRST_COMPLETED)
+        return [future.result() for future in finished]
+
+
 def _run_graph(
     needs: Mapping[str, Sequence[str]],
-    submit: Callable[[str], Future[JobResult]],
+    running: _Running,
     ended: Callable[[JobResult], None],
 ) -> dict[str, JobResult]:
-    """Submit each network once its bases are done; returns the results by name."""
+    """Train each network once its bases are done; returns the results by name."""
     results: dict[str, JobResult] = {}
-    running: set[Future[JobResult]] = set()
     sorter = TopologicalSorter(needs)
     sorter.prepare()
 
     def record(result: JobResult) -> None:
         results[result.name] = result
         ended(result)
+        running.turns.end(result)
         sorter.done(result.name)
 
     while sorter.is_active():
@@ -146,12 +219,10 @@ def _run_graph(
             if blocked := _blocked(name, needs, results):
                 record(blocked)
             else:
-                running.add(submit(name))
-        # The timeout lets signals through to the main thread.
-        finished, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
-        for future in finished:
-            running.remove(future)
-            record(future.result())
+                running.add(name)
+        running.start()
+        for result in running.ended():
+            record(result)
     return results
 
 
@@ -164,9 +235,12 @@ def _blocked(
     return None
 
 
-def _train(root: Path, settings: Settings, report: OnProgress, stop: threading.Event) -> JobResult:
+def _train(
+    root: Path, settings: Settings, turns: Turns, report: OnProgress, stop: threading.Event
+) -> JobResult:
     while not stop.is_set():
         try:
+            turns.make(root.name)
             train_network(root, settings, report, stop)
             return JobResult(root.name, Outcome.DONE)
         except Busy:
