@@ -39,6 +39,11 @@ class NetworkOptions:
         Raises:
             BadInput: no network has this combination of options, or the net has no such cut.
         """
+        if self.n == 0 and Mode(self.mode) in (Mode.SELFFER, Mode.TRANSFER, Mode.RANDOM):
+            raise BadInput(
+                f"mode {self.mode} needs --n, the cut below which layers are copied or frozen; "
+                "caffe-transfer cuts lists those of a net"
+            )
         options = asdict(self)
         if isinstance(self.n, str):
             study, options["n"] = numbered(study, self.n, plain_net(study))
