@@ -1,5 +1,6 @@
 """A network's folder, loaded, and checks of its inputs before an engine starts."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,10 +166,10 @@ def _check_missing(loaded: LoadedNetwork) -> None:
         name for name in dict.fromkeys(named) if name and not (loaded.folder.root / name).exists()
     ]
     if len(missing) > 1:
+        paths = (os.path.normpath(loaded.folder.root / name) for name in missing)
         raise Incomplete(
-            f"{loaded.name} reads {', '.join(str(loaded.folder.root / name) for name in missing)}, "
-            "which are not there; make databases with caffe-transfer data lmdb and the mean with "
-            "data mean"
+            f"{loaded.name} reads {', '.join(paths)}, which are not there; make databases with "
+            "caffe-transfer data lmdb and the mean with data mean"
         )
 
 
