@@ -55,9 +55,12 @@ setup(
     ],
     extras_require={
         "torch": ["torch>=2.9"],
+        "tensorboard": ["tensorboardX>=2.6"],
         "test": [
             "torch==2.13.0",  # the one that the tests' tolerances were measured with
             "hypothesis>=6",
+            "tensorboard>=2.15",  # reads what tensorboardX has written
+            "tensorboardX>=2.6",
             "mypy>=1.10",
             "pytest>=8",
             "ruff>=0.6",

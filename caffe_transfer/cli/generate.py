@@ -24,7 +24,7 @@ class NetworkOptions:
     """The options that describe one network; `mode` is None with --all."""
 
     mode: str | None
-    n: int | str
+    n: int | str | None
     base: str | None
     target: str | None
     split: str
@@ -39,16 +39,19 @@ class NetworkOptions:
         Raises:
             BadInput: no network has this combination of options, or the net has no such cut.
         """
-        options = asdict(self)
+        if self.n is None and self.mode in (Mode.SELFFER, Mode.TRANSFER, Mode.RANDOM):
+            raise BadInput(
+                f"mode {self.mode} needs --n, the cut below which layers are copied or frozen; "
+                "caffe-transfer cuts lists those of a net"
+            )
+        options = asdict(self) | {"n": self.n or 0}
         if isinstance(self.n, str):
             study, options["n"] = numbered(study, self.n, plain_net(study))
         return study, Network.from_options(Mode(options.pop("mode")), **options)
 
 
 @click.command("generate")
-@click.option(
-    "--n", type=CUT, default=0, help="Copy or freeze the layers below this cut, by number or name."
-)
+@click.option("--n", type=CUT, help="Copy or freeze the layers below this cut, by number or name.")
 @click.option("--mode", type=click.Choice([mode.value for mode in Mode]), help="Kind of network.")
 @click.option("--base", type=TASK, help="Task of the base network.  [default: A]")
 @click.option(

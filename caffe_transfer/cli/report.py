@@ -1,5 +1,6 @@
 """`report`: makes results.csv, figures and a page from logs."""
 
+import shlex
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from caffe_transfer.cli.show import Screen
 from caffe_transfer.report import groups, tables, verdict_text
 from caffe_transfer.report.contents import Decomposition, Report
 from caffe_transfer.report.make import make_report
+from caffe_transfer.report.tensorboard import write_events
 from caffe_transfer.report.verdict import Verdict
 
 # With these names, and without the control's column, the table of effects fits into 80 characters.
@@ -33,7 +35,15 @@ _LEFT_OUT = "boost over selffer+"
     type=click.Path(path_type=Path),
     help="Where to write the report. [default: DIR/report for a run's folder, else ./report]",
 )
-def report_command(folder: Path, published: Path | None, out: Path | None) -> None:
+@click.option(
+    "--tensorboard",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Also write the curves for TensorBoard, into a folder; needs the extra tensorboard.",
+)
+def report_command(
+    folder: Path, published: Path | None, out: Path | None, tensorboard: Path | None
+) -> None:
     """Write results.csv, figures and a page from the logs in DIR.
 
     DIR is a run's folder, or any folder of network folders with logs, such as the authors'
@@ -48,8 +58,12 @@ def report_command(folder: Path, published: Path | None, out: Path | None) -> No
         is_run = paths.RunFolder(folder).results.is_dir()
         out = paths.RunFolder(folder if is_run else Path()).report
     with Screen(total=0) as screen:
+        if tensorboard is not None:
+            write_events(folder, tensorboard, screen.reading)
         report = make_report(folder, out, published, screen.reading)
     _show(report)
+    if tensorboard is not None:
+        click.echo(f"curves: tensorboard --logdir {shlex.quote(str(tensorboard))}")
 
 
 def _show(report: Report) -> None:

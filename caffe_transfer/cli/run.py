@@ -13,8 +13,9 @@ from caffe_transfer.cli.plan import print_plan
 from caffe_transfer.cli.show import Screen
 from caffe_transfer.cli.stopping import STOPPED, stop_on_signal
 from caffe_transfer.data_prep.listings import listed_once
-from caffe_transfer.errors import EngineError, Interrupted
+from caffe_transfer.errors import BadInput, EngineError, Interrupted
 from caffe_transfer.paths import RunFolder, default_run
+from caffe_transfer.studies.changes import conflicts
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.training.remaining import left
 from caffe_transfer.training.schedule import JobResult, Outcome
@@ -88,6 +89,7 @@ def run_command(
         print_plan(chosen, root, options, jobs, disk=disk, trial=trial)
         return
     out = out or pipeline.default_folder(study)
+    _check_form(study, quick, out)
     settings = None if prepare else options.settings(jobs)
     with stop_on_signal(patient=False) as stop, Screen(len(chosen.networks), stop) as screen:
 
@@ -127,6 +129,30 @@ def run_command(
     click.echo(_summary(results, out), err=True)
     if failure := _failure(results, out):
         raise EngineError(failure)
+
+
+def _check_form(study: str, quick: bool, out: Path) -> None:
+    """Refuse a study in full where its quick form was begun, and the other way round.
+
+    Raises:
+        BadInput: it is so; names the option.
+    """
+    file = RunFolder(out).study
+    if not file.is_file():
+        return
+    kept = load_study(str(file))
+    if not conflicts(kept, load_study(study, quick)):
+        return
+    try:
+        other = load_study(study, not quick)
+    except BadInput:  # it has no quick form
+        return
+    if not conflicts(kept, other):
+        begun = "without" if quick else "with"
+        raise BadInput(
+            f"{out} holds a run that was begun {begun} --quick; go on {begun} it, or name another "
+            "folder with --out"
+        )
 
 
 def _summary(results: Sequence[JobResult], out: Path) -> str:

@@ -51,7 +51,8 @@ class Screen:
         self._total = total
         self._ended = 0
         self._all: Overall | None = None
-        self._stop = stop
+        self._stop = stop or threading.Event()
+        self._told = False
 
     def __enter__(self) -> "Screen":
         if self.console.is_terminal:
@@ -110,16 +111,17 @@ class Screen:
                 self.say(f"{name}: {progress.iteration} of {progress.max_iter}  {note}")
 
     def ended(self, result: "JobResult") -> None:
-        """Print the result of a network's job, except of one that was stopped before its turn."""
+        """Print the result of a network's job, except of those that a stop leaves untouched."""
         with self._lock:
             was_training = result.name in self._tasks
             self._drop(result.name)
             stopped = result.outcome == "stopped"
-            self._ended += not stopped
+            untouched = self._stop.is_set() and result.outcome == "skipped"
+            self._ended += not (stopped or untouched)
             if self._all is not None:
                 self._all.ended(result.name, result.outcome == "done")
                 self._show_all()
-            if stopped:
+            if stopped or untouched:
                 if was_training:
                     self.say(f"{result.name} {result.reason.partition(';')[0]}")
                 return
@@ -140,9 +142,9 @@ class Screen:
             self.say(f"{_ALL}: {ended} ended{'  ' if left else ''}{left}")
 
     def _tell_stop(self) -> None:
-        if self._stop is not None and self._stop.is_set():
+        if self._stop.is_set() and not self._told:
             self.say("stopping: the networks in training write snapshots")
-            self._stop = None
+            self._told = True
 
     def _is_line_due(self, name: str) -> bool:
         if self.console.is_terminal:

@@ -169,10 +169,11 @@ def begins(text: Text, at: Positions, word: bytes) -> Flags:
 
 
 def after(text: Text, pattern: bytes, start: Positions) -> Positions:
-    """Positions after a pattern of 8 to 16 characters, for those of `start` where it occurs."""
+    """Positions after a pattern of 4 to 16 characters, for those of `start` where it occurs."""
+    word = 8 if len(pattern) >= 8 else 4
     start = start[start >= 0]
-    start = start[begins(text, start, pattern[:8])]
-    return start[begins(text, start + len(pattern) - 8, pattern[-8:])] + len(pattern)
+    start = start[begins(text, start, pattern[:word])]
+    return start[begins(text, start + len(pattern) - word, pattern[-word:])] + len(pattern)
 
 
 def numbers(text: Text, at: Positions, kind: type[Number]) -> tuple[NDArray[Number], Flags]:

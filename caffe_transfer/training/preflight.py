@@ -1,5 +1,6 @@
 """A network's folder, loaded, and checks of its inputs before an engine starts."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,6 +158,21 @@ def _network_of(net: pb.NetParameter) -> Network | None:
         return None
 
 
+def _check_missing(loaded: LoadedNetwork) -> None:
+    """Name all files that are missing at once; a single one is named by the check of its kind."""
+    named = [layer.transform_param.mean_file for layer in loaded.net.layer]
+    named += [layer.data_param.source for layer in loaded.net.layer if layer.type == "Data"]
+    missing = [
+        name for name in dict.fromkeys(named) if name and not (loaded.folder.root / name).exists()
+    ]
+    if len(missing) > 1:
+        paths = (os.path.normpath(loaded.folder.root / name) for name in missing)
+        raise Incomplete(
+            f"{loaded.name} reads {', '.join(paths)}, which are not there; make databases with "
+            "caffe-transfer data lmdb and the mean with data mean"
+        )
+
+
 def check_inputs(loaded: LoadedNetwork, *, views: bool = True) -> None:
     """Look at every mean and database that the net reads.
 
@@ -169,6 +185,7 @@ def check_inputs(loaded: LoadedNetwork, *, views: bool = True) -> None:
             that the engine cannot read.
     """
     root = loaded.folder.root
+    _check_missing(loaded)
     classes = outputs(loaded.net)
     for layer in loaded.net.layer:
         transform = layer.transform_param

@@ -1,0 +1,32 @@
+"""Why a network's last training failed."""
+
+from pathlib import Path
+
+import pytest
+
+from caffe_transfer.errors import EngineError, Interrupted
+from caffe_transfer.paths import NetworkFolder
+from caffe_transfer.training.failure import failure_noted, noted_failure
+
+
+def test_a_failure_is_noted_until_the_next_start(tmp_path: Path) -> None:
+    folder = NetworkFolder(tmp_path)
+    with pytest.raises(EngineError), failure_noted(folder):
+        raise EngineError("caffe ended with status 1: out of memory")
+    assert noted_failure(folder) == "caffe ended with status 1: out of memory"
+    with failure_noted(folder):
+        assert noted_failure(folder) is None
+    assert noted_failure(folder) is None
+
+
+def test_to_be_stopped_is_no_failure(tmp_path: Path) -> None:
+    folder = NetworkFolder(tmp_path)
+    with pytest.raises(Interrupted), failure_noted(folder):
+        raise Interrupted("stopped")
+    assert noted_failure(folder) is None
+
+
+def test_a_folder_that_cannot_be_written_hides_no_failure(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(EngineError, match="why"), failure_noted(NetworkFolder(tmp_path / "file")):
+        raise EngineError("why")
