@@ -28,6 +28,7 @@ COMMANDS = {
     "report": "report",
     "compare": "models",
     "inspect": "models",
+    "upgrade": "upgrade",
     "doctor": "doctor",
 }
 

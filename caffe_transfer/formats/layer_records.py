@@ -23,8 +23,8 @@ from caffe_transfer.formats.wire import Field, WireError
 
 # Field numbers of caffe.proto.
 NET_NAME, NET_LAYERS_V1, NET_LAYER = 1, 2, 100
-_V0_IN_V1 = 1
-_LAYER_FIELDS = {"V0": (1, 2, 50), "V1": (4, 5, 6), "V2": (1, 2, 7)}  # name, type, blobs
+V0_IN_V1 = 1
+LAYER_FIELDS = {"V0": (1, 2, 50), "V1": (4, 5, 6), "V2": (1, 2, 7)}  # name, type, blobs
 _LEGACY_AXES = (1, 2, 3, 4)  # num, channels, height, width
 _DATA, _SHAPE, _DOUBLE_DATA = 5, 7, 8
 _DIM = 1
@@ -143,11 +143,11 @@ def _read_layer(buffer: memoryview, record: Field) -> tuple[str, LayerRecord]:
     parts = list(wire.fields(buffer, record.value, record.end))
     if form == "V1":
         for part in parts:
-            if part.number == _V0_IN_V1 and part.wire_type == wire.BYTES:
+            if part.number == V0_IN_V1 and part.wire_type == wire.BYTES:
                 form = "V0"
                 parts = list(wire.fields(buffer, part.value, part.end))
                 break
-    name_field, type_field, blobs_field = _LAYER_FIELDS[form]
+    name_field, type_field, blobs_field = LAYER_FIELDS[form]
     name, kind, blobs = "", "", []
     for part in parts:
         if part.number == name_field:
