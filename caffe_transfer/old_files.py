@@ -23,7 +23,7 @@ from caffe_transfer.formats.model_upgrade import read_settings, upgraded, write_
 from caffe_transfer.formats.names import MODEL_SUFFIX, check_model_name, check_text_name
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.prototxt import read_prototxt
-from caffe_transfer.formats.upgrade import upgrade_net, upgrade_solver
+from caffe_transfer.formats.upgrade import format_of, upgrade_net, upgrade_solver
 from caffe_transfer.paths import HDF5_SUFFIX
 
 _PROBE_BYTES = 1 << 16
@@ -132,7 +132,7 @@ def _upgrade_model(old: Path, buffer: memoryview, new: Path) -> Upgrade:
             write_upgraded(net, settings.blobs, buffer, file)
     else:
         _copy(old, new)
-    return Upgrade(OldKind.MODEL, _format(settings.net), changed, len(net.layer))
+    return Upgrade(OldKind.MODEL, format_of(settings.net), changed, len(net.layer))
 
 
 def _upgrade_text(old: Path, new: Path) -> Upgrade:
@@ -147,7 +147,7 @@ def _upgrade_text(old: Path, new: Path) -> Upgrade:
     net = upgrade_net(message, str(old))
     changed = _write_text(message, net, old, new)
     notes = (*_lost(old, changed), *_databases(net))
-    return Upgrade(OldKind.NET, _format(message), changed, len(net.layer), notes)
+    return Upgrade(OldKind.NET, format_of(message), changed, len(net.layer), notes)
 
 
 def _write_text(before: Message, after: Message, old: Path, new: Path) -> bool:
@@ -168,12 +168,6 @@ def _text(message: Message) -> str:
 def _copy(old: Path, new: Path) -> None:
     with old.open("rb") as source, atomic_write(new) as file:
         shutil.copyfileobj(source, file)
-
-
-def _format(net: pb.NetParameter) -> str:
-    if any(layer.HasField("layer") for layer in net.layers):
-        return "V0"
-    return "V1" if net.layers else "V2"
 
 
 def _lost(old: Path, changed: bool) -> Iterator[str]:

@@ -26,8 +26,8 @@ COMMANDS = {
     "run": "run",
     "status": "status",
     "report": "report",
-    "compare": "models",
-    "inspect": "models",
+    "compare": "compare",
+    "inspect": "inspect",
     "upgrade": "upgrade",
     "doctor": "doctor",
 }

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from caffe_transfer.cli.wrapping import echo_wrapped
 from caffe_transfer.old_files import OldKind, Upgrade, upgrade_file
 
 FILE = click.Path(path_type=Path)
@@ -26,7 +27,7 @@ def upgrade_command(old: Path, new: Path) -> None:
     done = upgrade_file(old, new)
     click.echo(f"{_what(done)}, {new}")
     for note in done.notes:
-        click.echo(f"note: {note}")
+        echo_wrapped("note: ", note)
 
 
 def _what(done: Upgrade) -> str:

@@ -41,11 +41,13 @@ class BlobRecord(NamedTuple):
         shape: as stored; (1, 1, 1, n) for the biases of V0 and V1.
         parts: its little-endian numbers: one part, or one per number if they are not packed.
         number_bytes: 4 for float32, 8 for float64.
+        legacy: whether the shape is four numbers as before 2015, which fit shapes of fewer axes.
     """
 
     shape: tuple[int, ...]
     parts: tuple[memoryview, ...]
     number_bytes: int
+    legacy: bool = False
 
 
 class LayerRecord(NamedTuple):
@@ -180,11 +182,12 @@ def blob_record(buffer: memoryview, record: Field, owner: str) -> BlobRecord:
             whole = (part.end - part.value) % number_bytes == 0
             _expect(whole, f"{owner} has half a number in a blob")
             parts.append(buffer[part.value : part.end])
+    old = shape is None and any(legacy)
     if shape is None:  # Caffe writes none for a single number without axes
         shape = () if parts and not any(legacy) else tuple(legacy)
     count = sum(map(len, parts)) // number_bytes
     _expect(count == math.prod(shape), f"{owner} has {count} values in a blob of shape {shape}")
-    return BlobRecord(shape, tuple(parts), number_bytes)
+    return BlobRecord(shape, tuple(parts), number_bytes, old)
 
 
 def _shape(buffer: memoryview, record: Field) -> tuple[int, ...]:
