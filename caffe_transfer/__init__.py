@@ -12,12 +12,15 @@ if TYPE_CHECKING:
         TrainedNetwork,
         compare,
         copy_layers,
+        describe,
+        fit,
         generate,
         load_study,
         open_model,
         read_results,
         run,
         train,
+        upgrade,
     )
     from caffe_transfer.errors import (
         BadInput,
@@ -37,8 +40,8 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "api": (
-        "TrainedNetwork", "compare", "copy_layers", "generate", "load_study", "open_model",
-        "read_results", "run", "train",
+        "TrainedNetwork", "compare", "copy_layers", "describe", "fit", "generate", "load_study",
+        "open_model", "read_results", "run", "train", "upgrade",
     ),
     "errors": (
         "BadInput", "Busy", "CaffeTransferError", "EngineError", "FormatError", "Incomplete",
@@ -69,14 +72,17 @@ __all__ = [
     "__version__",
     "compare",
     "copy_layers",
+    "describe",
     "figure2",
     "figure3",
+    "fit",
     "generate",
     "load_study",
     "open_model",
     "read_results",
     "run",
     "train",
+    "upgrade",
     "verdicts",
 ]
 

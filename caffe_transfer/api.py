@@ -14,10 +14,15 @@ from typing import Any, TypeAlias
 
 from caffe_transfer import pipeline
 from caffe_transfer.comparison import compare as comparison
+from caffe_transfer.comparison import describe as description
+from caffe_transfer.comparison import fit as fitting
 from caffe_transfer.comparison.compare import Comparison
+from caffe_transfer.comparison.describe import Contents
+from caffe_transfer.comparison.fit import Fit
 from caffe_transfer.formats import caffemodel
 from caffe_transfer.formats.caffemodel import Model
 from caffe_transfer.nets.write import write_network
+from caffe_transfer.old_files import Upgrade, upgrade_file
 from caffe_transfer.paths import RESULTS
 from caffe_transfer.pipeline import Callbacks, RunOptions
 from caffe_transfer.report.results import Results
@@ -212,6 +217,47 @@ def compare(
     """
     found = comparison.compare(Path(left), Path(right), match_fresh=match_fresh, common=common)
     return list(found)
+
+
+def describe(
+    path: AnyPath, *, stats: bool = False, images: tuple[int, int, int] | None = None
+) -> Contents:
+    """Read what a caffemodel, solverstate, binaryproto, LMDB or prototxt of any age holds.
+
+    Args:
+        stats: read all numbers too; each blob gets its minimum, maximum, mean, zeros, NaNs.
+        images: (channels, height, width) of the images that a net sees, where it does not say.
+
+    Raises:
+        Incomplete: there is no such file.
+        BadInput: it is none of these, or has no blobs for `stats`.
+        FormatError: it is broken.
+    """
+    return description.describe(Path(path), stats=stats, images=images)
+
+
+def fit(model: AnyPath, net: AnyPath, *, images: tuple[int, int, int] | None = None) -> Fit:
+    """Say which parameters of a prototxt's net a model has, lacks, or has in other shapes.
+
+    Args:
+        images: as for `describe`.
+
+    Raises:
+        Incomplete, FormatError: a file is missing or is not what it should be.
+        BadInput: the net does not say the size of its images, or a layer does not fit its input.
+    """
+    return fitting.fit(Path(model), Path(net), images)
+
+
+def upgrade(old: AnyPath, new: AnyPath) -> Upgrade:
+    """Write a net, a solver or a model of any age in the format of Caffe 1.0, as Caffe's tools do.
+
+    Raises:
+        Incomplete: there is no file `old`.
+        BadInput: `new` is there already or cannot be written, or `old` has no older format.
+        FormatError: `old` is broken.
+    """
+    return upgrade_file(Path(old), Path(new))
 
 
 def read_results(source: AnyPath) -> Results:

@@ -83,7 +83,7 @@ def read(path: Path) -> Records:
 
     found: Records = []
     check_lmdb(path)
-    list(describe(path))
+    describe(path)
     write_mean([path], path / "mean")
     with open_lmdb(path) as environment:
         count = int(environment.stat()["entries"])

@@ -16,7 +16,7 @@ FLOORS = (
     ("lock",),
     ("studies",),
     ("nets",),
-    ("report", "comparison", "data_prep", "caffe_torch"),
+    ("report", "comparison", "old_files", "data_prep", "caffe_torch"),
     ("training",),
     ("cost", "doctor"),
     ("questions",),

@@ -9,7 +9,8 @@ import h5py
 import numpy as np
 import pytest
 
-from caffe_transfer.comparison.compare import SAME, Verdict, compare
+from caffe_transfer.comparison.blobs import BlobComparison
+from caffe_transfer.comparison.compare import SAME, Verdict, compare, model_and_net
 from caffe_transfer.errors import BadInput, Incomplete
 from caffe_transfer.formats.caffemodel import open_model
 from caffe_transfer.formats.proto import caffe_pb2 as pb
@@ -23,9 +24,13 @@ def verdicts(left: Path, right: Path, **options: bool) -> dict[str, Verdict]:
     return {each.name: each.verdict for each in compare(left, right, **options)}
 
 
+def line(blob: BlobComparison) -> str:
+    return f"{blob.name} {blob.shape_texts[0]} {blob.different} differ, at most by {blob.largest:g}"
+
+
 def one(left: Path, right: Path, **options: bool) -> tuple[Verdict, list[str]]:
     (found,) = compare(left, right, **options)
-    return found.verdict, [*found.lines, *(f"{b.name} {b.summary}" for b in found.blobs)]
+    return found.verdict, [*found.lines, *map(line, found.blobs)]
 
 
 @pytest.mark.parametrize("form", ["V0", "V1"])
@@ -34,7 +39,7 @@ def test_formats_of_one_model_mean_the_same(tmp_path: Path, form: str) -> None:
     write_model(tmp_path / "caffe_train_iter_10", form)
     verdict, lines = one(tmp_path / "a.caffemodel", tmp_path / "caffe_train_iter_10")
     assert verdict is Verdict.SAME_MEANING
-    assert lines[0].startswith("conv1 0 4x3x2x2 identical, SHA-256 ")
+    assert lines[0].startswith("conv1 0 4x3x2x2 0 differ")
 
 
 def test_hdf5_too(tmp_path: Path) -> None:
@@ -117,7 +122,7 @@ def test_solver_states_and_means_of_real_trainings(small_run: SmallRun) -> None:
     other.write_bytes(changed.SerializeToString())
     verdict, lines = one(mean, other)
     assert verdict is Verdict.DIFFERENT
-    assert lines[0].startswith("mean 0 1x1x28x28 1 differ, at most by 1, ")
+    assert lines[0].startswith("mean 0 1x1x28x28 1 differ, at most by 1")
 
 
 def test_the_generated_study_against_the_authors(authors: Path, tmp_path: Path) -> None:
@@ -198,6 +203,15 @@ def test_a_file_of_3_gb_that_claims_to_be_a_model_is_refused_at_once(tmp_path: P
     with (tmp_path / "huge_a").open("r+b") as file:
         file.write(b"\x01")
     assert one(tmp_path / "huge_a", tmp_path / "huge_b")[0] is Verdict.DIFFERENT
+
+
+def test_a_model_and_a_prototxt_are_a_question_of_their_own(tmp_path: Path) -> None:
+    write_model(tmp_path / "m")
+    (tmp_path / "n.prototxt").write_text("")
+    model, net = tmp_path / "m", tmp_path / "n.prototxt"
+    assert model_and_net(model, net) == model_and_net(net, model) == (model, net)
+    assert model_and_net(model, model) is None
+    assert model_and_net(tmp_path, net) is None
 
 
 def test_what_cannot_be_compared(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from caffe_transfer import paths
+from caffe_transfer.comparison.contents import DatabaseContents
 from caffe_transfer.comparison.describe import describe
 from caffe_transfer.data_prep import lists, lmdbs
 from caffe_transfer.data_prep.copies import write_copy
@@ -193,9 +194,12 @@ def test_mean_and_description(sets: Sets, tmp_path: Path) -> None:
     write_mean([sets.view], tmp_path / "of_view")
     write_mean([tmp_path / "copy"], tmp_path / "of_copy")
     assert (tmp_path / "of_view").read_bytes() == (tmp_path / "of_copy").read_bytes()
-    first, second = describe(sets.view)
-    assert first == f"view of {sets.path}, 11 records"
-    assert second.endswith(f"raw, 3x8x8, label {read(sets.view)[0][1]}")
+    found = describe(sets.view)
+    assert isinstance(found, DatabaseContents)
+    assert (found.view_of, found.records) == (str(sets.path), 11)
+    assert found.first is not None
+    assert (found.first.encoded, found.first.shape) == (False, (3, 8, 8))
+    assert found.first.label == read(sets.view)[0][1]
 
 
 def test_it_moves_with_its_database(sets: Sets, tmp_path: Path) -> None:

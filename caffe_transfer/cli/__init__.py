@@ -29,8 +29,9 @@ COMMANDS = {
     "run": "run",
     "status": "status",
     "report": "report",
-    "compare": "models",
-    "inspect": "models",
+    "compare": "compare",
+    "inspect": "inspect",
+    "upgrade": "upgrade",
     "doctor": "doctor",
 }
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from caffe_transfer.cli.options import CUT
+from caffe_transfer.cli.wrapping import echo_wrapped
 from caffe_transfer.training.transplant import Transplant, transplant, transplant_into
 
 FILE = click.Path(path_type=Path)
@@ -36,10 +37,10 @@ def copy_command(source: Path, out: Path, n: int | str, into: Path | None) -> No
       caffe-transfer copy half0A.caffemodel init.caffemodel --n 4
     """
     done = transplant(source, out, n) if into is None else _into(into, source, out, n)
-    click.echo(f"copied   {' '.join(done.copied)}")
+    echo_wrapped("copied   ", " ".join(done.copied))
     if done.fresh is not None:
-        click.echo(f"fresh    {' '.join(done.fresh) or '-'}")
-    click.echo(f"ignored  {' '.join(done.ignored) or '-'}")
+        echo_wrapped("fresh    ", " ".join(done.fresh) or "-")
+    echo_wrapped("ignored  ", " ".join(done.ignored) or "-")
 
 
 def _into(folder: Path, source: Path, out: Path, n: int | str) -> Transplant:

@@ -7,25 +7,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from caffe_transfer.cli.options import ImageShape
 from caffe_transfer.nets.cuts import CutSize, measured_cuts
 from caffe_transfer.nets.find import find_net
-
-
-class ImageShape(click.ParamType):  # type: ignore[type-arg]  # generic in click 8.2 alone
-    """CHANNELS,HEIGHT,WIDTH."""
-
-    name = "C,H,W"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, ...]:
-        try:
-            shape = tuple(map(int, str(value).split(",")))
-        except ValueError:
-            shape = ()
-        if len(shape) != 3 or min(shape) < 1:
-            self.fail(f"{value!r} is not three numbers with commas, as in 3,227,227", param, ctx)
-        return shape
 
 
 @click.command("cuts")

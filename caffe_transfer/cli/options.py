@@ -42,6 +42,23 @@ CUT = CutName()
 SIZE = Size()
 
 
+class ImageShape(click.ParamType):  # type: ignore[type-arg]  # generic in click 8.2 alone
+    """CHANNELS,HEIGHT,WIDTH."""
+
+    name = "C,H,W"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        try:
+            shape = tuple(map(int, str(value).split(",")))
+        except ValueError:
+            shape = ()
+        if len(shape) != 3 or min(shape) < 1:
+            self.fail(f"{value!r} is not three numbers with commas, as in 3,227,227", param, ctx)
+        return shape
+
+
 def grouped(group: type[Any], name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Pass the options that are fields of the dataclass `group` to a command as argument `name`."""
     keys = [field.name for field in fields(group)]

@@ -1,4 +1,4 @@
-"""Tables whose cells are never cut: what does not fit is left out by the column."""
+"""Tables whose cells are never cut: what does not fit is left out by the column, or folded."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,11 +18,13 @@ class Column:
     Attributes:
         right: its cells are aligned to the right.
         drop: on a narrow terminal the column with the highest number is left out first; 0 never.
+        fold: its cells go on in another line where a terminal is too narrow for the rest.
     """
 
     name: str
     right: bool = False
     drop: int = 0
+    fold: bool = False
 
 
 def fitted(
@@ -34,7 +36,7 @@ def fitted(
         width: None for any.
     """
     widths = [
-        max([cell_len(column.name), *(row[i].cell_len for row in rows)])
+        max([cell_len(column.name), *(cell_len(line) for row in rows for line in _lines(row[i]))])
         for i, column in enumerate(columns)
     ]
     shown = list(range(len(columns)))
@@ -59,14 +61,25 @@ def table(
         width: of the terminal; None for a table that may have any width.
     """
     shown, taken = fitted(columns, rows, width)
-    made = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0))
+    too_wide = width is not None and taken > width
+    gap = _GAP - 1 if too_wide else _GAP  # columns move together before one of them is folded
+    taken -= (_GAP - gap) * (len(shown) - 1)
+    made = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0))
     for i in shown:
+        column = columns[i]
         made.add_column(
-            columns[i].name, justify="right" if columns[i].right else "left", no_wrap=True
-        )
+            column.name, justify="right" if column.right else "left", no_wrap=not column.fold,
+            overflow="fold",
+        )  # fmt: skip
     for row in rows:
         made.add_row(*(row[i] for i in shown))
+    if width is not None and any(columns[i].fold for i in shown):
+        taken = min(taken, width)
     return made, taken
+
+
+def _lines(cell: Text) -> list[str]:
+    return cell.plain.splitlines()
 
 
 def print_table(
@@ -78,5 +91,8 @@ def print_table(
     made, taken = table(columns, cells, width if console.is_terminal else None)
     # A table that is still wider than the terminal is a lesser evil than two names that look alike.
     console.width = max(width, taken)
-    console.print(made, crop=False)
+    with console.capture() as printed:
+        console.print(made, crop=False)
     console.width = width
+    for line in printed.get().splitlines():
+        console.out(line.rstrip(), highlight=False)

@@ -48,22 +48,31 @@ class BlobComparison:
         return asdict(self)
 
     @property
-    def summary(self) -> str:
-        """The comparison in one line."""
+    def shape_texts(self) -> tuple[str, str]:
+        """Both shapes in words."""
         left, right = (
             "missing" if shape is None else "x".join(map(str, shape)) or "1"
             for shape in self.shapes
         )
-        short = " ".join((hash or "-")[:12] for hash in self.sha256)
-        nans = f", {self.nans} NaN" if self.nans else ""
-        if self.identical:
-            return f"{left} identical, SHA-256 {(self.sha256[0] or '')[:12]}{nans}"
-        if self.different is None:
-            return f"{left} and {right}"
-        return (
-            f"{left} {self.different} differ, at most by {self.largest:.3g}, "
-            f"{self.ulps} units in the last place{nans}, SHA-256 {short}"
-        )
+        return left, right
+
+
+def summary_of(blobs: Sequence[BlobComparison]) -> str:
+    """How many blobs differ, in which way, and where most."""
+    missing = [sum(blob.shapes[side] is None for blob in blobs) for side in (0, 1)]
+    changed = [blob for blob in blobs if blob.different]
+    others = len([blob for blob in blobs if blob.different is None]) - sum(missing)
+    counts = (
+        (sum(blob.identical for blob in blobs), "identical"),
+        (len(changed), "with other numbers"),
+        (others, "of another shape or type"),
+        (missing[1], "only in the first"),
+        (missing[0], "only in the second"),
+    )
+    parts = ", ".join(f"{count} {what}" for count, what in counts if count)
+    most = max(changed, key=lambda blob: blob.largest, default=None)
+    where = f"; at most by {most.largest:.3g} ({most.name})" if most else ""
+    return f"{len(blobs)} blobs: {parts}{where}"
 
 
 def compare_blobs(
@@ -98,7 +107,7 @@ def compare_blob(name: str, left: Blob | None, right: Blob | None) -> BlobCompar
         return BlobComparison(name, shapes, (hashes[0], hashes[1]))
     found = _Difference()
     hashers = hashlib.sha256(), hashlib.sha256()
-    for a, b in zip(_chunks(left), _chunks(right), strict=True):
+    for a, b in zip(chunks(left), chunks(right), strict=True):
         found.add(a, b)
         for hasher, part in zip(hashers, (a, b), strict=True):
             hasher.update(part.data)
@@ -135,12 +144,12 @@ class _Difference:
 
 def _sha256(blob: Blob) -> str:
     hasher = hashlib.sha256()
-    for part in _chunks(blob):
+    for part in chunks(blob):
         hasher.update(part.data)
     return hasher.hexdigest()
 
 
-def _chunks(blob: Blob) -> Iterator[Numbers]:
+def chunks(blob: Blob) -> Iterator[Numbers]:
     """The numbers in chunks; pages of a mapped file are released once read."""
     values = np.ascontiguousarray(blob.values)
     for start in range(0, len(values), CHUNK):

@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from caffe_transfer.comparison.blobs import BlobComparison, compare_blobs
+from caffe_transfer.comparison.blobs import BlobComparison, compare_blobs, summary_of
 from caffe_transfer.errors import BadInput, CaffeTransferError, Incomplete
 from caffe_transfer.formats.binaryproto import read_blob
 from caffe_transfer.formats.caffemodel import Blob, open_model
@@ -54,6 +54,11 @@ class Comparison:
     lines: tuple[str, ...] = ()
     blobs: tuple[BlobComparison, ...] = ()
 
+    @property
+    def summary(self) -> str:
+        """How the blobs differ, in a few words; "" for files without blobs."""
+        return summary_of(self.blobs) if self.blobs else ""
+
     def as_dict(self) -> dict[str, Any]:
         """The attributes by name, with plain strings for the enums."""
         return asdict(self) | {"verdict": self.verdict.value, "kind": self.kind.value}
@@ -85,6 +90,16 @@ def compare(
     if left.is_dir():
         return _compare_trees(left, right, match_fresh, common)
     return iter([compare_files(left.name, left, right, match_fresh)])
+
+
+def model_and_net(left: Path, right: Path) -> tuple[Path, Path] | None:
+    """Two files as a model and a prototxt, if they are these, for `fit`; a tree is neither."""
+    if not left.is_file() or not right.is_file():
+        return None
+    kinds = kind_of(left), kind_of(right)
+    if kinds == (Kind.MODEL, Kind.PROTOTXT):
+        return left, right
+    return (right, left) if kinds == (Kind.PROTOTXT, Kind.MODEL) else None
 
 
 def _compare_trees(

@@ -25,10 +25,12 @@ class Blob:
         shape: as stored; (1, 1, 1, n) for the biases of V0 and V1.
         values: float32, or float64 if the file holds doubles; one-dimensional, in C order.  A
             view of the file where that is binary.
+        legacy: see layer_records.BlobRecord.
     """
 
     shape: tuple[int, ...]
     values: npt.NDArray[Any]
+    legacy: bool = False
 
     def tobytes(self) -> bytes:
         """Return the values as raw little-endian numbers."""
@@ -102,7 +104,7 @@ def as_blob(record: BlobRecord) -> Blob:
     dtype = np.dtype(f"<f{record.number_bytes}")
     parts = [np.frombuffer(part, dtype) for part in record.parts]
     values = parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, dtype), *parts])
-    return Blob(record.shape, values)
+    return Blob(record.shape, values, record.legacy)
 
 
 def _read_hdf5(path: Path) -> Model:

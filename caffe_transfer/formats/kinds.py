@@ -10,7 +10,13 @@ from caffe_transfer.errors import CaffeTransferError, Incomplete
 from caffe_transfer.formats.binaryproto import read_blob
 from caffe_transfer.formats.caffemodel import open_model
 from caffe_transfer.formats.hdf5 import open_hdf5
-from caffe_transfer.formats.names import MODEL_SUFFIXES, STATE_SUFFIXES, has_no_suffix
+from caffe_transfer.formats.names import (
+    MEAN_SUFFIX,
+    MODEL_SUFFIXES,
+    STATE_SUFFIXES,
+    TEXT_SUFFIX,
+    has_no_suffix,
+)
 from caffe_transfer.formats.solverstate import open_state
 
 
@@ -29,8 +35,8 @@ class Kind(StrEnum):
 _SUFFIXES = {
     MODEL_SUFFIXES: Kind.MODEL,
     STATE_SUFFIXES: Kind.STATE,
-    (".binaryproto",): Kind.MEAN,
-    (".prototxt",): Kind.PROTOTXT,
+    (MEAN_SUFFIX,): Kind.MEAN,
+    (TEXT_SUFFIX,): Kind.PROTOTXT,
     (".txt",): Kind.LIST,
 }
 _ANY_HDF5 = (".h5", ".hdf5")  # models, states, and data for HDF5Data layers alike

@@ -23,8 +23,8 @@ from caffe_transfer.formats.wire import Field, WireError
 
 # Field numbers of caffe.proto.
 NET_NAME, NET_LAYERS_V1, NET_LAYER = 1, 2, 100
-_V0_IN_V1 = 1
-_LAYER_FIELDS = {"V0": (1, 2, 50), "V1": (4, 5, 6), "V2": (1, 2, 7)}  # name, type, blobs
+V0_IN_V1 = 1
+LAYER_FIELDS = {"V0": (1, 2, 50), "V1": (4, 5, 6), "V2": (1, 2, 7)}  # name, type, blobs
 _LEGACY_AXES = (1, 2, 3, 4)  # num, channels, height, width
 _DATA, _SHAPE, _DOUBLE_DATA = 5, 7, 8
 _DIM = 1
@@ -41,11 +41,13 @@ class BlobRecord(NamedTuple):
         shape: as stored; (1, 1, 1, n) for the biases of V0 and V1.
         parts: its little-endian numbers: one part, or one per number if they are not packed.
         number_bytes: 4 for float32, 8 for float64.
+        legacy: whether the shape is four numbers as before 2015, which fit shapes of fewer axes.
     """
 
     shape: tuple[int, ...]
     parts: tuple[memoryview, ...]
     number_bytes: int
+    legacy: bool = False
 
 
 class LayerRecord(NamedTuple):
@@ -143,11 +145,11 @@ def _read_layer(buffer: memoryview, record: Field) -> tuple[str, LayerRecord]:
     parts = list(wire.fields(buffer, record.value, record.end))
     if form == "V1":
         for part in parts:
-            if part.number == _V0_IN_V1 and part.wire_type == wire.BYTES:
+            if part.number == V0_IN_V1 and part.wire_type == wire.BYTES:
                 form = "V0"
                 parts = list(wire.fields(buffer, part.value, part.end))
                 break
-    name_field, type_field, blobs_field = _LAYER_FIELDS[form]
+    name_field, type_field, blobs_field = LAYER_FIELDS[form]
     name, kind, blobs = "", "", []
     for part in parts:
         if part.number == name_field:
@@ -180,11 +182,12 @@ def blob_record(buffer: memoryview, record: Field, owner: str) -> BlobRecord:
             whole = (part.end - part.value) % number_bytes == 0
             _expect(whole, f"{owner} has half a number in a blob")
             parts.append(buffer[part.value : part.end])
+    old = shape is None and any(legacy)
     if shape is None:  # Caffe writes none for a single number without axes
         shape = () if parts and not any(legacy) else tuple(legacy)
     count = sum(map(len, parts)) // number_bytes
     _expect(count == math.prod(shape), f"{owner} has {count} values in a blob of shape {shape}")
-    return BlobRecord(shape, tuple(parts), number_bytes)
+    return BlobRecord(shape, tuple(parts), number_bytes, old)
 
 
 def _shape(buffer: memoryview, record: Field) -> tuple[int, ...]:

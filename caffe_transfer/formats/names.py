@@ -10,6 +10,8 @@ from caffe_transfer.paths import HDF5_SUFFIX
 
 MODEL_SUFFIX = ".caffemodel"
 STATE_SUFFIX = ".solverstate"
+MEAN_SUFFIX = ".binaryproto"
+TEXT_SUFFIX = ".prototxt"
 MODEL_SUFFIXES = (MODEL_SUFFIX, MODEL_SUFFIX + HDF5_SUFFIX)
 STATE_SUFFIXES = (STATE_SUFFIX, STATE_SUFFIX + HDF5_SUFFIX)
 
@@ -32,3 +34,13 @@ def check_model_name(path: Path) -> None:
             f"{path} is no name for a Caffe model; use one that ends in {MODEL_SUFFIX}, or in "
             f"{MODEL_SUFFIX}{HDF5_SUFFIX} for HDF5"
         )
+
+
+def check_text_name(path: Path) -> None:
+    """Refuse to write a prototxt under the name of one of Caffe's binary files.
+
+    Raises:
+        BadInput: the name ends as a model's, a solver state's or a mean's does.
+    """
+    if path.name.endswith((*MODEL_SUFFIXES, *STATE_SUFFIXES, MEAN_SUFFIX, HDF5_SUFFIX)):
+        raise BadInput(f"{path} is no name for a prototxt; use one that ends in {TEXT_SUFFIX}")

@@ -86,6 +86,13 @@ def upgrade_net(net: pb.NetParameter, name: str = "the net") -> pb.NetParameter:
     return result
 
 
+def format_of(net: pb.NetParameter) -> str:
+    """The format that a net was written in: V0, V1 or V2."""
+    if any(layer.HasField("layer") for layer in net.layers):
+        return "V0"
+    return "V1" if net.layers else "V2"
+
+
 def upgrade_solver(solver: pb.SolverParameter) -> pb.SolverParameter:
     """Return a copy of a solver with its type as a string, as in Caffe 1.0."""
     result = pb.SolverParameter()

@@ -90,7 +90,7 @@ def write_state(state: SolverState, file: BinaryIO, hdf5: bool = False) -> None:
 
 def _write_layer(layer: pb.LayerParameter, blobs: Sequence[Blob], file: BinaryIO) -> None:
     field = pb.LayerParameter.BLOBS_FIELD_NUMBER
-    head, tail = _around(layer.SerializeToString(), field)
+    head, tail = around(layer.SerializeToString(), field)
     parts = [head]
     for blob in blobs:
         record = _blob_record(blob)
@@ -101,7 +101,7 @@ def _write_layer(layer: pb.LayerParameter, blobs: Sequence[Blob], file: BinaryIO
     file.writelines(parts)
 
 
-def _around(message: bytes, number: int) -> tuple[bytes, bytes]:
+def around(message: bytes, number: int) -> tuple[bytes, bytes]:
     """A message's fields before and after those of a number, all in the order of their numbers."""
     fields = wire.fields(memoryview(message))
     split = next((field.start for field in fields if field.number > number), len(message))

@@ -35,10 +35,15 @@ from caffe_transfer.nets.shapes.rules import (
     refuse,
     unknown_type,
 )
-from caffe_transfer.nets.shapes.walk import BlobShapes, blob_shapes, parameter_shapes
+from caffe_transfer.nets.shapes.walk import (
+    BlobShapes,
+    blob_shapes,
+    data_items,
+    parameter_shapes,
+)
 
 __all__ = [
-    "BlobShapes", "Shape", "Shapes", "batches", "blob_shapes", "convolutions", "infer", "is_loss",
-    "known_types", "learned", "losses", "moves", "parameter_shapes", "programs", "recurrent",
-    "refuse", "sources", "unknown_type", "values", "windows",
+    "BlobShapes", "Shape", "Shapes", "batches", "blob_shapes", "convolutions", "data_items",
+    "infer", "is_loss", "known_types", "learned", "losses", "moves", "parameter_shapes",
+    "programs", "recurrent", "refuse", "sources", "unknown_type", "values", "windows",
 ]  # fmt: skip

@@ -83,12 +83,12 @@ def _walk(
     state.phase = phase  # type: ignore[assignment]
     for layer in net.layer:
         if included_in(layer, state):
-            shapes = infer(layer, blobs.read(layer), _items(layer, data_shape))
+            shapes = infer(layer, blobs.read(layer), data_items(layer, data_shape))
             blobs.write(layer, shapes.tops)
             yield layer, shapes
 
 
-def _items(layer: pb.LayerParameter, data_shape: Shape | None) -> list[Shape] | None:
+def data_items(layer: pb.LayerParameter, data_shape: Shape | None) -> list[Shape] | None:
     """The items of a data layer's tops: a label is the top of this name, else the second top."""
     if data_shape is None:
         return None

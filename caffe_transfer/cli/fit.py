@@ -1,0 +1,62 @@
+"""How the fit of a model and a net is printed."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+
+from caffe_transfer.cli.wrapping import echo_wrapped
+from caffe_transfer.comparison.fit import BlobFit, Fit
+
+
+def print_fit(found: Fit, model: Path, net: Path, *, brief: bool = False) -> None:
+    """Print a summary, then every blob that is missing, unexpected or misshapen."""
+    verdict = "fits" if found.fits else "does not fit"
+    click.echo(f"{verdict:18} {model} and {net}: {_counts(found)}")
+    if not brief:
+        for line in _blobs(found):
+            click.echo(line)
+        echo_wrapped("", _what_caffe_does(found))
+
+
+def _counts(found: Fit) -> str:
+    counts = [
+        f"{len(blobs)} {what}"
+        for what, blobs in (
+            ("missing", found.missing),
+            ("unexpected", found.unexpected),
+            ("misshapen", found.misshapen),
+        )
+        if blobs
+    ]
+    return ", ".join([f"{found.fitting} blobs fit", *counts])
+
+
+def _blobs(found: Fit) -> Iterator[str]:
+    yield from _listed("missing, only in the net", found.missing)
+    yield from _listed("unexpected, only in the model", found.unexpected)
+    yield from _listed("misshapen, in the model and in the net", found.misshapen)
+
+
+def _what_caffe_does(found: Fit) -> str:
+    if found.miscounted:
+        names = " ".join(found.miscounted)
+        return f"Caffe refuses to load it: another number of blobs in {names}"
+    if found.misshapen:
+        return "Caffe refuses to load it: shapes differ"
+    if found.missing:
+        return "Caffe loads it, and draws what is missing by the net's fillers"
+    return "Caffe loads it" + (", and ignores what is unexpected" if found.unexpected else "")
+
+
+def _listed(title: str, blobs: Sequence[BlobFit]) -> Iterator[str]:
+    if blobs:
+        yield f"{title}:"
+    width = max((len(blob.name) for blob in blobs), default=0)
+    for blob in blobs:
+        shapes = [_x(shape) for shape in (blob.in_model, blob.in_net) if shape is not None]
+        yield f"  {blob.name:{width}}  {'  '.join(shapes)}"
+
+
+def _x(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape)) or "scalar"
