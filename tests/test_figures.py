@@ -421,7 +421,9 @@ def test_intervals_of_figure_2_and_the_paper_s_bare_form() -> None:
     assert base is not None
     assert selffer[1:] == pytest.approx((base - loss.high, base - loss.low))
     assert labels(upper)[-1] == "95 % intervals of each network\n(binomial)"
-    assert labels(lower)[-1] == "95 % intervals of the difference from the base\n(binomial)"
+    assert (
+        labels(lower)[-1] == "95 % intervals of the difference from the base, by pairs\n(binomial)"
+    )
     bare = figures.figure2(table, bare=True)
     assert bare is not None
     assert [drawn_bars(axes) for axes in bare.axes] == [[], []]

@@ -147,9 +147,7 @@ def _level_bars(axes: Axes, rows: Rows, splits: Sequence[str]) -> None:
     for look, tasks in zip(looks, data, strict=True):
         for base, found in tasks.values():
             for networks, cuts in ((base, [0]), (found, _cuts(found))):
-                levels = [(n, mean_level(networks, [n])) for n in cuts]
-                points = [(n, each.value, each) for n, each in levels if each]
-                bars.draw(points, look["color"])
+                bars.draw([(n, mean_level(networks, [n])) for n in cuts], look["color"])
     bars.finish()
 
 
@@ -164,9 +162,9 @@ def _relative_bars(axes: Axes, rows: Rows, splits: Sequence[str]) -> None:
     bars = Bars(axes)
     curves = _relative_curves(rows, splits)
     for (base, found, random), (_, values, look) in zip(pairs, curves, strict=True):
-        points = [(n, y, mean_difference(found, base, [n], random)) for n, y in values.items()]
-        bars.draw(points, look["color"])
-    bars.finish("of the difference")
+        differences = [(n, mean_difference(found, base, [n], random)) for n in values]
+        bars.draw(differences, look["color"])
+    bars.finish("of the difference, by pairs")
 
 
 def _by_task(rows: Rows, split: str) -> dict[str, tuple[Repeats, Repeats]]:

@@ -6,7 +6,6 @@ or a named split.
 """
 
 from collections.abc import Iterator
-from statistics import fmean
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -133,7 +132,7 @@ _KINDS: dict[str, tuple[float, dict[str, Any]]] = {
     "transfer": (0.08, {"marker": "D", "color": RED}),
     "transfer_plus": (0.24, {"marker": "D", "color": LIGHT_RED}),
 }
-_OF_MEANS = 0.35  # of the offset: intervals of means lie close beside n
+_OF_MEANS = 0.25  # of the offset: intervals of means lie close beside n
 
 
 def _kinds(level: Levels) -> Iterator[tuple[str, Values, float, dict[str, Any]]]:
@@ -146,25 +145,23 @@ def _kinds(level: Levels) -> Iterator[tuple[str, Values, float, dict[str, Any]]]
 
 
 def _intervals(upper: Axes, lower: Axes, level: Levels) -> None:
-    """Above those of each network, below those of the means' differences from the base.
+    """Above those of each network, below those of the differences from the base, by pairs.
 
-    The difficulty of the tasks, which the level of a mean depends on, is not in the latter.
+    The latter stand relative to the line of the base, whatever the mean: where some tasks have one
+    kind of networks only, part of its distance from that line is that of the tasks' difficulty.
     """
     above, below = Bars(upper), Bars(lower)
     for kind, (offset, look) in {"base": (0.0, {"color": "black"}), **_KINDS}.items():
         for repeat, by_n in level.repeats[kind].items():
-            points = [
-                (n + offset, score.top1, accuracy({repeat: score})) for n, score in by_n.items()
-            ]
+            points = [(n + offset, accuracy({repeat: score})) for n, score in by_n.items()]
             above.draw(points, look["color"])
-        if kind != "base":
-            means = [
-                (n + _OF_MEANS * offset, fmean(values), level.difference(kind, "base", [n]))
-                for n, values in getattr(level, kind).items()
+        if kind != "base" and level.base_level is not None:
+            differences = [
+                (n + _OF_MEANS * offset, level.difference(kind, "base", [n])) for n in level.cuts
             ]
-            below.draw(means, look["color"])
+            below.draw(differences, look["color"], level.base_level)
     above.finish("of each network")
-    below.finish("of the difference from the base")
+    below.finish("of the difference from the base, by pairs")
 
 
 def _points(axes: Axes, level: Levels, published: bool = False) -> None:

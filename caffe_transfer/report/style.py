@@ -39,6 +39,7 @@ STYLE: Any = {
     "svg.hashsalt": "caffe-transfer",
 }
 _DPI = 160
+_MARGIN = 0.02  # of the axis, between the end of an interval and the frame
 _STRETCH = 0.35  # of the axis, at most, for intervals at either end
 _NAME_SIZE, _SMALLEST = 8, 5  # of cuts' names, in points
 _LETTER, _LINE = 0.65, 1.2  # width and height that a name takes, in font sizes
@@ -147,19 +148,19 @@ class Bars:
         self._kinds: set[Kind] = set()
 
     def draw(
-        self, points: Iterable[tuple[float, float, Estimate | None]], color: str, zorder: float = 3
+        self, points: Iterable[tuple[float, Estimate | None]], color: str, base: float = 0
     ) -> None:
-        """Draw the intervals of points (x, y, estimate), as far from y as from the estimate."""
+        """Draw the intervals of estimates at their x; differences are from the level `base`."""
         segments = []
-        for x, y, estimate in points:
+        for x, estimate in points:
             if estimate is None or estimate.low is None or estimate.high is None:
                 continue
-            low, high = y + estimate.low - estimate.value, y + estimate.high - estimate.value
+            low, high = base + estimate.low, base + estimate.high
             segments.append([(x, low), (x, high)])
             self._drawn.append((low, high))
             if estimate.kind:
                 self._kinds.add(estimate.kind)
-        look: Any = {"colors": color, "linewidths": 1.1, "alpha": 0.6, "zorder": zorder}
+        look: Any = {"colors": color, "linewidths": 1.1, "alpha": 0.6, "zorder": 3}
         self._axes.add_collection(LineCollection(segments, **look), autolim=False)
 
     def finish(self, of: str = "") -> None:
@@ -173,7 +174,9 @@ class Bars:
         bottom, top = self._axes.get_ylim()
         logarithmic = self._axes.get_yscale() == "log"
         most = 0 if logarithmic else _STRETCH * (top - bottom)
-        low, high = min(low for low, _ in self._drawn), max(high for _, high in self._drawn)
+        margin = 0 if logarithmic else _MARGIN * (top - bottom)
+        low = min(low for low, _ in self._drawn) - margin
+        high = max(high for _, high in self._drawn) + margin
         self._axes.set_ylim(max(min(bottom, low), bottom - most), min(max(top, high), top + most))
         kinds = "; ".join(sorted(self._kinds))
         label = f"95 % intervals{of and f' {of}'}\n({kinds})"

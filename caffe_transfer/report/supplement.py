@@ -50,7 +50,7 @@ def reduced(rows: Rows, published: Rows = (), bare: bool = False) -> Figure | No
     for axes in (linear, logarithmic):
         if not bare:
             bars, estimates = Bars(axes), decomposition.estimates_by_images(rows)
-            bars.draw([(x, y, estimates[x]) for x, y in own.items()], "black")
+            bars.draw(estimates.items(), "black")
             bars.finish()
         if len(axes.get_legend_handles_labels()[0]) > 1:
             axes.legend()
@@ -93,13 +93,12 @@ def preserved(
                 values = decomposition.by_n(chosen, mode, preserve=layers)
                 x, y = line(values, None)
                 name = f"{first}n{letter}" + (f", preserve {layers}" if layers else "")
-                if x and not (is_published or bare):
-                    found = repeats(chosen, mode, preserve=layers)
-                    estimates = (
-                        mean_difference(found, level.repeats["base"], [n], level.random_tasks)
-                        for n in x
-                    )
-                    bars.draw(zip(x, y, estimates, strict=True), color)
+                if not (is_published or bare or level.base_level is None):
+                    found, base = repeats(chosen, mode, preserve=layers), level.repeats["base"]
+                    differences = [
+                        (n, mean_difference(found, base, [n], level.random_tasks)) for n in x
+                    ]
+                    bars.draw(differences, color, level.base_level)
                 if x:
                     shade = GRAY if is_published else color
                     label = None if is_published else name
@@ -109,6 +108,6 @@ def preserved(
     of_split = "" if group == RANDOM_HALVES else f"{title(group)}: "
     axes.set_title(f"{of_split}Frozen features, and K layers above them kept and fine-tuned")
     cut_axis(axes, last, cut_names(rows), first=1)
-    bars.finish("of the difference from the base")
+    bars.finish("of the difference from the base, by pairs")
     legend(axes)
     return figure
