@@ -38,7 +38,7 @@ def test_a_runs_report_lies_in_its_folder(tmp_path: Path) -> None:
     assert line == ["2", "50.00", "65.00", "45.00", "60.00", "10.00"]
     text = " ".join(done.stdout.split())
     assert "at 0 of 1 cut, with a mean difference of -5.00 percentage points, which" in text
-    assert "4 of 4 networks have fewer than 30 tests, at least 1, so that" in text
+    assert "4 of 4 networks have fewer than 30 tests (the fewest 1), so that" in text
     assert "- NOT TESTED: 2, BnB: with its own layers frozen" in text
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert "4 networks, 0 complete, 0 without scores\n" in done.stdout

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from caffe_transfer.report import results
 from caffe_transfer.report.findings import MARGIN, Finding, Status, findings
+from caffe_transfer.report.verdict_text import number
 from tests.test_decomposition import rows
 
 IMAGES = 25000
@@ -141,3 +142,15 @@ def test_the_authors_logs_give_the_paper_s_own(authors: Path) -> None:
         "4 causes": Status.SEEN, "5": Status.NOT_TESTED, "random filters": Status.SEEN,
     }  # fmt: skip
     assert "(n = 4-5)" in next(each for each in halves.findings if each.key == "2").sentence
+    page = (Path(__file__).parent.parent / "docs" / "published.md").read_text()
+    by_key = {each.key: each.estimates for each in halves.findings}
+    for key, n in (
+        ("2", 4),
+        ("2", 5),
+        ("3", 5),
+        ("4", 7),
+        ("4 causes", 3),
+        ("4 causes", 7),
+        ("5", 3),
+    ):
+        assert number(by_key[key][n]) in page

@@ -59,7 +59,7 @@ def test_few_tests_are_told_once_and_the_metric_is_named() -> None:
     few = [replace(row, tests=count) for row, count in zip(ROWS, (30, 29, 6, 6), strict=True)]
     (metric, tests) = tables.notes(report(*few))
     assert "ten highest" in metric
-    assert tests.startswith("2 of 3 networks have fewer than 30 tests, at least 6, so that")
+    assert tests.startswith("2 of 3 networks have fewer than 30 tests (the fewest 6), so that")
     (metric,) = tables.notes(report(*(replace(row, metric=Metric.LAST) for row in ROWS)))
     assert metric == "Top-1 accuracy is the accuracy of the last test."
 

@@ -97,7 +97,7 @@ def _show(report: Report) -> None:
             _echo_wrapped(tables.control_sentence(of_group.control))
     for note in tables.notes(report):
         _echo_wrapped(note)
-    unscored = sum(row.top1 is None for row in report.rows)
+    unscored = sum(row.score is None for row in report.rows)
     click.echo(
         f"{len(report.rows)} networks, {report.complete} complete, {unscored} without scores"
     )

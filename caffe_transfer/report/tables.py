@@ -148,9 +148,9 @@ def notes(report: Report) -> list[str]:
         scored = sum(row.score is not None for row in report.rows)
         fewest = min(row.tests or 0 for row in report.rows if row.network.name in report.few_tests)
         found.append(
-            f"{len(report.few_tests)} of {scored} networks have fewer than {FEW_TESTS} tests, at "
-            f"least {fewest}, so that the ten highest may count tests of early training, even the "
-            "one before it."
+            f"{len(report.few_tests)} of {scored} networks have fewer than {FEW_TESTS} tests (the "
+            f"fewest {fewest}), so that the ten highest may count tests of early training, even "
+            "the one before it."
         )
     return found
 
