@@ -105,7 +105,7 @@ def _print(found: Comparison, other: Path | None, everything: bool, brief: bool)
 
 def _print_blobs(blobs: Sequence[BlobComparison]) -> None:
     nans = any(blob.nans for blob in blobs)
-    columns = ["    blob", "shape", "differ", "at most", "ulps", *(["NaN"] if nans else [])]
+    columns = ["    blob", "shape", "differ", "largest", "ulps", *(["NaN"] if nans else [])]
     rows = []
     for blob in blobs:
         left, right = blob.shape_texts
