@@ -82,7 +82,7 @@ def test_compare_of_models_shows_what_differs(tmp_path: Path) -> None:
     head, summary, columns, *rows = different.stdout.splitlines()
     assert head == "different          a.caffemodel and c.caffemodel"
     assert summary.strip() == ("6 blobs: 5 identical, 1 with other numbers; at most by 1 (conv2 1)")
-    assert columns.split() == ["blob", "shape", "differ", "at", "most", "ulps"]
+    assert columns.split() == ["blob", "shape", "differ", "largest", "ulps"]
     assert [row.split()[:5] for row in rows] == [["conv2", "1", "5", "1", "1"]]
     everything = call("compare", "--all", "a.caffemodel", "c.caffemodel", cwd=tmp_path)
     assert len(everything.stdout.splitlines()) == 3 + 6
@@ -99,7 +99,7 @@ def test_compare_counts_nans_and_shows_other_shapes(tmp_path: Path) -> None:
     (tmp_path / "b.caffemodel").write_bytes(net.SerializeToString())
     lines = call("compare", "a.caffemodel", "b.caffemodel", cwd=tmp_path).stdout.splitlines()
     assert [line.split() for line in lines[-3:]] == [
-        ["blob", "shape", "differ", "at", "most", "ulps", "NaN"],
+        ["blob", "shape", "differ", "largest", "ulps", "NaN"],
         ["conv1", "1", "4", "1", "0", "0", "1"],
         ["conv2", "1", "5", "and", "3", "-", "-", "-", "0"],
     ]

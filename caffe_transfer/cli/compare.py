@@ -105,7 +105,7 @@ def _print(found: Comparison, other: Path | None, everything: bool, brief: bool)
 
 def _print_blobs(blobs: Sequence[BlobComparison]) -> None:
     nans = any(blob.nans for blob in blobs)
-    numbers = ["differ", "at most", "ulps", *(["NaN"] if nans else [])]
+    numbers = ["differ", "largest", "ulps", *(["NaN"] if nans else [])]
     columns = [
         Column("    blob", fold=True), Column("shape"),
         *(Column(name, right=True) for name in numbers),
