@@ -17,7 +17,7 @@ FLOORS = (
     ("studies",),
     ("nets",),
     ("report", "comparison", "data_prep", "caffe_torch"),
-    ("training",),
+    ("training", "export"),
     ("cost", "doctor"),
     ("questions",),
     ("pipeline",),

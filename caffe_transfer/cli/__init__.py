@@ -26,6 +26,7 @@ COMMANDS = {
     "run": "run",
     "status": "status",
     "report": "report",
+    "export": "export",
     "compare": "models",
     "inspect": "models",
     "doctor": "doctor",
