@@ -8,6 +8,7 @@ from caffe_transfer.cli.cuts import ImageShape
 from caffe_transfer.export.make import Exported, Format, export
 from caffe_transfer.export.packages import INSTALL
 
+LISTED = 6  # names of layers, of many
 FILE = click.Path(path_type=Path)
 
 
@@ -17,7 +18,12 @@ FILE = click.Path(path_type=Path)
 @click.option(
     "--net", metavar="P", type=FILE, required=True, help="Its prototxt, train_val or deploy."
 )
-@click.option("--to", type=click.Choice([each.value for each in Format]), required=True, help="What OUT shall be.")
+@click.option(
+    "--to",
+    type=click.Choice([each.value for each in Format]),
+    required=True,
+    help="What OUT shall be.",
+)
 @click.option("--shape", type=ImageShape(), help="Of the images, where P does not say it.")
 def export_command(
     model: Path, out: Path, net: Path, to: str, shape: tuple[int, ...] | None
@@ -54,8 +60,9 @@ def export_command(
 
 def _print_net(done: Exported) -> None:
     for name, shape in done.deploy.inputs.items():
-        first = shape[0] if done.any_batch is False else "batch"
-        click.echo(f"input    {name} {'x'.join(map(str, (first, *shape[1:])))}")
+        first = "batch" if done.any_batch else shape[0]
+        click.echo(f"input    {name} ({', '.join(map(str, (first, *shape[1:])))})")
     click.echo(f"output   {' '.join(done.deploy.outputs)}")
-    if done.deploy.dropped:
-        click.echo(f"left out {' '.join(done.deploy.dropped)}")
+    if dropped := done.deploy.dropped:
+        more = f" ... ({len(dropped)})" if len(dropped) > LISTED else ""
+        click.echo(f"left out {' '.join(dropped[:LISTED])}{more}")

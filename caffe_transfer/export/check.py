@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from caffe_transfer.caffe_torch.fusion import Step
 from caffe_transfer.caffe_torch.layers.inputs import Input
 from caffe_transfer.caffe_torch.net import Net
 from caffe_transfer.caffe_torch.rng import Rng
@@ -21,33 +23,38 @@ TOLERANCE = 1e-5  # of the largest value of an output
 _MARKS = {"Embed": 0, "BatchReindex": 1, "Filter": -1, "LSTM": 1, "RNN": 1, "LSTMUnit": 2}
 
 
-def sample(deploy: Deploy, batch: int | None = None) -> dict[str, Array]:
-    """Random inputs, the same in every run: pixels less a mean, or 0 and 1 where marks are read.
-
-    Args:
-        batch: the length of the first axis of all inputs; None: as the net declares it.
-    """
+def sample(deploy: Deploy) -> dict[str, Array]:
+    """Random inputs, the same in every run: pixels less a mean, or 0 and 1 where marks are read."""
     random = np.random.default_rng(0)
     marks = set(_marks(deploy.net))
     found = {}
     for name, shape in deploy.inputs.items():
-        full = shape if batch is None else (batch, *shape[1:])
-        values = random.integers(0, 2, full) if name in marks else random.normal(0, 50, full)
+        values = random.integers(0, 2, shape) if name in marks else random.normal(0, 50, shape)
         found[name] = np.asarray(values, np.float32)
     return found
 
 
-def expected(deploy: Deploy, model: Path, inputs: Mapping[str, Array]) -> dict[str, Array]:
-    """The outputs of caffe-torch's net with the weights of a model."""
+def expected(deploy: Deploy, model: Path) -> dict[str, Array]:
+    """The outputs and the scores by caffe-torch, for the sample, with the weights of a model."""
     net = Net(deploy.net, pb.NetState(phase=pb.TEST), Rng(0), torch.device("cpu"))
     with open_model(model) as opened:
         net.load(opened, lambda _: None)
+    inputs = sample(deploy)
     for layer in net.layers:
         if isinstance(layer, Input):
             layer.values = [torch.from_numpy(inputs[top]) for top in layer.param.top]
+    found: dict[str, Array] = {}
+
+    def run(step: Step, bottoms: list[Tensor]) -> list[Tensor]:
+        tops = step.layer.run(bottoms)
+        for name, top in zip(step.tops, tops, strict=True):
+            if name in (*deploy.outputs, *deploy.scores):
+                found[name] = top.contiguous().numpy().copy()
+        return tops
+
     with torch.no_grad():
-        blobs = net.forward().blobs
-    return {name: blobs[name].contiguous().numpy() for name in deploy.outputs}
+        net.forward(run)
+    return found
 
 
 def difference(

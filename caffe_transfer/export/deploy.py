@@ -1,7 +1,7 @@
 """The net that is exported: what TEST computes from its inputs, without data layers and losses."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from google.protobuf.message import Message
@@ -52,6 +52,33 @@ class Deploy:
             found = infer(layer, bottoms)
             blobs.write(layer, found.tops)
             yield layer, bottoms, found
+
+    @property
+    def scores(self) -> tuple[str, ...]:
+        """What a Softmax makes outputs of: they tell more than probabilities near 0 and 1."""
+        makers = {top: layer for layer in self.net.layer for top in layer.top}
+        found = (makers[name] for name in self.outputs if makers[name].type == "Softmax")
+        return tuple(layer.bottom[0] for layer in found if layer.bottom[0] != layer.top[0])
+
+    def with_batch(self, batch: int) -> "Deploy | None":
+        """The net for batches of another size; None if it takes those of its own alone."""
+        if len({shape[:1] for shape in self.inputs.values()}) > 1 or () in self.inputs.values():
+            return None
+        inputs = {name: (batch, *shape[1:]) for name, shape in self.inputs.items()}
+        net = pb.NetParameter()
+        net.CopyFrom(self.net)
+        for layer in net.layer:
+            if layer.type == "Input":
+                layer.input_param.shape[0].dim[0] = batch
+        found = replace(self, net=net, inputs=inputs)
+        try:
+            same = all(
+                ours[2].parameters == theirs[2].parameters
+                for ours, theirs in zip(self.walk(), found.walk(), strict=True)
+            )
+        except BadInput:  # such as a Reshape to a given batch
+            return None
+        return found if same else None
 
 
 def read_deploy(path: Path, shape: Shape | None = None) -> Deploy:

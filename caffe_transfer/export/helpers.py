@@ -124,7 +124,7 @@ def lrn_within(x: Tensor, size: int, alpha: float, beta: float) -> Tensor:
     return x * (1 + alpha * means) ** -beta
 
 
-def mvn(x: Tensor, axes: Sequence[int], eps: float) -> Tensor:
+def mvn(x: Tensor, axes: tuple[int, ...], eps: float) -> Tensor:
     """x less its mean over axes, divided by its deviation + eps."""
     x = x - x.mean(axes, keepdim=True)
     return x / ((x * x).mean(axes, keepdim=True).sqrt() + eps)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -44,8 +44,7 @@ class Exported:
         measured: by what the outputs were computed for the check; "" if they were not.
         difference: the largest one between those outputs and caffe-torch's, as a fraction of an
             output's largest value; None if they were not compared.
-        any_batch: whether the net takes batches of any size; None where weights alone were
-            written.
+        any_batch: whether the net takes batches of any size.
     """
 
     files: tuple[Path, ...]
@@ -54,7 +53,7 @@ class Exported:
     parameters: int
     measured: str = ""
     difference: float | None = None
-    any_batch: bool | None = None
+    any_batch: bool = True
 
 
 @dataclass(frozen=True)
@@ -68,6 +67,7 @@ class _Given:
     out: Path
 
     def exported(self, *files: Path, **found: Any) -> Exported:
+        found.setdefault("any_batch", self.deploy.with_batch(1) is not None)
         return Exported(
             files=files,
             deploy=self.deploy,
@@ -138,17 +138,14 @@ def _safetensors(given: _Given) -> Exported:
 
 def _pytorch(given: _Given) -> Exported:
     needed("torch")
-    from caffe_transfer.export import check, to_pytorch
+    from caffe_transfer.export import to_pytorch
     from caffe_transfer.export.module import make_module
 
     text = to_pytorch.module_path(given.out)
     if text.exists():
         raise _there_already(text)
     module = make_module(given.deploy, given.weights)
-    inputs = check.sample(given.deploy)
-    found = to_pytorch.outputs(to_pytorch.built(module, given.about), given.deploy, inputs)
-    wanted = check.expected(given.deploy, given.model, inputs)
-    difference = check.difference(found, wanted, "the PyTorch module")
+    difference = _check_module(given)
     to_pytorch.write_pytorch(module, given.about, given.out)
     return given.exported(given.out, text, measured="PyTorch", difference=difference)
 
@@ -158,16 +155,17 @@ def _onnx(given: _Given) -> Exported:
     from caffe_transfer.export import check, to_onnx, to_pytorch
     from caffe_transfer.export.module import make_module
 
-    deploy = given.deploy
-    net = to_pytorch.built(make_module(deploy, given.weights), given.about)
-    onnx = to_onnx.make_onnx(net, deploy, given.about)
+    net = to_pytorch.built(make_module(given.deploy, given.weights), given.about)
+    onnx = to_onnx.make_onnx(net, given.deploy, given.about)
     differences = []
     for batch in (1, to_onnx.EXAMPLE_BATCH + 1) if onnx.any_batch else (None,):
-        inputs = check.sample(deploy, batch)
-        found = to_onnx.run_onnx(onnx, deploy, inputs)
+        deploy = _sized(given.deploy, batch)
+        found = to_onnx.run_onnx(onnx, deploy, check.sample(deploy))
         if found is not None:
-            wanted = check.expected(deploy, given.model, inputs)
+            wanted = check.expected(deploy, given.model)
             differences.append(check.difference(found, wanted, "the ONNX file in onnxruntime"))
+    if not differences:
+        _check_module(given)
     to_onnx.write_onnx(onnx, given.out)
     return given.exported(
         given.out,
@@ -175,6 +173,27 @@ def _onnx(given: _Given) -> Exported:
         difference=max(differences, default=None),
         any_batch=onnx.any_batch,
     )
+
+
+def _check_module(given: _Given) -> float:
+    """The largest difference between the PyTorch module and caffe-torch, scores included.
+
+    Raises:
+        BadInput: they differ.
+    """
+    from caffe_transfer.export import check, to_pytorch
+    from caffe_transfer.export.module import make_module
+
+    deploy = _sized(given.deploy, 1)
+    with_scores = replace(deploy, outputs=(*deploy.outputs, *deploy.scores))
+    net = to_pytorch.built(make_module(with_scores, given.weights), given.about)
+    found = to_pytorch.outputs(net, with_scores, check.sample(deploy))
+    return check.difference(found, check.expected(deploy, given.model), "the PyTorch module")
+
+
+def _sized(deploy: Deploy, batch: int | None) -> Deploy:
+    """The net for a batch, or for its own if it takes no other."""
+    return deploy if batch is None else deploy.with_batch(batch) or deploy
 
 
 _WRITERS: dict[Format, Callable[[_Given], Exported]] = {

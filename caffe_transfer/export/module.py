@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,7 @@ _HELPERS = frozenset(
 )
 _TAKEN = frozenset({"torch", "F", "nn", "Tensor", "self", "Path", "load", *_HELPERS})
 _FORMATTING = "  # fmt: skip"
+_WIDTH = 100
 
 _FILE = '''"""{title}
 
@@ -30,8 +32,9 @@ _FILE = '''"""{title}
 
 {constants}
 
+
 {helpers}class {name}(nn.Module):
-    """{outline}"""
+    """{outline}."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -136,21 +139,34 @@ def make_module(deploy: Deploy, weights: Sequence[Weight]) -> Module:
 
 
 def _add(body: _Body, site: Site, code: Code, tops: Sequence[str]) -> None:
-    shapes = [f"  # {_times(shape[1:])}" if len(shape) > 1 else "" for shape in site.tops]
     if code.made:
-        body.made.append(f"        {site.own} = {code.made}")
+        body.made.append(_line(site.own, code.made))
     if len(code.results) == len(tops):
-        rows = zip(tops, code.results, shapes, strict=True)
-        body.lines += [f"        {top} = {result}{shape}" for top, result, shape in rows]
+        rows = zip(tops, code.results, site.tops, strict=True)
+        body.lines += [_line(top, result, _times(shape[1:])) for top, result, shape in rows]
     else:
         (result,) = code.results
-        body.lines.append(f"        {', '.join(tops)} = {result}")
+        body.lines.append(_line(", ".join(tops), result))
     body.helpers.update(code.helpers)
     attribute = site.own.removeprefix("self.")
     for name, values in code.state.items():
         key = f"{attribute}.{name}" if name else attribute
         body.state[key] = _tensor(values)
         body.keys[key] = site.layer.name
+
+
+def _line(target: str, value: str, remark: str = "") -> str:
+    """An assignment; a long one takes several lines, and has no remark."""
+    line = f"        {target} = {value}"
+    if len(line) <= _WIDTH:
+        remarked = f"{line}  # {remark}"
+        return remarked if remark and len(remarked) <= _WIDTH else line
+    indent = " " * 12
+    inner = textwrap.fill(
+        value, _WIDTH, initial_indent=indent, subsequent_indent=indent,
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+    return f"        {target} = (\n{inner}\n        )"
 
 
 def _tensor(values: Array) -> torch.Tensor:
@@ -205,7 +221,11 @@ def _times(shape: Shape | tuple[str | int, ...]) -> str:
 
 def _pretty(value: object) -> str:
     """A value of JSON as Python."""
-    if not isinstance(value, dict):
-        return repr(value)
-    rows = "".join(f"    {json.dumps(key)}: {each!r},\n" for key, each in value.items())
-    return f"{{\n{rows}}}"
+    if isinstance(value, str):
+        return json.dumps(value)
+    if isinstance(value, dict):
+        rows = "".join(f"    {_pretty(key)}: {_pretty(each)},\n" for key, each in value.items())
+        return f"{{\n{rows}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_pretty, value))}]"
+    return repr(value)

@@ -45,30 +45,49 @@ def make_onnx(net: torch.nn.Module, deploy: Deploy, about: Mapping[str, Any]) ->
     Raises:
         BadInput: torch's exporter cannot; says why.
     """
-    inputs = deploy.inputs.values()
-    if len({shape[:1] for shape in inputs}) == 1 and all(inputs):
+    several = deploy.with_batch(EXAMPLE_BATCH)
+    if several is not None:
         try:
-            return Onnx(_exported(net, deploy, about, EXAMPLE_BATCH), True)
+            return Onnx(_exported(net, several, about, any_batch=True), True)
         except torch.onnx.OnnxExporterError:
-            pass  # such as a Reshape to a given batch
+            pass  # such as a recurrent layer, whose steps are no batch
     try:
-        return Onnx(_exported(net, deploy, about, None), False)
+        return Onnx(_exported(net, deploy, about, any_batch=False), False)
     except torch.onnx.OnnxExporterError as error:
         raise BadInput(f"torch cannot export this net to ONNX: {_reason(error)}") from error
 
 
 def run_onnx(onnx: Onnx, deploy: Deploy, inputs: Mapping[str, Array]) -> dict[str, Array] | None:
-    """The outputs by onnxruntime, by name; None where it is not installed."""
+    """Outputs and scores by onnxruntime, by name; None where it is not installed."""
     runtime = optional("onnxruntime")
     if runtime is None:
         return None
     options = runtime.SessionOptions()
     options.log_severity_level = 3  # errors
-    session = runtime.InferenceSession(
-        onnx.content, options, providers=["CPUExecutionProvider"]
-    )  # fmt: skip
-    found = session.run(list(deploy.outputs), dict(inputs))
-    return dict(zip(deploy.outputs, found, strict=True))
+    content, names = _with_scores(onnx.content, deploy)
+    session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    found = session.run(list(names), dict(inputs))
+    return dict(zip(names.values(), found, strict=True))
+
+
+def _with_scores(content: bytes, deploy: Deploy) -> tuple[bytes, dict[str, str]]:
+    """A model that shows the scores below its probabilities as well.
+
+    Returns:
+        the model, and for each of its outputs the blob's name in the net.
+    """
+    import onnx
+
+    model = onnx.load_from_string(content)
+    names = {name: name for name in deploy.outputs}
+    makers = {node.output[0]: node for node in model.graph.node if node.op_type == "Softmax"}
+    softmax = [name for name in deploy.outputs if name in makers]
+    for name, scores in zip(softmax, deploy.scores, strict=False):
+        below = makers[name].input[0]
+        if below not in names:
+            model.graph.output.add(name=below)
+            names[below] = scores
+    return model.SerializeToString(), names
 
 
 def write_onnx(onnx: Onnx, out: Path) -> None:
@@ -82,13 +101,11 @@ def write_onnx(onnx: Onnx, out: Path) -> None:
 
 
 def _exported(
-    net: torch.nn.Module, deploy: Deploy, about: Mapping[str, Any], batch: int | None
+    net: torch.nn.Module, deploy: Deploy, about: Mapping[str, Any], *, any_batch: bool
 ) -> bytes:
-    free = None
-    if batch is not None:
-        size = torch.export.Dim("batch")
-        free = tuple({0: size} for _ in deploy.inputs)
-    given = tuple(map(torch.from_numpy, sample(deploy, batch).values()))
+    size = torch.export.Dim("batch")
+    free = tuple({0: size} for _ in deploy.inputs) if any_batch else None
+    given = tuple(map(torch.from_numpy, sample(deploy).values()))
     with _quiet():
         program = torch.onnx.export(
             net, given, dynamo=True, dynamic_shapes=free, verbose=False,
@@ -117,6 +134,6 @@ def _quiet() -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """The exporter's own reason, which stands at the end of a page."""
-    cause = error.__cause__ or error
-    return first_line(cause)
+    """The exporter's own reason, which stands behind a page of advice."""
+    cause = error.__cause__
+    return first_line(cause if isinstance(cause, Exception) else error)

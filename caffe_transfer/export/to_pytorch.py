@@ -58,7 +58,7 @@ def built(module: Module, about: Mapping[str, Any]) -> torch.nn.Module:
 
 
 def outputs(net: torch.nn.Module, deploy: Deploy, inputs: Mapping[str, Array]) -> dict[str, Array]:
-    """What a built net gives, by output.
+    """What a built net gives, by name.
 
     Raises:
         BadInput: it cannot run.

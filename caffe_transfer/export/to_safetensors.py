@@ -48,6 +48,5 @@ def _metadata(weights: Sequence[Weight], about: Mapping[str, Any]) -> dict[str, 
 def texts(values: Mapping[str, Any]) -> dict[str, str]:
     """Values as texts, as metadata of files must be: what is no text becomes JSON."""
     return {
-        key: value if isinstance(value, str) else json.dumps(value)
-        for key, value in values.items()
+        key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()
     }

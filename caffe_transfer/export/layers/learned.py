@@ -3,6 +3,7 @@
 import numpy as np
 
 from caffe_transfer.export.layers.base import Code, Site, arguments, coder, number, sides
+from caffe_transfer.export.weights import Array
 from caffe_transfer.nets.shapes import Shape
 from caffe_transfer.nets.shapes.convolutions import filters
 from caffe_transfer.nets.shapes.learned import broadcast
@@ -30,7 +31,7 @@ def _unless(name: str, values: Shape, usual: int) -> str:
     return "" if set(values) == {usual} else f"{name}={sides(values)}"
 
 
-def _weights(site: Site) -> dict[str, object]:
+def _weights(site: Site) -> dict[str, Array]:
     return dict(zip(("weight", "bias"), site.parameters, strict=False))
 
 
@@ -38,14 +39,14 @@ def _weights(site: Site) -> dict[str, object]:
 def _inner_product(site: Site) -> Code:
     given, axis = site.layer.inner_product_param, len(site.tops[0]) - 1
     x = site.x[0] if len(site.bottoms[0]) == axis + 1 else f"{site.x[0]}.flatten({axis})"
-    if given.axis and not axis:
-        raise site.refuse("takes the whole batch as one vector")
     state = _weights(site)
     if given.transpose:
         state["weight"] = np.ascontiguousarray(site.parameters[0].T)
-    outputs, inputs = np.shape(state["weight"])
+    outputs, inputs = state["weight"].shape
     bias = "" if given.bias_term else "bias=False"
-    return Code([f"{site.own}({x})"], f"nn.Linear({arguments(f'{inputs}, {outputs}', bias)})", state)
+    return Code(
+        [f"{site.own}({x})"], f"nn.Linear({arguments(f'{inputs}, {outputs}', bias)})", state
+    )
 
 
 @coder("Embed")
