@@ -17,7 +17,7 @@ FLOORS = (
     ("studies",),
     ("nets",),
     ("report", "comparison", "old_files", "data_prep", "caffe_torch"),
-    ("training",),
+    ("training", "export"),
     ("cost", "doctor"),
     ("questions",),
     ("pipeline",),

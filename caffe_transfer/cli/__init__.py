@@ -32,6 +32,7 @@ COMMANDS = {
     "compare": "compare",
     "inspect": "inspect",
     "upgrade": "upgrade",
+    "export": "export",
     "doctor": "doctor",
 }
 
