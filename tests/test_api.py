@@ -63,6 +63,6 @@ def test_folders_of_networks(tmp_path: Path) -> None:
     study = ct.load_study("fashion-mnist", quick=True)
     (folder,) = ct.generate(study, ct.Network.parse("half0A"), out=tmp_path)
     assert folder == tmp_path / "half0A"
-    assert len(ct.generate("fashion-mnist", out=str(tmp_path))) == 38
+    assert len(ct.generate("fashion-mnist", out=str(tmp_path))) == 98
     (comparison,) = ct.compare(folder / "solver.prototxt", folder / "solver.prototxt")
     assert comparison.verdict == "identical"

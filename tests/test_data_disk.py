@@ -54,7 +54,7 @@ def test_what_is_decoded(names: str, images: int) -> None:
     study = replace(demo, networks=tuple(map(Network.parse, names.split())))
     found = disk_estimate(study, views=True)
     assert found is not None
-    assert found == pytest.approx(10 * images * record_bytes(28 * 28), rel=0.01)
+    assert found == pytest.approx(10 * images * record_bytes(24 * 24), rel=0.02)
 
 
 def test_a_folder_whose_images_are_counted(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_a_folder_whose_images_are_counted(tmp_path: Path) -> None:
     demo = load_study("fashion-mnist")
     images = replace(demo.images, source="folder", path=str(tmp_path / "photos"), classes=2)
     study = replace(demo, images=images, networks=(Network.parse("netbase"),))
-    record = record_bytes(28 * 28)
+    record = record_bytes(24 * 24)
     assert disk_estimate(study, views=False) == pytest.approx(30 * record, abs=1)
     few = replace(study, images=replace(images, train_per_class=5, valid_per_class=1))
     assert disk_estimate(few, views=False) == pytest.approx(2 * 6 * record, abs=1)

@@ -41,19 +41,21 @@ def test_built_in_studies_open_with_command_cost_and_what_to_expect(name: str) -
 def test_the_demo_is_what_the_readme_promises() -> None:
     demo = load_study("fashion-mnist")
     names = {network.name for network in demo.networks}
-    expected = {"netbase", "half0A", "half0B"} | {f"nolearn_1_{n}" for n in range(1, 8)}
-    for pair in ("0A0B", "0B0B"):
-        for n in range(1, 8):
-            expected |= {f"transfer{pair}_1_{n}", f"transfer-ft{pair}_1_{n}"}
+    expected = {"netbase"} | {f"nolearn_1_{n}" for n in range(1, 8)}
+    for seed in ("", "-seed2", "-seed3"):
+        expected |= {f"half0A{seed}", f"half0B{seed}"}
+        for pair in ("0A0B", "0B0B"):
+            for n in range(1, 8):
+                expected |= {f"transfer{pair}_1_{n}{seed}", f"transfer-ft{pair}_1_{n}{seed}"}
     assert names == expected
-    assert len(names) == 38
+    assert len(names) == 98
 
 
 def test_quick_changes_only_what_it_names() -> None:
     plain, quick = load_study("fashion-mnist"), load_study("fashion-mnist", quick=True)
     assert quick.solver.max_iter < plain.solver.max_iter
     assert quick.solver.base_lr == plain.solver.base_lr
-    assert quick.networks == plain.networks
+    assert quick.networks == tuple(each for each in plain.networks if each.seed == 1)
 
 
 def test_halves_keep_all_outputs_on_request(tmp_path: Path) -> None:

@@ -44,8 +44,8 @@ def test_classes_and_outputs() -> None:
 def test_quick_conflicts_with_full_in_what_it_changes() -> None:
     full, quick = load_study("fashion-mnist"), load_study("fashion-mnist", quick=True)
     assert {each.key for each in conflicts(quick, full)} == {
-        "images.train_per_class", "images.valid_per_class", "solver.max_iter", "solver.test_iter",
-        "solver.test_interval", "solver.snapshot",
+        "images.valid_per_class", "solver.max_iter", "solver.test_iter", "solver.test_interval",
+        "solver.snapshot",
     }  # fmt: skip
     assert conflicts(full, full) == []
 
