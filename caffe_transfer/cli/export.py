@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from caffe_transfer.cli.cuts import ImageShape
+from caffe_transfer.cli.options import ImageShape
 from caffe_transfer.export.make import Exported, Format, export
 from caffe_transfer.export.packages import INSTALL
 
