@@ -55,8 +55,19 @@ setup(
     ],
     extras_require={
         "torch": ["torch>=2.9"],
+        "export": [
+            "torch>=2.9",
+            "safetensors>=0.4",
+            "onnx>=1.17",
+            "onnxscript>=0.5",
+            "onnxruntime>=1.20",
+        ],
         "test": [
             "torch==2.13.0",  # the one that the tests' tolerances were measured with
+            "safetensors>=0.4",
+            "onnx>=1.17",
+            "onnxscript>=0.5",
+            "onnxruntime>=1.20",
             "hypothesis>=6",
             "mypy>=1.10",
             "pytest>=8",
