@@ -56,8 +56,19 @@ setup(
     extras_require={
         "torch": ["torch>=2.9"],
         "tensorboard": ["tensorboardX>=2.6"],
+        "export": [
+            "torch>=2.9",
+            "safetensors>=0.4",
+            "onnx>=1.17",
+            "onnxscript>=0.5",
+            "onnxruntime>=1.20",
+        ],
         "test": [
             "torch==2.13.0",  # the one that the tests' tolerances were measured with
+            "safetensors>=0.4",
+            "onnx>=1.17",
+            "onnxscript>=0.5",
+            "onnxruntime>=1.20",
             "hypothesis>=6",
             "tensorboard>=2.15",  # reads what tensorboardX has written
             "tensorboardX>=2.6",

@@ -51,8 +51,8 @@ FAMILIES = {
     + conv("conv", "up", "num_output: 4 kernel_h: 3 kernel_w: 2 stride: 2 group: 2",
            "Deconvolution")
     + layer("BatchNorm", "conv", "norm", "batch_norm_param { eps: 0.01 }")
-    + layer("Scale", "norm", "norm", "scale_param { bias_term: true }")
-    + layer("PReLU", "norm", "norm")
+    + layer("Scale", "norm", "norm", "scale_param { bias_term: true }").replace('"norm"', '"s"', 1)
+    + layer("PReLU", "norm", "norm").replace('"norm"', '"p"', 1)
     + layer("PReLU", "dilated", "shared", "prelu_param { channel_shared: true }")
     + layer("Bias", "up", "shifted")
     + fc("shifted", "fc", "num_output: 5")

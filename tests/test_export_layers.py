@@ -64,8 +64,9 @@ def test_as_in_caffe_torch(make: Callable[[Draw], Case]) -> None:
         try:
             found = exported(case)
         except BadInput as error:
-            assert any(each in str(error) for each in REFUSED), error
-            continue
+            if any(each in str(error) for each in REFUSED):
+                continue
+            raise
         check.difference(found, run_layer(case), str(case))
         done += 1
     assert done > 2

@@ -74,14 +74,16 @@ def test_models_that_do_not_fit(
 def test_all_that_is_missing_is_counted(tmp_path: Path) -> None:
     stored(tmp_path / "m.caffemodel", other=[(1,)])
     more = SIMPLE + fc("fc3", "fc4", "num_output: 2") + fc("fc4", "fc5", "num_output: 2")
-    with pytest.raises(BadInput, match="of layer 'fc3' and 2 more layers of net.prototxt"):
+    with pytest.raises(BadInput, match=r"of layer 'fc3' and 2 more layers of net\.prototxt"):
         read_weights(tmp_path / "m.caffemodel", made(more), NET)
 
 
 def test_layers_of_one_name(tmp_path: Path) -> None:
     stored(tmp_path / "m.caffemodel", fc3=[(2, 20), (2,)])
     twice = SIMPLE + FC.replace('top: "fc3"', 'top: "again"')
-    with pytest.raises(BadInput, match=r"^net.prototxt: two layers have the name 'fc3'"):
+    with pytest.raises(
+        BadInput, match=r"^net.prototxt: two layers with parameters have the name 'fc3'"
+    ):
         read_weights(tmp_path / "m.caffemodel", made(twice), NET)
 
 

@@ -47,7 +47,8 @@ def export_command(
     """
     done = export(model, net, Format(to), out, shape)
     click.echo(f"wrote    {' '.join(map(str, done.files))}")
-    click.echo(f"weights  {done.layers} layers, {done.parameters:,} parameters")
+    layers = f"{done.layers} layer{'s' if done.layers != 1 else ''}"
+    click.echo(f"weights  {layers}, {done.parameters:,} parameters")
     _print_net(done)
     if done.difference is not None:
         click.echo(

@@ -16,7 +16,9 @@ def needed(*modules: str) -> None:
     """
     for module in modules:
         if optional(module) is None:
-            raise BadInput(f"this export needs the package {module}, which is missing; {_run()}")
+            raise BadInput(
+                f"this export needs the package {module}, which is missing; run {INSTALL}"
+            )
 
 
 def optional(module: str) -> Any | None:
@@ -25,7 +27,3 @@ def optional(module: str) -> Any | None:
         return import_module(module)
     except ImportError:
         return None
-
-
-def _run() -> str:
-    return f"run {INSTALL}"

@@ -30,18 +30,23 @@ def preprocessing(deploy: Deploy, net: Path) -> dict[str, Any]:
     if deploy.source is None:
         return {"channel_order": "BGR", "note": _UNKNOWN}
     given = deploy.source.transform_param
-    (shape,) = [shape for shape in deploy.inputs.values() if len(shape) == 4][:1] or [(1, 0, 0, 0)]
+    (images,) = deploy.inputs.values()  # a source of files has one input
     found: dict[str, Any] = {
-        "channel_order": "gray" if shape[1] == 1 else "BGR",
+        "channel_order": "gray" if images[1] == 1 else "BGR",
         "steps": _STEPS,
-        "mean_values": list(given.mean_value),
+        "mean_values": list(map(_as_written, given.mean_value)),
         "crop": given.crop_size or None,
-        "scale": round(given.scale, 9),
+        "scale": _as_written(given.scale),
     }
     if given.mean_file:
         found["mean_file"] = given.mean_file
         found["mean_values_of_file"] = _channel_means(given.mean_file, net.parent)
     return found
+
+
+def _as_written(value: float) -> float:
+    """A float32 as a prototxt has it, with no more digits than it holds."""
+    return float(f"{value:.7g}")
 
 
 def _channel_means(name: str, folder: Path) -> Sequence[float] | None:

@@ -60,7 +60,7 @@ def read_weights(model: Path, deploy: Deploy, net: Path) -> list[Weight]:
         for layer, _, found in deploy.walk()
         if found.parameters
     }
-    _check_names(deploy, layers, net)
+    _check_names(deploy, net)
     owners = _owners(deploy, layers)
     with open_model(model) as opened:
         stored = _stored(opened, layers, owners, net)
@@ -123,15 +123,15 @@ def _recurrent(layer: pb.LayerParameter) -> list[tuple[str, str]]:
     return found
 
 
-def _check_names(deploy: Deploy, layers: Mapping[str, object], net: Path) -> None:
+def _check_names(deploy: Deploy, net: Path) -> None:
     seen: set[str] = set()
-    for layer in deploy.net.layer:
-        if layer.name in layers and layer.name in seen:
+    for layer, _, found in deploy.walk():
+        if found.parameters and layer.name in seen:
             raise BadInput(
-                f"{net}: two layers have the name {layer.name!r}, by which models keep "
-                "parameters; rename one of them"
+                f"{net}: two layers with parameters have the name {layer.name!r}; rename one, "
+                "since models keep parameters by the layer's name"
             )
-        seen.add(layer.name)
+        seen.update([layer.name] if found.parameters else [])
 
 
 def _owners(
