@@ -72,6 +72,7 @@ def test_dry_run_writes_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ("--mode transfer", "mode transfer needs --n, the cut below which"),
         ("--n 0 --mode transfer", "n = 0 is not a layer to cut at"),
         ("--n 8 --mode transfer", "takes n from 1 to 7"),
         ("--n 4 --mode transfers", "'transfers' is not one of 'base', 'selffer', 'transfer'"),

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from caffe_transfer.studies.load import paper
 from caffe_transfer.training.snapshots import newest_complete
 from tests.small_study import TEXT, SmallRun, write_study
 
@@ -106,10 +108,63 @@ class TestRun:
         (broken / "manifest.json").write_text("no manifest")
         done = call(*run_arguments(tmp_path, study))
         assert done.returncode == 2
-        assert "half0A failed: " in done.stderr
+        assert done.stderr.count("half0A failed: ") == 1
+        assert "half0A: " not in done.stderr.replace("not trained: half0A failed", "")
         assert "transfer0A0B_1_3 skipped: its base half0A is not trained" in done.stderr
         assert "3 of 6 networks are trained" in done.stderr
-        assert done.stderr.splitlines()[-1].startswith("caffe-transfer: 3 of 6 networks are not")
+        last = done.stderr.splitlines()[-1]
+        assert last.startswith("caffe-transfer: 3 of 6 networks are not trained: half0A failed, 2")
+        assert "run says why" in last
+        told = call("status", tmp_path / "run").stdout
+        assert f"half0A broken: {broken / 'manifest.json'} is not a manifest" in told
+        assert "3 of 6 networks are trained, 2 waiting, 1 broken" in told
+
+    def test_what_an_engine_said_is_shown_by_status(self, tmp_path: Path) -> None:
+        study = write_study(tmp_path)
+        assert call(*run_arguments(tmp_path, study)).returncode == 0
+        net = tmp_path / "run/results/nolearn_1_2"
+        (net / "manifest.json").unlink()
+        shutil.rmtree(net / "snapshots")
+        solver = (net / "solver.prototxt").read_text()
+        (net / "solver.prototxt").write_text(solver + "solver_mode: GPU\n")
+        done = call("train", net)
+        assert done.returncode == 2
+        rows = [
+            json.loads(row)
+            for row in call("status", tmp_path / "run", "--json").stdout.split("\n")
+            if row
+        ]
+        (failed,) = [row for row in rows if row["state"] != "done"]
+        assert (failed["name"], failed["state"]) == ("nolearn_1_2", "failed")
+        assert f"caffe-transfer: {failed['problem']}\n" in done.stderr
+        (net / "solver.prototxt").write_text(solver)
+        assert call("train", net).returncode == 0
+        assert "failed" not in call("status", tmp_path / "run").stdout
+
+    def test_a_quick_run_in_the_folder(self, tmp_path: Path) -> None:
+        study = write_study(tmp_path, TEXT + "[quick.solver]\nmax_iter = 2\n")
+        assert call(*run_arguments(tmp_path, study, "--quick", "--prepare")).returncode == 0
+        done = call(*run_arguments(tmp_path, study))
+        assert done.returncode == 2
+        assert "run that was begun with --quick; go on with it, or name another" in done.stderr
+
+    def test_ctrl_c_while_the_report_is_made(self, tmp_path: Path) -> None:
+        arguments = run_arguments(tmp_path, write_study(tmp_path))
+        assert call(*arguments).returncode == 0
+        page = tmp_path / "run/report/index.html"
+        page.unlink()
+        running = subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.PIPE, text=True)
+        assert running.stderr is not None
+        for line in running.stderr:
+            if line.startswith("[6/6]"):
+                break
+        running.send_signal(signal.SIGINT)
+        sent = time.monotonic()
+        _, error = running.communicate(timeout=60)
+        assert time.monotonic() - sent < 6
+        assert running.returncode == 130, error
+        assert error.splitlines()[-1].endswith("run the same command again to go on")
+        assert not page.exists()
 
     def test_ctrl_c_keeps_the_state(self, tmp_path: Path) -> None:
         """The only snapshot is the one written on Ctrl-C, and the second run starts from it."""
@@ -227,6 +282,64 @@ def test_dry_run_within_a_limit() -> None:
     ) in done.stdout
     done = call("run", "fashion-mnist", "--dry-run", "--disk", "9 TB")
     assert "9.0 TB: if all databases fit, they are made beforehand\n" in done.stdout
+
+
+def test_dry_run_counts_what_is_trained(
+    small_run: SmallRun, tmp_path: Path, caffe_environment: None
+) -> None:
+    study = write_study(tmp_path)
+    arguments = ["run", str(study), "--out", str(small_run.folder.root), "--dry-run"]
+    assert "time: unknown; the study gives no seconds_per" in call(*arguments).stdout
+    small_run.train("half0A")
+    done = call(*arguments, "--jobs", "64", "--trial")
+    assert done.returncode == 0, done.stderr
+    assert "trained already: 1 of 6 networks" in done.stdout
+    assert re.search(
+        r"time: about .*, at the pace of the logs of 1 network of this run", done.stdout
+    )
+    assert re.search(r"time: at most .*, by a trial of caffe on this machine", done.stdout)
+    assert "--jobs 64 is hardly faster" in done.stdout
+    assert re.search(
+        r"  \S+ [kMG]?B beside what is there, \S+ .B free on the disk of ", done.stdout
+    )
+
+
+def test_names_are_whole_in_a_pipe() -> None:
+    done = call("run", "paper", "--dry-run")
+    assert done.returncode == 0
+    names = {line.split()[1] for line in done.stdout.splitlines() if line[:3].strip().isdigit()}
+    assert names == {network.name for network in paper().networks}
+
+
+def test_train_names_all_that_is_missing(tmp_path: Path, caffe_environment: None) -> None:
+    call("generate", "--mode", "base", "--out", tmp_path)
+    done = call("train", tmp_path / "half0A")
+    assert done.returncode == 2
+    for name in ("mean.binaryproto", "half0A_train/lmdb", "half0A_valid/lmdb"):
+        assert name in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("moment", [0.0, 0.3])
+def test_train_is_stopped_while_the_engine_starts(
+    small_run: SmallRun, caffe_environment: None, number: signal.Signals, moment: float
+) -> None:
+    root = small_run.write("half0A")
+    solver = root / "solver.prototxt"
+    solver.write_text(solver.read_text().replace("max_iter: 4", "max_iter: 100000"))
+    running = subprocess.Popen([*COMMAND, "train", root], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(root.glob("logs/*")) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    time.sleep(moment)
+    running.send_signal(number)
+    _, error = running.communicate(timeout=60)
+    assert running.returncode == 130, error
+    assert re.fullmatch(
+        r"caffe-transfer: stopped at iteration \d+ of 100000; run the same command again to go on",
+        error.splitlines()[-1],
+    )
+    assert not (root / "failure.txt").exists()
 
 
 def test_train_prints_what_is_proven(small_run: SmallRun, caffe_environment: None) -> None:

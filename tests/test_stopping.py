@@ -2,13 +2,18 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from caffe_transfer.cli import stopping
 from caffe_transfer.cli.stopping import stop_on_signal
-from caffe_transfer.errors import Interrupted
+from caffe_transfer.errors import CaffeTransferError, Interrupted
+from tests.images import write_images
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
@@ -48,3 +53,63 @@ def test_work_that_becomes_patient_goes_on(monkeypatch: pytest.MonkeyPatch) -> N
         stop.be_patient()
         time.sleep(0.2)
         assert stop.is_set()
+
+
+def swallow(number: signal.Signals) -> None:
+    with stop_on_signal(patient=False):
+        os.kill(os.getpid(), number)
+        with suppress(CaffeTransferError):  # as steps do that answer errors of the library
+            time.sleep(30)
+        pytest.fail("the wish was lost")
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_no_step_takes_the_wish_for_its_own_error(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stopping, "PATIENCE_SECONDS", 0.05)
+    with pytest.raises(Interrupted):
+        swallow(number)
+
+
+def test_work_that_becomes_impatient_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopping, "PATIENCE_SECONDS", 0.05)
+
+    def work() -> None:
+        with stop_on_signal() as stop:
+            stop.be_impatient()
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(30)
+
+    with pytest.raises(Interrupted):
+        work()
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["generate", "--all", "--out", "out"],
+        ["new", "mine.toml", "--images", "photos"],
+        ["inspect", "/dev/stdin"],
+    ],
+)
+def test_any_command_stops_soon_and_says_so(
+    tmp_path: Path, number: signal.Signals, arguments: list[str]
+) -> None:
+    for name in ("a", "b"):
+        write_images(tmp_path / "photos" / name, count=3000, classes=1)
+    running = subprocess.Popen(
+        [sys.executable, "-m", "caffe_transfer", *arguments],
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        cwd=tmp_path,
+    )  # fmt: skip
+    time.sleep(0.8)
+    running.send_signal(number)
+    sent = time.monotonic()
+    _, error = running.communicate(timeout=60)
+    assert time.monotonic() - sent < 4  # 2, and twice as much on a busy machine
+    assert running.returncode == 130, error
+    assert "caffe-transfer: stopped; run the same command again to go on" in error
+    assert "Traceback" not in error
+    assert not (tmp_path / "mine.toml").exists()

@@ -8,6 +8,8 @@ import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+END_OF_INPUT = "\x04"  # as Ctrl-D
+
 
 @contextmanager
 def single_keys() -> Iterator[None]:
@@ -25,9 +27,19 @@ def single_keys() -> Iterator[None]:
 
 
 def key_pressed(seconds: float) -> str:
-    """Wait so long for a key; "" if none is pressed, or standard input is no terminal."""
+    """Wait so long for a key.
+
+    Returns:
+        the key; END_OF_INPUT where the terminal is gone; "" if none is pressed, or standard input
+        is no terminal.
+    """
     if not sys.stdin.isatty():
         time.sleep(seconds)
         return ""
     ready, _, _ = select.select([sys.stdin], [], [], seconds)
-    return sys.stdin.read(1) if ready else ""
+    if not ready:
+        return ""
+    try:
+        return sys.stdin.read(1) or END_OF_INPUT
+    except OSError:
+        return END_OF_INPUT

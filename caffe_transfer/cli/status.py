@@ -11,7 +11,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from caffe_transfer.cli.keys import key_pressed, single_keys
+from caffe_transfer.cli.keys import END_OF_INPUT, key_pressed, single_keys
 from caffe_transfer.cli.stopping import ended_by_ctrl_c
 from caffe_transfer.cli.tables import Column, print_table, table
 from caffe_transfer.training.status import State, Status, StatusReader, seconds_left
@@ -115,7 +115,7 @@ def _watch(reader: StatusReader) -> None:
             live.update(_view(reader, rows, console), refresh=True)
             until = time.monotonic() + WATCH_SECONDS
             while (seconds := until - time.monotonic()) > 0:
-                if key_pressed(seconds) in ("q", "Q"):
+                if key_pressed(seconds) in ("q", "Q", END_OF_INPUT):
                     return
             rows = reader.read()
 
@@ -132,7 +132,12 @@ def _view(reader: StatusReader, rows: Sequence[Status], console: Console) -> Ren
     ]
     head = [
         Text(_summary(reader, rows), style="bold"),
-        Text(f"{time.strftime('%H:%M:%S')}  {reader.folder}  q quits", style="dim"),
+        Text(
+            f"{time.strftime('%H:%M:%S')}  q quits  {reader.folder}",
+            style="dim",
+            overflow="ellipsis",
+            no_wrap=True,
+        ),
         Text(),
     ]
     space = (
