@@ -172,8 +172,8 @@ def test_a_whole_that_is_there_already(
     shutil.rmtree(folder.data.lmdb("whole_train"))
     subprocess.run(
         [
-            caffe_prefix / "bin/convert_imageset", f"{given_images}/", tmp_path / "list.txt",
-            folder.data.lmdb("whole_train"),
+            caffe_prefix / "bin/convert_imageset", "--resize_height=8", "--resize_width=8",
+            f"{given_images}/", tmp_path / "list.txt", folder.data.lmdb("whole_train"),
         ],
         check=True, capture_output=True,
     )  # fmt: skip
