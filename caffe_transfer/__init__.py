@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         generate,
         load_study,
         open_model,
+        prepare,
         read_results,
         run,
         train,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "api": (
         "TrainedNetwork", "compare", "copy_layers", "generate", "load_study", "open_model",
-        "read_results", "run", "train",
+        "prepare", "read_results", "run", "train",
     ),
     "errors": (
         "BadInput", "Busy", "CaffeTransferError", "EngineError", "FormatError", "Incomplete",
@@ -74,6 +75,7 @@ __all__ = [
     "generate",
     "load_study",
     "open_model",
+    "prepare",
     "read_results",
     "run",
     "train",

@@ -199,3 +199,17 @@ def last_words(log: str) -> str:
     fatal = [line for line in lines if line.startswith(("F", "E"))]
     line = (fatal or lines or ["it said nothing"])[0 if fatal else -1]
     return line.split("] ", 1)[-1].strip()
+
+
+def will_read_views(engine: str | None) -> bool:
+    """Whether the engine that `find_engine` finds reads views.
+
+    One that is not on this machine yet is taken for what its name says, and without a name for one
+    that does.
+    """
+    if engine is not None:
+        return reads_views(engine)
+    try:
+        return find_engine().reads_views
+    except EngineError:
+        return True
