@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         generate,
         load_study,
         open_model,
+        prepare,
         read_results,
         run,
         train,
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "api": (
         "TrainedNetwork", "compare", "copy_layers", "describe", "fit", "generate", "load_study",
-        "open_model", "read_results", "run", "train", "upgrade",
+        "open_model", "prepare", "read_results", "run", "train", "upgrade",
     ),
     "errors": (
         "BadInput", "Busy", "CaffeTransferError", "EngineError", "FormatError", "Incomplete",
@@ -79,6 +80,7 @@ __all__ = [
     "generate",
     "load_study",
     "open_model",
+    "prepare",
     "read_results",
     "run",
     "train",

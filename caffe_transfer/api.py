@@ -30,7 +30,7 @@ from caffe_transfer.report.results import read_results as _read_results
 from caffe_transfer.studies.load import load_study as _load_study
 from caffe_transfer.studies.network import Network
 from caffe_transfer.studies.study import Study
-from caffe_transfer.training.engine import find_engine
+from caffe_transfer.training.engine import find_engine, will_read_views
 from caffe_transfer.training.preflight import load_network
 from caffe_transfer.training.schedule import JobResult, threads_for
 from caffe_transfer.training.train import OnProgress, Settings, train_network
@@ -112,6 +112,41 @@ def run(
         disk=disk,
     )
     return pipeline.run(chosen, Path(out), options=options, callbacks=callbacks, stop=stop)
+
+
+def prepare(
+    study: Study | AnyPath,
+    out: AnyPath,
+    *,
+    engine: str | None = None,
+    images: AnyPath | None = None,
+    callbacks: Callbacks | None = None,
+    stop: Event | None = None,
+) -> None:
+    """Do what `run` does before training: images, databases, networks' folders; no engine is used.
+
+    Args:
+        out: the run's folder; `run` goes on from there.
+        engine: as for `run`; it decides whether databases may be views.  One that is not on this
+            machine may be named.
+        images: the images' folder or archive, where they are not to be fetched.
+        stop: set it to stop; what is prepared stays.
+
+    Raises:
+        Busy: another run works in `out`.
+        BadInput: `out` holds a run of another study, the images cannot be used, or the disk is
+            too small.
+        Interrupted: `stop` was set.
+    """
+    chosen = study if isinstance(study, Study) else load_study(study)
+    pipeline.prepare_run(
+        chosen,
+        Path(out),
+        images_from=None if images is None else Path(images),
+        reads_views=will_read_views(engine),
+        callbacks=callbacks,
+        stop=stop,
+    )
 
 
 def generate(

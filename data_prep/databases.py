@@ -90,7 +90,7 @@ def write_databases(
             raise all_problems(
                 f"the images of study {study.name!r} are not enough",
                 list(problems),
-                "mend them or add others",
+                "mend these, or add others and name another --out",
             )
 
 

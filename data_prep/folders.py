@@ -183,7 +183,7 @@ def _find(root: Path) -> _Found:
     """All images below the folders in `root`, each of which is a class."""
     found = _Found(root)
     folder_of: dict[str, str] = {}
-    for entry in _entries(root):
+    for entry in entries_of(root):
         if not is_folder(entry):
             why = Fault.OUTSIDE if is_image_name(entry.name) else Fault.OTHER_ENDING
             found.left_out.append(LeftOut(entry.path, why))
@@ -253,14 +253,14 @@ def files_below(
     identity = status.st_dev, status.st_ino
     if identity in above:
         return
-    for entry in _entries(folder):
+    for entry in entries_of(folder):
         if is_folder(entry):
             yield from files_below(entry.path, above | {identity})
         else:
             yield entry
 
 
-def _entries(folder: Path | str) -> list[os.DirEntry[str]]:
+def entries_of(folder: Path | str) -> list[os.DirEntry[str]]:
     """What a folder holds, by name, without what the system keeps there."""
     with os.scandir(folder) as entries:
         return sorted(

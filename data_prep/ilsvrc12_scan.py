@@ -6,15 +6,23 @@ name begins with, as n01440764_10026.JPEG does.  No image is opened.
 
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from caffe_transfer.data_prep import tars
-from caffe_transfer.data_prep.folders import fault_of, files_below, is_image_name, is_system_file
+from caffe_transfer.data_prep.folders import (
+    entries_of,
+    fault_of,
+    files_below,
+    is_folder,
+    is_image_name,
+    is_system_file,
+)
 from caffe_transfer.data_prep.image_index import Draft, Holder, holder_of_tar
 from caffe_transfer.data_prep.left_out import Fault, LeftOut
 from caffe_transfer.data_prep.names import shown
-from caffe_transfer.data_prep.progress import OnStep, silent
+from caffe_transfer.data_prep.progress import OnStep, paced, silent
 from caffe_transfer.data_prep.splits import ilsvrc12_synsets
 from caffe_transfer.errors import BadInput, FormatError
 
@@ -73,7 +81,7 @@ def scan(root: Path, part: str, progress: OnStep) -> Scan:
 
 def _scan_folder(found: Scan, progress: OnStep) -> None:
     within, folder = [], None
-    for entry in files_below(found.root):
+    for entry in _files(found.root, paced(progress)):
         path = entry.path.removeprefix(f"{found.root}{os.sep}")
         if path.endswith(tars.ENDING):
             within.append(path)
@@ -86,6 +94,17 @@ def _scan_folder(found: Scan, progress: OnStep) -> None:
     for number, path in enumerate(within, 1):
         _scan_tar(found, path, silent)
         progress(f"reading tars in {shown(found.root)}", number, len(within))
+
+
+def _files(root: Path, progress: OnStep) -> Iterator[os.DirEntry[str]]:
+    """All files below a folder; told of what lies in the folder itself."""
+    status, entries = os.stat(root), entries_of(root)
+    for number, entry in enumerate(entries, 1):
+        if is_folder(entry):
+            yield from files_below(entry.path, frozenset([(status.st_dev, status.st_ino)]))
+        else:
+            yield entry
+        progress(f"looking through {shown(root)}", number, len(entries))
 
 
 def _scan_tar(found: Scan, tar: str, progress: OnStep) -> None:

@@ -7,6 +7,7 @@ in BGR order.
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -28,8 +29,10 @@ from caffe_transfer.data_prep.records import (
 )
 from caffe_transfer.data_prep.stores import check_names, open_store
 from caffe_transfer.data_prep.unfinished import unfinished
-from caffe_transfer.errors import BadInput
+from caffe_transfer.errors import BadInput, Incomplete
+from caffe_transfer.formats.datum import parsed
 from caffe_transfer.formats.hashes import sha256
+from caffe_transfer.formats.lmdb import open_records
 from caffe_transfer.formats.views import is_view
 
 
@@ -174,18 +177,20 @@ def check_made_of(
 ) -> None:
     """Check that `write_lmdb` would make the database `path` again, or one with a view's records.
 
-    A database without a record is trusted.  One that was shuffled by itself, as they all were
-    once, is in as good a random order as one that follows `whole`.
+    A database without a record is trusted, if its first image has the size.  One that was shuffled
+    by itself, as they all were once, is in as good a random order as one that follows `whole`.
 
     Args:
         image_list, whole: the lists' files, as lists.write wrote them.
 
     Raises:
         BadInput: it was made of something else; says of what, and what to do.
-        FormatError: the record cannot be read, or is another database's.
+        FormatError: the record cannot be read, or is another database's; or there is none, and the
+            database is damaged.
     """
     record = read_record(path, LmdbRecord)
     if record is None:
+        _check_first(path, size, gray)
         return
     content = path / (paths.VIEW_RECORDS if is_view(path) else paths.LMDB_DATA)
     if not content.is_file() or record.bytes != content.stat().st_size:
@@ -198,6 +203,21 @@ def check_made_of(
         raise BadInput(f"{path} was made {found}; {remedy}")
     if record.order_of is not None and (whole is None or record.order_of != sha256(whole)):
         raise BadInput(f"{path} was made in the order of another list than {whole}; {remedy}")
+
+
+def _check_first(path: Path, size: int | None, gray: bool) -> None:
+    """Check that the first image of a database has the size, if all are to have one."""
+    # A view whose database is not there is made anew anyway.
+    with suppress(Incomplete), open_records(path) as records:
+        key, value, _ = next(iter(records), (b"", b"", 0))
+        found = parsed(bytes(value), f"record {bytes(key).decode(errors='replace')} of {path}")
+        shape, wanted = (found.channels, found.height, found.width), (_channels(gray), size, size)
+        if found.data and not found.encoded and size is not None and shape != wanted:
+            raise BadInput(
+                f"{path} holds images of {'x'.join(map(str, shape))}, and "
+                f"{'x'.join(map(str, wanted))} is wanted; remove it to make it anew, or name "
+                "another --out"
+            )
 
 
 def _channels(gray: bool) -> int:

@@ -118,7 +118,8 @@ def _checked_halves(study: Study, source: Source) -> dict[str, Halves]:
     if count != study.images.classes:
         raise BadInput(
             f"study {study.name!r} has images.classes = {study.images.classes}, but its source "
-            f"{study.images.source} has {count} classes; correct the study or the images"
+            f"{study.images.source} has {count} classes; correct the study, or correct the images "
+            f"and remove {source.folder.root} to have them listed anew"
         )
     halves = {}
     for key in dict.fromkeys([*study.splits, *study.custom_splits]):

@@ -35,11 +35,12 @@ def is_mean_made(images: Images, data: DataFolder) -> bool:
         Incomplete, FormatError: the study's own is not there, or is no mean.
     """
     if images.mean is not None:
-        _check_given(Path(images.mean), images)
+        _check_shape(Path(images.mean), images, "set images.size to its size, or give mean_values")
     if not data.mean.is_file():
         return False
     record = records.read_record(data.mean, MeanRecord)
     if record is None:
+        _check_shape(data.mean, images, f"remove {data.mean} to make it anew")
         return True
     if record.sha256 != sha256(data.mean):
         raise records.made_by_others(data.mean, "mean")
@@ -106,12 +107,12 @@ def _record(made_of: Mapping[str, str | None], images: Images, data: DataFolder)
     )
 
 
-def _check_given(path: Path, images: Images) -> None:
+def _check_shape(path: Path, images: Images, remedy: str) -> None:
     found, wanted = read_blob(path).shape[-3:], (images.channels, images.size, images.size)
     if found != wanted:
         raise BadInput(
             f"{path} is the mean of images of {_shape(found)}, and those of the study are "
-            f"{_shape(wanted)}; set images.size to its size, or give mean_values"
+            f"{_shape(wanted)}; {remedy}"
         )
 
 

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 import caffe_transfer as ct
+from caffe_transfer.formats.views import is_view
+from caffe_transfer.paths import RunFolder
+from tests.small_study import write_study
 
 PAGE = Path(__file__).parent.parent / "docs/python.md"
 
@@ -66,3 +69,14 @@ def test_folders_of_networks(tmp_path: Path) -> None:
     assert len(ct.generate("fashion-mnist", out=str(tmp_path))) == 98
     (comparison,) = ct.compare(folder / "solver.prototxt", folder / "solver.prototxt")
     assert comparison.verdict == "identical"
+
+
+@pytest.mark.parametrize(("engine", "views"), [("caffe", False), ("caffe-torch", True)])
+def test_a_run_that_is_prepared(engine: str, views: bool, tmp_path: Path) -> None:
+    """For an engine that need not be here."""
+    file = write_study(tmp_path)
+    ct.prepare(file, tmp_path / "run", engine=engine, images=tmp_path / "given")
+    folder = RunFolder(tmp_path / "run")
+    assert is_view(folder.data.lmdb("half0A_train")) == views
+    assert folder.network("half0A").root.is_dir()
+    assert folder.data.mean.is_file()

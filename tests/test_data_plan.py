@@ -14,7 +14,8 @@ from caffe_transfer.data_prep import conversion, decode_pool, lists, lmdbs, mean
 from caffe_transfer.data_prep.plan import Plan, data_sets, part_of, plans
 from caffe_transfer.data_prep.prepare import prepare, validation_warnings
 from caffe_transfer.errors import BadInput, EngineError
-from caffe_transfer.formats.lmdb import check_lmdb
+from caffe_transfer.formats.lmdb import check_lmdb, open_lmdb
+from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.views import is_view, read_view
 from caffe_transfer.nets.write import write_network
 from caffe_transfer.paths import RunFolder
@@ -172,8 +173,8 @@ def test_a_whole_that_is_there_already(
     shutil.rmtree(folder.data.lmdb("whole_train"))
     subprocess.run(
         [
-            caffe_prefix / "bin/convert_imageset", f"{given_images}/", tmp_path / "list.txt",
-            folder.data.lmdb("whole_train"),
+            caffe_prefix / "bin/convert_imageset", "--resize_height=8", "--resize_width=8",
+            f"{given_images}/", tmp_path / "list.txt", folder.data.lmdb("whole_train"),
         ],
         check=True, capture_output=True,
     )  # fmt: skip
@@ -270,6 +271,43 @@ class TestEngines:
         before = folder.data.lmdb("half0A_train").stat().st_ino
         prepare_run(small, folder.root)
         assert folder.data.lmdb("half0A_train").stat().st_ino == before
+
+    def test_caffe_trains_alike_on_copies_and_on_what_its_own_tool_makes(
+        self, small: Study, caffe_bin: Path, caffe_prefix: Path, tmp_path: Path
+    ) -> None:
+        small, engine = replace(small, networks=small.networks[:3]), Engine(CAFFE, caffe_bin)
+        copies, own = RunFolder(tmp_path / "copies"), RunFolder(tmp_path / "own")
+        prepare_run(small, copies.root, images_from=tmp_path / "given", reads_views=True)
+        assert is_view(copies.data.lmdb("half0A_train"))
+        self.run(small, copies.root, engine)
+        shutil.copytree(copies.data.root, own.data.root, symlinks=True)
+        for name in data_sets(small):
+            database, listed = own.data.lmdb(name), tmp_path / f"{name}.txt"
+            with open_lmdb(database) as environment, environment.begin() as transaction:
+                listed.write_text(
+                    "".join(
+                        f"{bytes(key).decode().split('_', 1)[1]} "
+                        f"{pb.Datum.FromString(value).label}\n"
+                        for key, value in transaction.cursor()
+                    )
+                )
+            if database.is_symlink():
+                database.unlink()
+            else:
+                shutil.rmtree(database)
+            paths.record(database).unlink()
+            subprocess.run(
+                [
+                    caffe_prefix / "bin/convert_imageset", "--gray", "--resize_height=28",
+                    "--resize_width=28", f"{tmp_path}/given/", listed, database,
+                ],
+                check=True, capture_output=True,
+            )  # fmt: skip
+        self.run(small, own.root, engine)
+        snapshots = [path.relative_to(own.root) for path in own.root.rglob("net_iter_*")]
+        assert len(snapshots) == 12
+        for path in snapshots:
+            assert (own.root / path).read_bytes() == (copies.root / path).read_bytes()
 
     def test_what_an_engine_cannot_read(self, small: Study, tmp_path: Path) -> None:
         forced = replace(small, images=replace(small.images, databases="view"))

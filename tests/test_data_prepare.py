@@ -400,6 +400,30 @@ class TestDatabasesKnowWhatTheyWereMadeOf:
         with pytest.raises(BadInput, match="not a record of what lmdb was made of; remove it"):
             prepare(study(WHOLE), run)
 
+    @pytest.mark.parametrize(("gray", "side"), [(False, 12), (True, 8)])
+    def test_without_a_record_its_images_have_the_shape(
+        self, run: RunFolder, caffe_prefix: Path, tmp_path: Path, gray: bool, side: int
+    ) -> None:
+        database = run.data.lmdb("whole_train")
+        shutil.rmtree(database)
+        paths.record(database).unlink()
+        subprocess.run(
+            [caffe_prefix / "bin/convert_imageset", f"--resize_height={side}",
+             f"--resize_width={side}", *(["--gray"] if gray else []), f"{tmp_path}/given/",
+             run.data.list("whole_train"), database],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        shape = f"{1 if gray else 3}x{side}x{side}"
+        with pytest.raises(BadInput, match=f"holds images of {shape}, and 3x8x8 is wanted; remove"):
+            prepare(study(WHOLE), run)
+
+    def test_a_mean_of_another_size_without_a_record(self, run: RunFolder) -> None:
+        paths.record(run.data.mean).unlink()
+        mean = pb.BlobProto(num=1, channels=3, height=9, width=9, data=[0.0] * 243)
+        run.data.mean.write_bytes(mean.SerializeToString())
+        with pytest.raises(BadInput, match=r"images of 3x9x9, and .* 3x8x8; remove .* anew"):
+            prepare(study(WHOLE), run)
+
     def test_without_a_record_it_is_trusted(self, run: RunFolder) -> None:
         for record in run.data.root.rglob("*.json"):
             record.unlink()

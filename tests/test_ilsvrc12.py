@@ -2,18 +2,26 @@
 
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
 from caffe_transfer.data_prep import ilsvrc12, lists, lmdbs, published, sources, splits
+from caffe_transfer.data_prep.databases import left_out_warnings
 from caffe_transfer.data_prep.ilsvrc12_truth import valid_name
-from caffe_transfer.data_prep.left_out import Fault, read_left_out
+from caffe_transfer.data_prep.left_out import Fault, LeftOut, read_left_out, write_left_out
 from caffe_transfer.data_prep.lists import ImageList
+from caffe_transfer.data_prep.plan import data_sets
+from caffe_transfer.data_prep.prepare import prepare
 from caffe_transfer.data_prep.published import State
 from caffe_transfer.data_prep.stores import open_store
 from caffe_transfer.errors import BadInput, FormatError, Incomplete
-from caffe_transfer.paths import DataFolder
+from caffe_transfer.formats.lmdb import open_records
+from caffe_transfer.formats.views import is_view
+from caffe_transfer.paths import DataFolder, RunFolder, left_out
+from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.network import Split
 from tests import small_ilsvrc12 as small
 from tests.images import write_images
@@ -116,6 +124,52 @@ class TestForms:
             lmdbs.write_lmdb(listed, root, tmp_path / name, size=8)
         databases = {(tmp_path / name / "data.mdb").read_bytes() for name in roots}
         assert len(databases) == 1
+
+
+def test_a_study_of_the_publishers_tars_is_that_of_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Databases, views and the mean; nothing is unpacked."""
+    write_images(tmp_path / "pool", count=20, endings=(".jpg",))
+    pool = [path.read_bytes() for path in sorted((tmp_path / "pool").iterdir())]
+    monkeypatch.setattr(small, "content", lambda name: pool[crc32(name[-20:].encode()) % 20])
+    plain = load_study("paper").select("half0A", "halfnatmanB", "reduced-0001")
+    study = replace(plain, images=replace(plain.images, size=8))
+    runs = {}
+    for name, forms in (
+        ("tars", ("publisher's tar", "publisher's tar and devkit")),
+        ("folders", ("folders", "folders")),
+    ):
+        given, runs[name] = tmp_path / name, RunFolder(tmp_path / f"{name}.run")
+        given.mkdir()
+        small.TRAIN_FORMS[forms[0]](given)
+        small.VALID_FORMS[forms[1]](given)
+        assert prepare(study, runs[name], given, views=True) == []
+        assert not [path for path in given.rglob("*") if path.suffix == ".JPEG"] or name != "tars"
+    tars, folders = runs["tars"].data, runs["folders"].data
+    assert (tars.lmdb("whole_train") / "data.mdb").is_file()
+    assert is_view(tars.lmdb("half0A_train"))
+    for name in (*data_sets(study), "whole_train", "whole_valid"):
+        with open_records(tars.lmdb(name)) as ours, open_records(folders.lmdb(name)) as theirs:
+            assert [(bytes(k), bytes(v), n) for k, v, n in ours] == [
+                (bytes(k), bytes(v), n) for k, v, n in theirs
+            ]
+    assert tars.mean.read_bytes() == folders.mean.read_bytes()
+
+
+def test_a_damaged_validation_image_is_named_in_its_folder(
+    good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where PyTorch's layout has it; the list has its name alone."""
+    given = mixed(tmp_path / "given", good, "train", "val")
+    source = sources.fetch("ilsvrc12", tmp_path / "images", given)
+    name = small.VALID.paths[3]
+    data = DataFolder(tmp_path / "data")
+    data.lmdb("whole_valid").parent.mkdir(parents=True)
+    write_left_out([LeftOut(name, Fault.DAMAGED)], left_out(data.lmdb("whole_valid")))
+    told = left_out_warnings(["whole_valid"], source, data)
+    place = good / "val" / small.SYNSETS[small.VALID.labels[3]] / name
+    assert told[0].startswith(f"1 file was left out: 1 damaged ({place}); see ")
 
 
 class TestOrder:

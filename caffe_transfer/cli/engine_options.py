@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 import click
 
-from caffe_transfer.errors import EngineError
-from caffe_transfer.training.engine import PRECISIONS, find_engine, reads_views
+from caffe_transfer.training.engine import PRECISIONS, find_engine, will_read_views
 from caffe_transfer.training.schedule import threads_for
 from caffe_transfer.training.train import Settings
 
@@ -31,12 +30,7 @@ class EngineOptions:
     @property
     def reads_views(self) -> bool:
         """Whether the engine reads views; one that is not here is taken for one that does."""
-        if self.engine is not None:
-            return reads_views(self.engine)
-        try:
-            return find_engine().reads_views
-        except EngineError:
-            return True
+        return will_read_views(self.engine)
 
 
 engine_option = click.option(

@@ -8,7 +8,7 @@ from types import FrameType
 
 from caffe_transfer.errors import Interrupted
 
-PATIENCE_SECONDS = 1.0
+PATIENCE_SECONDS = 0.5
 STOPPED = "stopped; run the same command again to go on"
 
 

@@ -227,3 +227,17 @@ def last_words(log: str) -> str:
         before = lines[-2]
         line = crash[1] if before.startswith(("I", "W")) else before
     return line.split("] ", 1)[-1].strip()
+
+
+def will_read_views(engine: str | None) -> bool:
+    """Whether the engine that `find_engine` finds reads views.
+
+    One that is not on this machine yet is taken for what its name says, and without a name for one
+    that does.
+    """
+    if engine is not None:
+        return reads_views(engine)
+    try:
+        return find_engine().reads_views
+    except EngineError:
+        return True
