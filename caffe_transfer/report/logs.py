@@ -45,6 +45,21 @@ class Series:
 
 
 @dataclass(frozen=True)
+class Try:
+    """One log of a network alone, as it was written; several where a training was restarted.
+
+    Attributes:
+        name: the file's name.
+        train_loss, accuracy, valid_loss: as those of a NetworkLog.
+    """
+
+    name: str
+    train_loss: Series
+    accuracy: Series
+    valid_loss: Series
+
+
+@dataclass(frozen=True)
 class NetworkLog:
     """The logs of one network, merged.
 
@@ -55,6 +70,7 @@ class NetworkLog:
         seconds_per_iteration: median over displayed lines, without restarts; None if unknown.
         last_iteration: the highest iteration displayed, tested or saved; 0 if there is none.
         problems: one sentence for each file that could not be read to its end or is not a log.
+        tries: the files that hold a loss or a test, in the order in which they were given.
     """
 
     train_loss: Series
@@ -64,6 +80,7 @@ class NetworkLog:
     seconds_per_iteration: float | None
     last_iteration: int = 0
     problems: tuple[str, ...] = ()
+    tries: tuple[Try, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -263,7 +280,16 @@ def read_logs(files: Sequence[Path], names: ScoreNames | None = None) -> Network
         seconds_per_iteration=_seconds_per_iteration(losses),
         last_iteration=max((scanner.last_iteration for scanner in scanners), default=0),
         problems=tuple(problems),
+        tries=tuple(filter(None, map(_try, files, scanners))),
     )
+
+
+def _try(path: Path, scanner: _Scanner) -> Try | None:
+    losses = _Points.join(scanner.losses).series()
+    accuracy, valid_loss = (_scores([scanner], score) for score in (Score.TOP1, Score.LOSS))
+    if not (len(losses) or len(accuracy) or len(valid_loss)):
+        return None
+    return Try(path.name, losses, accuracy, valid_loss)
 
 
 def log_files(folder: Path) -> list[Path]:
