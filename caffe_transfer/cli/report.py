@@ -12,7 +12,7 @@ from rich.table import Table
 from caffe_transfer import paths
 from caffe_transfer.report import groups, tables, verdict_text
 from caffe_transfer.report.contents import Decomposition, Report
-from caffe_transfer.report.make import make_report
+from caffe_transfer.report.make import make_report, make_reports, run_labels
 from caffe_transfer.report.verdict import Verdict
 
 # With these names, and without the control's column, the table of effects fits into 80 characters.
@@ -21,7 +21,9 @@ _LEFT_OUT = "boost over selffer+"
 
 
 @click.command(name="report")
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument(
+    "folders", metavar="DIR...", type=click.Path(path_type=Path), nargs=-1, required=True
+)
 @click.option(
     "--published",
     metavar="AUTHORS_DIR",
@@ -31,22 +33,25 @@ _LEFT_OUT = "boost over selffer+"
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Where to write the report. [default: DIR/report for a run's folder, else ./report]",
+    help="Where to write the report. [default: DIR/report for one run's folder, else ./report]",
 )
-def report_command(folder: Path, published: Path | None, out: Path | None) -> None:
+def report_command(folders: tuple[Path, ...], published: Path | None, out: Path | None) -> None:
     """Write results.csv, figures and a page from the logs in DIR.
 
     DIR is a run's folder, or any folder of network folders with logs, such as the authors'
     results.  Ends with a verdict on each target task.
 
+    The page, index.html, is one file to explore in a browser, without a server or a network.
+    Several DIRs are shown side by side in one page; the other files of each then lie beside it, in
+    a folder of its name.
+
     \b
     Example:
       caffe-transfer report demo
       caffe-transfer report demo --published convnet_transfer/results
+      caffe-transfer report demo other-demo --out both
     """
-    if out is None:
-        is_run = paths.RunFolder(folder).results.is_dir()
-        out = paths.RunFolder(folder if is_run else Path()).report
+    out = out or _default_folder(folders)
     screen = Console(stderr=True)
     with Progress(console=screen, transient=True, disable=not screen.is_terminal) as bar:
         task = bar.add_task("reading logs")
@@ -54,11 +59,23 @@ def report_command(folder: Path, published: Path | None, out: Path | None) -> No
         def progress(done: int, total: int, name: str) -> None:
             bar.update(task, completed=done, total=total, description=f"reading {name}")
 
-        report = make_report(folder, out, published, progress)
-    _show(report)
+        if len(folders) == 1:
+            reports = [make_report(folders[0], out, published, progress)]
+        else:
+            reports = make_reports(folders, out, published, progress)
+    for label, report in zip(run_labels(folders), reports, strict=True):
+        if len(reports) > 1:
+            click.echo(f"\n== {label}\n")
+        _show(report, paths.ReportFolder(out).page)
 
 
-def _show(report: Report) -> None:
+def _default_folder(folders: tuple[Path, ...]) -> Path:
+    """Where a report goes of which the user does not say."""
+    is_run = len(folders) == 1 and paths.RunFolder(folders[0]).results.is_dir()
+    return paths.RunFolder(folders[0] if is_run else Path()).report
+
+
+def _show(report: Report, page: Path) -> None:
     console = Console()
     for of_group in report.decompositions:
         table = _effects_table(of_group)
@@ -76,7 +93,7 @@ def _show(report: Report) -> None:
     for problem in report.problems:
         click.echo(f"note: {problem}", err=True)
     click.echo(f"figures: {', '.join(report.figures) or 'none'}")
-    click.echo(f"page: {report.folder.page}")
+    click.echo(f"page: {page}")
     for verdict in report.verdicts:
         _show_verdict(verdict)
     if report.verdicts:

@@ -41,7 +41,7 @@ function marksOf(panel, hidden, [bottom, top]) {
       }));
     }
     marks.push(Plot.ruleX(points.filter((p) => p.low !== null), {
-      x: "x", y1: "low", y2: "high", stroke: look.color, strokeOpacity: 0.6, clip: "frame",
+      x: "x", y1: "low", y2: "high", stroke: look.color, strokeOpacity: 0.55, clip: "frame",
     }));
     dots.push({ series, points });
     marks.push(Plot.dot(points, {
@@ -67,7 +67,7 @@ function drawPanel(panel, width, domain, hidden) {
       ticks: d3.range(0, panel.last + 1, every), labelAnchor: "right", labelArrow: false,
       tickFormat: (n) => `${n || "base"}${fits && panel.cuts[n] ? `\n${panel.cuts[n]}` : ""}`,
     },
-    y: { domain, grid: true, label: `↑ ${panel.y_label}, %`, labelArrow: false,
+    y: { domain, grid: true, ticks: 7, label: `↑ ${panel.y_label}, %`, labelArrow: false,
       tickFormat: (y) => d3.format("~f")(+(100 * y).toFixed(6)) },
     marks,
   });
@@ -203,7 +203,7 @@ function swatch(look) {
   const shape = { circle: d3.symbolCircle, diamond: d3.symbolDiamond, triangle: d3.symbolTriangle,
     square: d3.symbolSquare, star: d3.symbolStar, hexagon: d3.symbolCircle, wye: d3.symbolWye,
     cross: d3.symbolCross }[look.symbol];
-  sign.append("path").attr("d", d3.symbol(shape, 60)()).attr("stroke", look.color)
+  sign.append("path").attr("d", d3.symbol(shape, 60)()).attr("stroke", look.edge ?? look.color)
     .attr("stroke-width", 1.6).attr("fill", look.hollow ? "var(--paper)" : look.color);
   return sign.node();
 }
@@ -225,7 +225,7 @@ function legendOf(charts, hidden, redraw) {
   });
   const areas = new Map(panels.flatMap((panel) => panel.areas).map((area) => [area.look, area.label]));
   const shades = [...areas].map(([look, label]) => make("span", {}, swatch({
-    symbol: "square", color: `var(--${look})`,
+    symbol: "square", color: `var(--${look})`, edge: "var(--soft)",
   }), label));
   return [...buttons, ...shades];
 }

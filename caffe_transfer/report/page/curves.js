@@ -1,6 +1,8 @@
 "use strict";
 // The learning curves of networks, in a dialog: accuracy and loss, each try by itself.
 
+const FEW = 30; // points of a curve that are shown as dots too: a single one has no line
+
 // The networks to draw: those asked for, and what other runs and the published results have of them.
 function recordsOf(run, names) {
   const sources = [
@@ -35,12 +37,15 @@ function chart(traces, width, title, layers, unit) {
   const colors = labels.map((label, i) => (gray.has(label) ? "var(--published)" : palette[i % 10]));
   const points = layers.flatMap(({ quantity }) => pointsOf(traces, quantity));
   if (!points.length) return null;
-  const marks = layers.map(({ quantity, ...look }) => Plot.line(pointsOf(traces, quantity), {
-    x: "iteration", y: "value", stroke: "label", z: "label", ...look,
-  }));
+  const marks = layers.map(({ quantity, ...look }) => {
+    const few = traces.every((trace) => trace[quantity][0].length <= FEW);
+    return Plot.line(pointsOf(traces, quantity), {
+      x: "iteration", y: "value", stroke: "label", z: "label", marker: few ? "dot" : "none", ...look,
+    });
+  });
   const say = (p) => `${p.label}\n${title(p.quantity)} ${unit(p.value)}\niteration ${p.iteration}`;
   return Plot.plot({
-    width, height: Math.round(Math.max(240, width * 0.6)), marginLeft: 46,
+    width, height: Math.round(Math.max(240, width * 0.6)), marginLeft: 46, marginTop: 28, marginBottom: 40,
     style: { background: "none", fontSize: "12px" },
     x: { label: "iteration →", labelArrow: false, nice: true, ticks: Math.max(3, width / 90),
       tickFormat: (n) => (n >= 1000 ? `${n / 1000}k` : `${n}`) },
@@ -66,7 +71,7 @@ function drawCurves(body, traces) {
       [{ quantity: "accuracy" }], (value) => percent(value));
     const name = { train: "training loss", valid: "validation loss" };
     const loss = chart(traces, width, (quantity) => name[quantity] ?? "loss", [
-      { quantity: "train", strokeWidth: 1, strokeOpacity: 0.45 },
+      { quantity: "train", strokeWidth: 1, strokeOpacity: 0.6 },
       { quantity: "valid", strokeWidth: 2 },
     ], (value) => value.toPrecision(4));
     holders[0].replaceChildren(accuracy ?? "No test is in the logs.");

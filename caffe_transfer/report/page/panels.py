@@ -19,6 +19,9 @@ Rows = Sequence[Row]
 ByN = Mapping[int, Rows]
 
 PLUS = "⁺"
+_CLOSER = (
+    0.3  # of the offsets: means stand closer, so that lines keep their place and intervals part
+)
 
 
 @dataclass(frozen=True)
@@ -97,10 +100,9 @@ def figure2(rows: Rows, published: Rows, group: str) -> tuple[Panel, ...]:
         group: one of `figures.figure2_groups(rows)`.
     """
     data = [
-        (decomposition.levels(of, group), [row for row in of if groups.group_of(row.network) == group],
-         is_published)
+        (decomposition.levels(of, group), _of_group(of, group), is_published)
         for of, is_published in ((published, True), (rows, False))
-    ]  # fmt: skip
+    ]
     own = data[1][0]
     last = max(n for level, _, _ in data for n in level.cuts)
     cuts = groups.cut_names(rows)
@@ -115,6 +117,10 @@ def figure2(rows: Rows, published: Rows, group: str) -> tuple[Panel, ...]:
         Panel("Every network", y_label, tuple(singles), cuts, last, level=own.base_level),
         Panel("Means", y_label, tuple(means), cuts, last, _areas(own, rows, group), own.base_level),
     )
+
+
+def _of_group(rows: Rows, group: str) -> Rows:
+    return [row for row in rows if groups.group_of(row.network) == group]
 
 
 def _kinds(level: Levels, rows: Rows) -> Iterator[tuple[str, str, float, ByN]]:
@@ -162,8 +168,8 @@ def _means(level: Levels, rows: Rows, published: bool, group: str) -> Iterator[S
         base = _mean(0, bases, group)
         start = ((0, base.y),)
         yield Series(f"base{level.letter}", "base", published, (base,))
-    for label, look, _, found in _kinds(level, rows):
-        points = tuple(_mean(n, of_n, group) for n, of_n in found.items())
+    for label, look, offset, found in _kinds(level, rows):
+        points = tuple(_mean(n, of_n, group, _CLOSER * offset) for n, of_n in found.items())
         line = (*start, *((point.x, point.y) for point in points))
         yield Series(label, look, published, points, line)
 
@@ -173,10 +179,9 @@ def _areas(level: Levels, rows: Rows, group: str) -> tuple[Area, ...]:
     base = level.base_level
     if base is None:
         return ()
-    of_group = [row for row in rows if groups.group_of(row.network) == group]
     means = {
         look: {0: base} | {n: _mean(n, of_n, group).y for n, of_n in found.items()}
-        for _, look, _, found in _kinds(level, of_group)
+        for _, look, _, found in _kinds(level, _of_group(rows, group))
     }
     selffer, transfer = means.get("selffer", {}), means.get("transfer", {})
     boosted = means.get("transfer-plus", {})
@@ -297,7 +302,7 @@ def _single(row: Row, offset: float) -> Point:
     return _point(row.network.n, offset, estimate, [row])
 
 
-def _mean(n: int, rows: Rows, group: str) -> Point:
+def _mean(n: int, rows: Rows, group: str, offset: float = 0) -> Point:
     """The mean of networks; over several tasks with an interval only if chance drew them."""
     scores = {
         Repeat(row.network.task, row.network.seed): Score(row.score, row.valid_images)
@@ -307,7 +312,7 @@ def _mean(n: int, rows: Rows, group: str) -> Point:
     estimate = accuracy(scores)
     if estimate.kind is Kind.TASKS and group != groups.RANDOM_HALVES:
         estimate = Estimate(estimate.value)
-    return _point(n, 0, estimate, rows)
+    return _point(n, offset, estimate, rows)
 
 
 def _point(n: int, offset: float, estimate: Estimate, rows: Rows) -> Point:

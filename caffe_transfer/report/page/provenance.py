@@ -62,6 +62,8 @@ def provenance(results_dir: Path, rows: Iterable[Row]) -> Provenance:
     }
     found = [each for each in manifests.values() if each]
     facts = [*(_asked(study) if study else ()), *_seeds(rows), *_answered(found)]
+    if not found and not text:
+        facts.insert(0, ("study", "unknown: beside these logs lie no study file and no manifest"))
     if text:
         facts.append(("SHA-256 of the study file", sha256(file)))
     return Provenance(
@@ -130,7 +132,7 @@ def _counted(texts: Iterable[str]) -> str:
     counts = Counter(text for text in texts if text)
     if len(counts) == 1:
         return next(iter(counts))
-    return "; ".join(f"{text} ({count} networks)" for text, count in counts.most_common())
+    return "; ".join(f"{text} ({count} of them)" for text, count in counts.most_common())
 
 
 def _engine(manifest: Manifest) -> str:
@@ -150,7 +152,9 @@ def _versions(manifest: Manifest) -> str:
 
 def _starts(manifest: Manifest) -> list[str]:
     runs = manifest.get("runs")
-    starts = [each.get("started") for each in runs or () if isinstance(each, dict)]
+    if not isinstance(runs, list):
+        return []
+    starts = [each.get("started") for each in runs if isinstance(each, dict)]
     return [str(each) for each in starts if each]
 
 

@@ -52,6 +52,6 @@ for (const row of ROWS) {
   cell.replaceChildren(button);
 }
 
-FILTERS.addEventListener("input", filter);
+for (const event of ["input", "change"]) FILTERS.addEventListener(event, filter);
 FILTERS.addEventListener("submit", (event) => event.preventDefault());
 filter();
