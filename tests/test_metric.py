@@ -49,4 +49,4 @@ def test_losses_that_are_not_finite() -> None:
 def test_every_metric_is_a_column_and_has_a_name() -> None:
     assert {each.column for each in Metric} == {"top1", "top1_last", "top1_last10"}
     assert {each.column for each in Metric} <= set(COLUMNS)
-    assert len({each.label for each in Metric}) == len({each.short for each in Metric}) == 3
+    assert len({each.label for each in Metric}) == len({each.note for each in Metric}) == 3

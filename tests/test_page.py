@@ -17,7 +17,7 @@ from caffe_transfer.report.make import make_report, make_reports, run_labels
 from caffe_transfer.report.page.data import Published, Run, as_json
 from caffe_transfer.report.page.provenance import Provenance
 from caffe_transfer.report.page.render import render
-from caffe_transfer.report.tables import control_sentence
+from caffe_transfer.report.tables import EFFECTS_CAPTION, control_sentence, notes
 from caffe_transfer.report.verdict import verdicts
 from tests.test_results import log, network
 from tests.test_tables import NAMED, ROWS, report
@@ -73,7 +73,7 @@ def test_the_page_states_the_boost_beside_its_control() -> None:
     assert found is not None
     text = text_of(page_of(report(*ROWS)))
     assert control_sentence(found) in text
-    assert "boost over selffer+ = transfer+ - selffer+" in text
+    assert " ".join(EFFECTS_CAPTION.split()) in text
     assert "4 networks, of which 2 are complete and 1 stalled" in text
     assert "a <log> is cut off" in text  # escaped: the parser saw no tag
 
@@ -90,6 +90,27 @@ def test_the_page_shows_verdict_groups_and_names_of_cuts() -> None:
     # One table for each of three verdicts and three groups, and that of the networks.
     assert html.count("<table") == 7
     assert html.count('<tr class="average">') == 3
+
+
+def test_the_page_shows_findings_and_what_is_measured() -> None:
+    made = report(*ROWS, *NAMED)
+    html = page_of(made)
+    text = text_of(html)
+    for note in notes(made):
+        assert note in text
+    for of_group in made.findings:
+        for finding in of_group.findings:
+            assert f"{finding.status.value} {finding.claim} {finding.sentence}" in text
+    assert html.count('<li><span class="status"') == sum(
+        len(each.findings) for each in made.findings
+    )
+    assert "The paper's findings" not in text_of(page_of(report(ROWS[0])))
+
+
+def test_figures_without_intervals() -> None:
+    made = report(*ROWS)
+    assert data_of(render([Run("", made)], bare=True))["bare"] is True
+    assert data_of(page_of(made))["bare"] is False
 
 
 def test_figures_of_further_groups_share_the_captions(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from caffe_transfer.report.contents import Report
 from caffe_transfer.report.page.curves import Curves
 from caffe_transfer.report.page.data import Published, Run
 from caffe_transfer.report.page.render import render
-from caffe_transfer.report.results import collect
+from caffe_transfer.report.results import Row, collect
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.network import Network
 from tests.test_results import log, network
@@ -192,6 +192,26 @@ def test_the_legend_hides_and_shows(browser: webdriver.Chrome, pages: dict[str, 
         assert button.get_attribute("aria-pressed") == pressed
         there = browser.find_elements(By.CSS_SELECTOR, ".mark[aria-label^='A2B⁺']")
         assert bool(there) is (pressed == "true")
+
+
+def test_intervals_can_be_hidden(browser: webdriver.Chrome, tmp_path: Path) -> None:
+    rows = [
+        Row(Network.parse(name), 20, top1=score, valid_images=500) for name, score in SCORES.items()
+    ]
+    made = Report.of(paths.ReportFolder(tmp_path), rows, ("figure2",))
+    selector = ".panel .interval line"
+    for bare in (False, True):
+        made.folder.page.write_text(render([Run("", made)], bare=bare))
+        show(browser, made.folder.page)
+        (button,) = (
+            each
+            for each in browser.find_elements(By.CSS_SELECTOR, ".legend button")
+            if each.text == "95 % intervals"
+        )
+        for shown_now in (not bare, bare):
+            assert button.get_attribute("aria-pressed") == str(shown_now).lower()
+            assert bool(browser.find_elements(By.CSS_SELECTOR, selector)) is shown_now
+            button.click()
 
 
 def test_the_table_sorts_and_filters(browser: webdriver.Chrome, pages: dict[str, Path]) -> None:

@@ -33,19 +33,17 @@ class Metric(StrEnum):
     def label(self) -> str:
         """The metric in words."""
         return {
-            Metric.BEST10: "mean of the ten highest validation accuracies",
-            Metric.LAST: "validation accuracy of the last test",
-            Metric.LAST10: "mean of the last ten validation accuracies",
+            Metric.BEST10: "the mean of the ten highest validation accuracies",
+            Metric.LAST: "the accuracy of the last test",
+            Metric.LAST10: "the mean accuracy of the last ten tests",
         }[self]
 
     @property
-    def short(self) -> str:
-        """For the axis of a figure: the paper's needs no name."""
-        return {
-            Metric.BEST10: "Top-1 accuracy",
-            Metric.LAST: "Top-1 accuracy of the last test",
-            Metric.LAST10: "Top-1 accuracy, mean of the last ten tests",
-        }[self]
+    def note(self) -> str:
+        """What to add to the words "top-1 accuracy": nothing for the paper's metric."""
+        return {Metric.BEST10: "", Metric.LAST: ", last test", Metric.LAST10: ", last ten tests"}[
+            self
+        ]
 
 
 def mean_of_highest(values: Times) -> float | None:

@@ -152,7 +152,13 @@ class Results:
 
     def by(self, metric: Metric) -> "Results":
         """The same results, compared by another metric."""
-        return Results(tuple(replace(row, metric=metric) for row in self.rows), self.problems)
+        rows = tuple(replace(row, metric=metric) for row in self.rows)
+        lacking = [row for row in rows if row.score is None and row.top1 is not None]
+        problem = (
+            f"{len(lacking)} networks were left out, since their results.csv is older and has no "
+            f"{metric.column}; make it again from its logs",
+        )
+        return Results(rows, self.problems + problem * bool(lacking))
 
     def as_dict(self) -> dict[str, Any]:
         """The rows as dictionaries, and the problems."""

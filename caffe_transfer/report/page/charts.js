@@ -12,6 +12,8 @@ const LOOKS = {
     `split${i}`, { color: `var(--split${i})`, symbol },
   ])),
 };
+const INTERVALS = "95 % intervals";
+const STRETCH = 0.6; // of what the points take, at either end, for intervals
 const REACH = 28; // pixels around a mark within which the pointer finds it
 
 const lookOf = (series) => series.published
@@ -40,8 +42,9 @@ function marksOf(panel, hidden, [bottom, top]) {
         strokeWidth: series.published ? 1 : 1.5, clip: "frame",
       }));
     }
-    marks.push(Plot.ruleX(points.filter((p) => p.low !== null), {
+    if (!hidden.has(INTERVALS)) marks.push(Plot.ruleX(points.filter((p) => p.low !== null), {
       x: "x", y1: "low", y2: "high", stroke: look.color, strokeOpacity: 0.55, clip: "frame",
+      className: "interval",
     }));
     dots.push({ series, points });
     marks.push(Plot.dot(points, {
@@ -78,22 +81,20 @@ function drawPanel(panel, width, domain, hidden) {
 function domainOf(panels) {
   const given = panels.filter((panel) => panel.bottom !== null);
   if (given.length) return [d3.min(given, (p) => p.bottom), d3.max(given, (p) => p.top)];
-  const values = panels.flatMap((panel) => [
-    panel.level, ...panel.series.flatMap((s) => s.points.flatMap((p) => [p.y, p.low, p.high])),
-  ]).filter((value) => value !== null);
-  const [low, high] = d3.extent(values);
-  const pad = 0.05 * (high - low || 0.1);
-  return [low - pad, high + pad];
+  const points = panels.flatMap((panel) => panel.series.flatMap((series) => series.points));
+  const [low, high] = d3.extent([...panels.map((panel) => panel.level), ...points.map((p) => p.y)]
+    .filter((value) => value !== null));
+  // The interval of two repeats can be many times as long as all that the points take.
+  const room = STRETCH * (high - low || 0.1);
+  const bottom = Math.max(low - room, Math.min(low, d3.min(points, (p) => p.low ?? low)));
+  const top = Math.min(high + room, Math.max(high, d3.max(points, (p) => p.high ?? high)));
+  const pad = 0.04 * (top - bottom || 0.1);
+  return [bottom - pad, top + pad];
 }
 
 // ---- what a mark says
 
 function describe({ point, series, panel, run }) {
-  const isDifference = panel.level === 0;
-  const value = isDifference ? `${point.y > 0 ? "+" : ""}${percent(point.y)} points`
-    : `${percent(point.y)} %`;
-  const interval = point.low === null ? ""
-    : ` [${percent(point.low)}, ${percent(point.high)}], ${point.why}`;
   const name = point.networks.length === 1 ? point.networks[0] : `mean of ${point.networks.length}`;
   const known = networksOf(run, series.published)[point.networks[0]];
   const paper = point.networks.length === 1 && known && known.paper !== name ? known.paper : "";
@@ -102,7 +103,7 @@ function describe({ point, series, panel, run }) {
     title: [series.published ? "published" : "", paper, name].filter(Boolean).join(" · "),
     lines: [
       `${series.label}${point.n ? `, n = ${point.n}${cut ? ` (${cut})` : ""}` : ""}`,
-      `${value}${interval}`,
+      ...point.text.split("; "),
     ],
   };
 }
@@ -202,7 +203,7 @@ function swatch(look) {
   const sign = d3.create("svg").attr("viewBox", "-7 -7 14 14").attr("aria-hidden", "true");
   const shape = { circle: d3.symbolCircle, diamond: d3.symbolDiamond, triangle: d3.symbolTriangle,
     square: d3.symbolSquare, star: d3.symbolStar, hexagon: d3.symbolCircle, wye: d3.symbolWye,
-    cross: d3.symbolCross }[look.symbol];
+    cross: d3.symbolCross, bar: { draw: (path) => { path.moveTo(0, -6); path.lineTo(0, 6); } } }[look.symbol];
   sign.append("path").attr("d", d3.symbol(shape, 60)()).attr("stroke", look.edge ?? look.color)
     .attr("stroke-width", 1.6).attr("fill", look.hollow ? "var(--paper)" : look.color);
   return sign.node();
@@ -214,8 +215,12 @@ function legendOf(charts, hidden, redraw) {
   for (const series of panels.flatMap((panel) => panel.series)) {
     if (!looks.has(keyOf(series))) looks.set(keyOf(series), lookOf(series));
   }
+  if (panels.some((panel) => panel.series.some((series) => series.points.some((p) => p.low !== null)))) {
+    looks.set(INTERVALS, { symbol: "bar", color: "var(--soft)" });
+  }
   const buttons = [...looks].map(([key, look]) => {
-    const button = make("button", { type: "button", "aria-pressed": "true" }, swatch(look), key);
+    const shown = String(!hidden.has(key));
+    const button = make("button", { type: "button", "aria-pressed": shown }, swatch(look), key);
     button.addEventListener("click", () => {
       if (!hidden.delete(key)) hidden.add(key);
       button.setAttribute("aria-pressed", String(!hidden.has(key)));
@@ -235,7 +240,7 @@ function drawFigure(figure) {
     run.charts.filter((chart) => chart.key === figure.dataset.chart)
       .map((chart) => ({ chart, run: number })));
   const holder = figure.querySelector(".panels");
-  const hidden = new Set();
+  const hidden = new Set(DATA.bare ? [INTERVALS] : []);
   const draw = (width) => {
     const columns = Math.max(1, Math.min(charts.length, Math.floor(width / 400)));
     holder.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;

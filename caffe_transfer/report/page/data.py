@@ -10,15 +10,18 @@ from caffe_transfer.report import groups, tables
 from caffe_transfer.report.contents import Report
 from caffe_transfer.report.figures import figure2_groups
 from caffe_transfer.report.logs import Try
-from caffe_transfer.report.page import panels
 from caffe_transfer.report.page.curves import MOST_POINTS, as_records
+from caffe_transfer.report.page.figure2 import figure2
+from caffe_transfer.report.page.figure3 import figure3
+from caffe_transfer.report.page.points import PLUS
 from caffe_transfer.report.page.provenance import Provenance
 from caffe_transfer.report.results import Row
 from caffe_transfer.report.verdict import Variant
 
 CAPTIONS = {
     "figure2": "Figure 2. Above: every network. Below: the means, and what the drops are due to; "
-    "the boost is over the base, and fine-tuned selffers are its control.",
+    "the boost is over the base, and fine-tuned selffers are its control. The intervals of means "
+    "are of their differences from the base, by pairs, and stand about the base's line.",
     "figure3": "Figure 3. Dissimilar tasks and random filters, and both relative to their bases.",
     "reduced": "The supplement's figure: fewer training images per class.",
     "preserved": "Layers above the frozen ones kept and fine-tuned.",
@@ -63,11 +66,12 @@ def is_interactive(name: str) -> bool:
     return name.partition("-")[0] in _INTERACTIVE
 
 
-def page_data(runs: Sequence[Run], published: Published) -> dict[str, Any]:
-    """All that the scripts read."""
+def page_data(runs: Sequence[Run], published: Published, bare: bool) -> dict[str, Any]:
+    """All that the scripts read; `bare` hides intervals until they are asked for."""
     count = sum(len(run.report.rows) for run in runs) + len(published.rows)
     most = min(MOST_POINTS, max(_FEWEST, _ALL_POINTS // (3 * count)))
     return {
+        "bare": bare,
         "runs": [
             {
                 "label": run.label,
@@ -100,7 +104,7 @@ def paper_name(row: Row) -> str:
     network = row.network
     if network.base is None:
         return network.name
-    return f"{network.base}{network.n}{network.target}{panels.PLUS if network.fine_tuned else ''}"
+    return f"{network.base}{network.n}{network.target}{PLUS if network.fine_tuned else ''}"
 
 
 def _network(
@@ -129,9 +133,9 @@ def _charts(report: Report, published: Sequence[Row]) -> list[dict[str, Any]]:
     found = []
     for name in filter(is_interactive, report.figures):
         if name == "figure3":
-            drawn = panels.figure3(report.rows, published)
+            drawn = figure3(report.rows, published)
         else:
-            drawn = panels.figure2(report.rows, published, next(of_groups))
+            drawn = figure2(report.rows, published, next(of_groups))
         found.append(
             {"key": name, "caption": caption(name), "panels": [asdict(panel) for panel in drawn]}
         )

@@ -24,8 +24,10 @@ _LIBRARIES = {"d3": "d3.min.js", "plot": "plot.umd.min.js"}
 _SCRIPTS = ("page.js", "charts.js", "curves.js", "table.js")
 
 
-def render(runs: Sequence[Run], published: Published | None = None) -> str:
+def render(runs: Sequence[Run], published: Published | None = None, bare: bool = False) -> str:
     """The page of one run, or of several side by side.
+
+    `bare` hides the intervals in the figures, until the reader asks for them.
 
     Figures that the page does not draw itself are read from each report's folder and embedded.
     """
@@ -35,9 +37,12 @@ def render(runs: Sequence[Run], published: Published | None = None) -> str:
         runs=[_run(run) for run in runs],
         text_columns=(*tables.TEXT_COLUMNS, "run"),
         verdict_caption=verdict_text.CAPTION,
+        findings_caption=tables.FINDINGS_CAPTION,
+        effects_caption=tables.EFFECTS_CAPTION,
+        ranges_caption=tables.RANGES_CAPTION,
         networks=_networks(runs, published.rows),
         charts=_charts(runs),
-        data=as_json(page_data(runs, published)),
+        data=as_json(page_data(runs, published, bare)),
         style=_text("page.css"),
         libraries=[_library(name) for name in _LIBRARIES],
         scripts=[_text(name) for name in _SCRIPTS],
@@ -65,10 +70,16 @@ def _run(run: Run) -> dict[str, Any]:
                 "title": groups.title(each.group),
                 "control": tables.control_sentence(each.control) if each.control else "",
                 "table": tables.effect_table(each),
+                "basis": tables.effects_basis(each),
                 "averages": len(each.averages),
             }
             for each in report.decompositions
         ],
+        "findings": [
+            {"title": groups.title(each.group), "findings": each.findings}
+            for each in report.findings
+        ],
+        "notes": tables.notes(report),
         "figures": [
             {
                 "caption": caption(name),

@@ -2,11 +2,17 @@
 
 import pytest
 
-from caffe_transfer.report import decomposition
+from caffe_transfer.report import decomposition, verdict_text
 from caffe_transfer.report.groups import RANDOM_HALVES
-from caffe_transfer.report.page.panels import Panel, Series, figure2, figure3
+from caffe_transfer.report.page.figure2 import figure2
+from caffe_transfer.report.page.figure3 import figure3
+from caffe_transfer.report.page.points import Panel, Series
 from caffe_transfer.report.results import Row
 from caffe_transfer.studies.network import Network
+
+KINDS = {
+    "selffer BnB": "selffer", "transfer AnB": "transfer", "transfer AnB⁺": "transfer_plus",
+}  # fmt: skip
 
 
 def rows(*, images: int | None = 1000, shift: float = 0.0) -> list[Row]:
@@ -38,16 +44,20 @@ def test_figure2_has_every_network_and_the_means_of_the_tables() -> None:
     found = by_label(means)
     level = decomposition.levels(data)
     for effect in decomposition.decompose(level):
-        for label, value in {
-            "selffer BnB": effect.selffer, "transfer AnB": effect.transfer,
-            "transfer AnB⁺": effect.transfer_plus,
-        }.items():  # fmt: skip
+        for label, kind in KINDS.items():
             (point,) = (point for point in found[label].points if point.n == effect.first)
-            assert point.y == pytest.approx(value)
+            assert point.y == pytest.approx(getattr(effect, kind))
             assert len(point.networks) == 2
-            assert point.low is not None
-            assert point.low <= point.y
-            assert point.why == "Student's, 2 tasks"
+            # As in the static figure: of the difference from the base, about the base's line.
+            paired = level.difference(kind, "base", [effect.first])
+            assert paired is not None
+            assert paired.low is not None
+            assert level.base_level is not None
+            assert point.low == pytest.approx(level.base_level + paired.low)
+            assert point.text == (
+                f"{100 * point.y:.2f} %; from the base, by pairs: "
+                f"{verdict_text.number(paired)} points, Student's, over 2 tasks"
+            )
     assert means.level == level.base_level
     assert found["transfer AnB"].line[0] == pytest.approx((0, 0.61))
     assert means.cuts == {1: "conv1", 2: "conv2"}
@@ -85,19 +95,23 @@ def test_figure3_tasks_random_filters_and_differences() -> None:
     found = by_label(relative)
     assert [p.y for p in found["random filters"].points] == pytest.approx([-0.3])
     assert [p.y for p in found["mean AnB, split pets"].points] == pytest.approx([-0.15, -0.25])
+    (point,) = found["random filters"].points
+    assert point.low is not None
+    assert point.low < -0.3
+    assert point.text.startswith("-30.00 points; from the base, by pairs: -30.00 [")
     assert relative.level == 0
     # As in the paper: random filters do not flatten the others.
     assert relative.bottom == pytest.approx(1.2 * -0.25)
 
 
 def test_two_chosen_tasks_are_no_sample_of_tasks() -> None:
+    """The interval of their mean is made of those of each, not of their distance."""
     names = {
-        "halfpetsA": 0.5,
-        "halfpetsB": 0.6,
-        "transferpetsAB_1_1": 0.4,
-        "transferpetsBA_1_1": 0.3,
-    }
+        "halfpetsA": 0.5, "halfpetsB": 0.6, "transferpetsAB_1_1": 0.4, "transferpetsBA_1_1": 0.3,
+    }  # fmt: skip
     data = [Row(Network.parse(name), 1, top1=y, valid_images=99) for name, y in names.items()]
     every, means = figure2(data, (), "pets")
     assert all(point.low is not None for each in every.series for point in each.points)
-    assert all(point.low is None for each in means.series for point in each.points)
+    texts = [point.text for each in means.series for point in each.points]
+    assert len(texts) == 2
+    assert all("binomial, from 99 validation images" in text for text in texts), texts
