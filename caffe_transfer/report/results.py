@@ -55,6 +55,7 @@ _NOT_IN_OLDER_TABLES = (
     "cut", "valid_images", "seeds", "top1_low", "top1_high", "top5", "tests", "top1_last10",
 )  # fmt: skip
 OnNetworkRead = Callable[[int, int, str], None]  # networks read, total, name of the next one
+OnLogs = Callable[[str, logs.NetworkLog], None]  # name of a network, its logs
 
 
 @dataclass(frozen=True)
@@ -176,21 +177,34 @@ def networks_folder(folder: Path) -> Path:
     return inner if inner.is_dir() else folder
 
 
-def read_results(source: str | os.PathLike[str], progress: OnNetworkRead | None = None) -> Results:
+def read_results(
+    source: str | os.PathLike[str],
+    progress: OnNetworkRead | None = None,
+    on_logs: OnLogs | None = None,
+) -> Results:
     """Read results from a folder of networks, a run's folder, or a results.csv.
+
+    Args:
+        progress, on_logs: as for `collect`.
 
     Raises:
         BadInput: `source` is neither, or holds no network.
         FormatError: the file is not a results.csv; names the line.
     """
     path = Path(source)
-    return Results.of(read_csv(path)) if path.is_file() else collect(path, progress)
+    return Results.of(read_csv(path)) if path.is_file() else collect(path, progress, on_logs)
 
 
-def collect(results_dir: Path, progress: OnNetworkRead | None = None) -> Results:
+def collect(
+    results_dir: Path, progress: OnNetworkRead | None = None, on_logs: OnLogs | None = None
+) -> Results:
     """Read the logs of all networks in a folder; links to other folders are not followed.
 
     A base whose model was given, not trained, has no results and is passed over.
+
+    Args:
+        progress: called before each network is read.
+        on_logs: called with each network's logs, of which the rows keep a few numbers only.
 
     Raises:
         BadInput: `results_dir` is not a folder, or holds no network.
@@ -214,6 +228,8 @@ def collect(results_dir: Path, progress: OnNetworkRead | None = None) -> Results
         found = settings.read(child)
         log = logs.read_logs(files, found.scores)
         problems += log.problems
+        if on_logs:
+            on_logs(network.name, log)
         try:
             cut = read_cut(paths.NetworkFolder(child).cut)
         except FormatError as error:
