@@ -66,7 +66,7 @@ def test_lines_of_trainings_become_rare(
         "a: 20 of 1000  loss 0.500  60 s left",
     ]
     assert 20 < len(of_a) < 60  # not the 100 of a line every half a minute
-    assert "all networks: 0 of 2 ended  99 min left" in lines
+    assert "all networks: 0 of 2 ended  1.6 h left" in lines
     assert lines[-1] == "[1/2] a done"
 
 

@@ -1,5 +1,7 @@
 """Where every network of a run stands."""
 
+import json
+import math
 from pathlib import Path
 
 import pytest
@@ -7,8 +9,16 @@ import pytest
 from caffe_transfer.errors import Incomplete
 from caffe_transfer.lock import locked
 from caffe_transfer.paths import NetworkFolder
-from caffe_transfer.training.status import State, network_status, networks_in, status
-from tests.small_study import SmallRun
+from caffe_transfer.training.status import (
+    State,
+    Status,
+    StatusReader,
+    network_status,
+    networks_in,
+    seconds_left,
+    status,
+)
+from tests.small_study import TEXT, SmallRun
 
 
 def test_every_state(small_run: SmallRun) -> None:
@@ -50,3 +60,25 @@ def test_networks_are_in_natural_order(tmp_path: Path) -> None:
 def test_a_folder_without_networks(tmp_path: Path) -> None:
     with pytest.raises(Incomplete, match="there are no networks in"):
         list(status(tmp_path))
+
+
+def test_as_dict_is_json() -> None:
+    row = Status("half0A", State.FAILED, loss=math.nan, problem="why").as_dict()
+    assert json.loads(json.dumps(row, allow_nan=False)) == row
+    assert (row["state"], row["loss"], row["problem"]) == ("failed", None, "why")
+
+
+def test_logs_are_read_again_when_they_have_grown(small_run: SmallRun) -> None:
+    small_run.train("half0A")
+    for network in small_run.study.networks:
+        small_run.write(network.name)
+    small_run.folder.study.write_text(TEXT)
+    reader = StatusReader(small_run.folder.root)
+    rows = reader.read()
+    left = seconds_left(reader, rows)
+    assert left == pytest.approx(reader.paces["half0A"] * 4 * 5)
+    (log,) = small_run.folder.network("half0A").logs.iterdir()
+    log.write_text(log.read_text().replace("loss = ", "loss = 1"))
+    again = {row.name: row.loss for row in reader.read()}
+    assert again["half0A"] != {row.name: row.loss for row in rows}["half0A"]
+    assert seconds_left(StatusReader(small_run.folder.results), rows) is None

@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM as a wish to stop."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -85,6 +86,13 @@ def test_work_that_becomes_impatient_is_ended(monkeypatch: pytest.MonkeyPatch) -
         work()
 
 
+def catches(process: int, number: signal.Signals) -> bool:
+    """Whether a process has come so far that it handles a signal."""
+    status = Path(f"/proc/{process}/status").read_text()
+    (caught,) = re.findall(r"^SigCgt:\s*([0-9a-f]+)$", status, re.M)
+    return bool(int(caught, 16) >> (number - 1) & 1)
+
+
 @pytest.mark.parametrize("number", NUMBERS)
 @pytest.mark.parametrize(
     "arguments",
@@ -98,13 +106,15 @@ def test_any_command_stops_soon_and_says_so(
     tmp_path: Path, number: signal.Signals, arguments: list[str]
 ) -> None:
     for name in ("a", "b"):
-        write_images(tmp_path / "photos" / name, count=3000, classes=1)
+        write_images(tmp_path / "photos" / name, count=400, classes=1)
     running = subprocess.Popen(
         [sys.executable, "-m", "caffe_transfer", *arguments],
         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         cwd=tmp_path,
     )  # fmt: skip
-    time.sleep(0.8)
+    while not catches(running.pid, signal.SIGTERM):
+        time.sleep(0.02)
+    time.sleep(0.5)
     running.send_signal(number)
     sent = time.monotonic()
     _, error = running.communicate(timeout=60)

@@ -8,6 +8,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from caffe_transfer.errors import BadInput
 from caffe_transfer.report.logs import log_files, read_logs
 from caffe_transfer.report.tensorboard import MOST_POINTS, write_events
+from tests.test_cli import call
 
 LOG = """\
 I20261127 10:00:00.500000 7 solver.cpp:347] Iteration 0, Testing net (#0)
@@ -82,3 +83,11 @@ def test_without_the_extra_or_a_log(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(BadInput, match=r"run pip install 'caffe-transfer\[tensorboard\]'"):
         write_events(tmp_path, tmp_path / "tb")
+
+
+def test_report_writes_them(tmp_path: Path) -> None:
+    write_log(tmp_path / "results", "half0A")
+    done = call("report", str(tmp_path), "--tensorboard", str(tmp_path / "tb"))
+    assert done.returncode == 0, done.stderr
+    assert f"curves: tensorboard --logdir {tmp_path / 'tb'}" in done.stdout
+    assert read(tmp_path / "tb/half0A").Tags()["scalars"]

@@ -70,7 +70,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _status(argv: list[str] | None) -> int:
-    _stop_by_sigterm()
+    _stop_by_signal()
     try:
         result: Any = cli.main(argv, prog_name="caffe-transfer", standalone_mode=False)
     except CaffeTransferError as error:
@@ -92,11 +92,21 @@ def _status(argv: list[str] | None) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _stop_by_sigterm() -> None:
-    """SIGTERM stops a command as Ctrl-C does, with a line that says so."""
+class _Stopped(KeyboardInterrupt):
+    """A signal's exception.
+
+    Of a class of its own, since Python ends by the signal, whatever its exit status, once a
+    KeyboardInterrupt itself has passed through code that was compiled from a string.
+    """
+
+
+def _stop_by_signal() -> None:
+    """Ctrl-C and SIGTERM stop a command with a line that says so."""
 
     def handle(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+        raise _Stopped
 
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, handle)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup and `&` have it
+                signal.signal(number, handle)

@@ -93,8 +93,9 @@ def _summary(reader: StatusReader, rows: Sequence[Status]) -> str:
     ]
     seconds = seconds_left(reader, rows)
     if seconds:
-        at_once = max(1, counts[State.TRAINING])
-        parts.append(f"about {duration(seconds)} left, {at_once} at once")
+        at_once = counts[State.TRAINING]
+        several = f", {at_once} at once" if at_once > 1 else ""
+        parts.append(f"about {duration(seconds)} left{several}")
     return ", ".join(parts)
 
 

@@ -1,5 +1,6 @@
 """The state of each network of a run, read from its files."""
 
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -51,8 +52,9 @@ class Status:
     problem: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """The attributes by name."""
-        return asdict(self) | {"state": self.state.value}
+        """The attributes by name; a loss that is not finite, which JSON does not know, is None."""
+        finite = self.loss is not None and math.isfinite(self.loss)
+        return asdict(self) | {"state": self.state.value, "loss": self.loss if finite else None}
 
 
 def networks_in(folder: Path) -> list[Path]:
