@@ -71,7 +71,7 @@ FAMILIES = {
     + layer("Tile", "a", "tiled", "tile_param { axis: 1 tiles: 3 }")
     + layer("Parameter", "", "factors", "parameter_param { shape { dim: 6 } }")
     + layer("Scale", "data factors", "weighed", "scale_param { axis: 1 }")
-    + layer("Bias", "data small", "unread", "").replace("Bias", "Silence"),
+    + layer("Silence", "data small", ""),
     "sequences": source("words", 3, 2) + source("cont", 3, 2) + source("rows", 2)
     + layer("Embed", "words", "embed", "embed_param { num_output: 4 input_dim: 3 }")
     + layer("LSTM", "embed cont", "lstm", "recurrent_param { num_output: 3 }")

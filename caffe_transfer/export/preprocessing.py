@@ -13,8 +13,8 @@ _STEPS = (
     "centre; multiply by scale"
 )
 _UNKNOWN = (
-    "the net does not say what is done to images; most of Caffe's nets take BGR pixels from 0 to "
-    "255 less a mean"
+    "the net does not say what is done to its input; most of Caffe's nets of images take BGR "
+    "pixels from 0 to 255 less a mean"
 )
 
 
@@ -28,7 +28,7 @@ def preprocessing(deploy: Deploy, net: Path) -> dict[str, Any]:
         net: the file that `deploy` is of.
     """
     if deploy.source is None:
-        return {"channel_order": "BGR", "note": _UNKNOWN}
+        return {"note": _UNKNOWN}
     given = deploy.source.transform_param
     (images,) = deploy.inputs.values()  # a source of files has one input
     found: dict[str, Any] = {

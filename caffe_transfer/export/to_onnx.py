@@ -106,17 +106,34 @@ def _exported(
     size = torch.export.Dim("batch")
     free = tuple({0: size} for _ in deploy.inputs) if any_batch else None
     given = tuple(map(torch.from_numpy, sample(deploy).values()))
+    plain = {f"blob:{name}": name for name in (*deploy.inputs, *deploy.outputs)}
+    marked = {name: mark for mark, name in plain.items()}
     with _quiet():
         program = torch.onnx.export(
             net, given, dynamo=True, dynamic_shapes=free, verbose=False,
-            input_names=list(deploy.inputs), output_names=list(deploy.outputs),
+            input_names=[marked[name] for name in deploy.inputs],
+            output_names=[marked[name] for name in deploy.outputs],
         )  # fmt: skip
         assert program is not None
         model = program.model_proto
+    _rename(model.graph, plain)
     model.producer_name = about["producer"]
     for key, value in texts(about).items():
         model.metadata_props.add(key=key, value=value)
     return bytes(model.SerializeToString())
+
+
+def _rename(graph: Any, names: Mapping[str, str]) -> None:
+    """Give values of a graph other names; those that have these names already get new ones.
+
+    The exporter calls values by what makes them: a blob "log" would meet the value of a logarithm.
+    """
+    new = {name: f"inner:{name}" for name in names.values()} | dict(names)
+    for node in graph.node:
+        node.input[:] = [new.get(name, name) for name in node.input]
+        node.output[:] = [new.get(name, name) for name in node.output]
+    for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        value.name = new.get(value.name, value.name)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """A state_dict, and beside it the module that it is of."""
 
 import importlib.util
+import io
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -34,8 +35,10 @@ def write_pytorch(module: Module, about: Mapping[str, Any], out: Path) -> Path:
     Raises:
         BadInput: the folder is not writable, or the disk is full.
     """
+    content = io.BytesIO()  # to a full disk, torch's own errors are of another kind
+    torch.save(module.state, content)
     with atomic_write(out) as file:
-        torch.save(module.state, file)
+        file.write(content.getbuffer())
     text = module_path(out)
     atomic_text(text, module.text(out.name, about))
     return text
