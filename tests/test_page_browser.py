@@ -263,6 +263,20 @@ def test_light_and_dark_wide_and_narrow(
     assert color.replace("a(", "(").replace(", 1)", ")") == light["color"]
 
 
+def test_paper_is_light_and_without_controls(
+    browser: webdriver.Chrome, pages: dict[str, Path]
+) -> None:
+    light = show(browser, pages["one"])["color"]
+    show(browser, pages["one"], width=794, theme="dark")
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    color = "return getComputedStyle(document.body).backgroundColor"
+    assert browser.execute_script(color) == light
+    assert not browser.find_element(By.ID, "filters").is_displayed()
+    assert not browser.find_element(By.ID, "theme").is_displayed()
+    assert browser.find_element(By.CSS_SELECTOR, ".mark").is_displayed()
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
 def test_170_networks_with_their_curves_stay_small(
     browser: webdriver.Chrome, authors: Path, tmp_path: Path
 ) -> None:

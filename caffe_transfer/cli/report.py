@@ -82,7 +82,7 @@ def report_command(
     with Screen(total=0) as screen:
         if tensorboard is not None:
             for label, folder in zip(labels, folders, strict=True):
-                events = tensorboard / label if len(folders) > 1 else tensorboard
+                events = tensorboard / label.replace("/", "-") if len(folders) > 1 else tensorboard
                 write_events(folder, events, screen.reading)
         if len(folders) == 1:
             reports = [make_report(folders[0], out, published, screen.reading, chosen, bare)]

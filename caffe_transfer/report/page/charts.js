@@ -42,9 +42,10 @@ function marksOf(panel, hidden, [bottom, top]) {
         strokeWidth: series.published ? 1 : 1.5, clip: "frame",
       }));
     }
-    if (!hidden.has(INTERVALS)) marks.push(Plot.ruleX(points.filter((p) => p.low !== null), {
-      x: "x", y1: "low", y2: "high", stroke: look.color, strokeOpacity: 0.55, clip: "frame",
-      className: "interval",
+    const known = points.filter((p) => p.low !== null && !hidden.has(INTERVALS));
+    marks.push(Plot.ruleX(known, {
+      x: (p) => p.x + series.shift, y1: "low", y2: "high", stroke: look.color,
+      strokeOpacity: 0.55, clip: "frame", className: "interval",
     }));
     dots.push({ series, points });
     marks.push(Plot.dot(points, {
@@ -79,15 +80,18 @@ function drawPanel(panel, width, domain, hidden) {
 
 // One scale for a panel of all runs, so that runs can be compared by eye.
 function domainOf(panels) {
+  const points = panels.flatMap((panel) => panel.series.flatMap((series) => series.points))
+    .filter((point) => point.y !== null);
   const given = panels.filter((panel) => panel.bottom !== null);
-  if (given.length) return [d3.min(given, (p) => p.bottom), d3.max(given, (p) => p.top)];
-  const points = panels.flatMap((panel) => panel.series.flatMap((series) => series.points));
-  const [low, high] = d3.extent([...panels.map((panel) => panel.level), ...points.map((p) => p.y)]
-    .filter((value) => value !== null));
+  const [low, high] = given.length
+    ? [d3.min(given, (panel) => panel.bottom), d3.max(given, (panel) => panel.top)]
+    : d3.extent([...panels.map((panel) => panel.level).filter((level) => level !== null),
+      ...points.map((point) => point.y)]);
   // The interval of two repeats can be many times as long as all that the points take.
   const room = STRETCH * (high - low || 0.1);
-  const bottom = Math.max(low - room, Math.min(low, d3.min(points, (p) => p.low ?? low)));
-  const top = Math.min(high + room, Math.max(high, d3.max(points, (p) => p.high ?? high)));
+  const inside = points.filter((point) => point.y >= low && point.y <= high);
+  const bottom = Math.max(low - room, Math.min(low, d3.min(inside, (p) => p.low ?? low)));
+  const top = Math.min(high + room, Math.max(high, d3.max(inside, (p) => p.high ?? high)));
   const pad = 0.04 * (top - bottom || 0.1);
   return [bottom - pad, top + pad];
 }
@@ -135,54 +139,70 @@ function makeAnswer(plot, dots, panel, run) {
       element, series, panel, run, point: points[element.__data__],
     })));
   marks.sort((a, b) => a.point.x - b.point.x || a.point.y - b.point.y);
-  let current = null;
   // One mark of a chart is in the order of Tab; the arrow keys move on from it.
-  const choose = (mark) => {
+  let current = null;
+  const leave = () => {
     current?.element.classList.remove("at");
+    hideTip();
+  };
+  const choose = (mark) => {
+    leave();
     current?.element.setAttribute("tabindex", -1);
     current = mark;
     mark.element.classList.add("at");
     mark.element.setAttribute("tabindex", 0);
+    showTip(mark);
   };
-  const open = (mark) => openCurves(run, mark.point.networks, describe(mark).title);
-  for (const mark of marks) {
-    const { element } = mark;
-    const { title, lines } = describe(mark);
-    element.classList.add("mark");
-    element.setAttribute("role", "button");
-    element.setAttribute("tabindex", -1);
-    element.setAttribute("aria-label", [title, ...lines].join(", "));
-    element.addEventListener("focus", () => { choose(mark); showTip(mark); });
-    element.addEventListener("blur", () => { element.classList.remove("at"); hideTip(); });
-    element.addEventListener("keydown", (event) => onKey(event, marks, mark, open));
+  for (const mark of marks) answerToKeys(mark, marks, choose, leave);
+  if (marks.length) {
+    [current] = marks;
+    current.element.setAttribute("tabindex", 0);
   }
-  marks[0]?.element.setAttribute("tabindex", 0);
-  if (marks.length) current = marks[0];
-  const svg = plot.matches("svg") ? plot : plot.querySelector("svg");
-  svg.setAttribute("role", "group");
-  svg.setAttribute("aria-label", `${panel.title}: ${marks.length} marks, by arrow keys`);
-  svg.addEventListener("pointermove", (event) => {
+  plot.setAttribute("role", "group");
+  plot.setAttribute("aria-label", `${panel.title}: ${marks.length} marks, by arrow keys`);
+  answerToPointer(plot, marks, choose, leave);
+}
+
+const openMark = (mark) => openCurves(mark.run, mark.point.networks, describe(mark).title);
+
+function answerToKeys(mark, marks, choose, leave) {
+  const { element } = mark;
+  const { title, lines } = describe(mark);
+  element.classList.add("mark");
+  element.setAttribute("role", "button");
+  element.setAttribute("tabindex", -1);
+  element.setAttribute("aria-label", [title, ...lines].join(", "));
+  element.addEventListener("focus", () => choose(mark));
+  element.addEventListener("blur", leave);
+  element.addEventListener("keydown", (event) => onKey(event, marks, mark));
+}
+
+function answerToPointer(plot, marks, choose, leave) {
+  plot.addEventListener("pointermove", (event) => {
     const mark = nearest(marks, event);
-    svg.style.cursor = mark ? "pointer" : "";
-    if (mark) { choose(mark); showTip(mark); } else { current?.element.classList.remove("at"); hideTip(); }
+    plot.style.cursor = mark ? "pointer" : "";
+    if (mark) choose(mark);
+    else leave();
   });
-  svg.addEventListener("pointerleave", () => { current?.element.classList.remove("at"); hideTip(); });
-  svg.addEventListener("click", (event) => {
+  plot.addEventListener("pointerleave", leave);
+  plot.addEventListener("click", (event) => {
     const mark = nearest(marks, event);
-    if (mark) { choose(mark); mark.element.focus({ preventScroll: true }); open(mark); }
+    if (!mark) return;
+    mark.element.focus({ preventScroll: true });
+    openMark(mark);
   });
 }
 
 function nearest(marks, event) {
   const distance = ({ element }) => {
-    const box = element.getBoundingClientRect();
-    return Math.hypot(box.x + box.width / 2 - event.clientX, box.y + box.height / 2 - event.clientY);
+    const { x, y, width, height } = element.getBoundingClientRect();
+    return Math.hypot(x + width / 2 - event.clientX, y + height / 2 - event.clientY);
   };
   const found = d3.least(marks, distance);
   return found && distance(found) <= REACH ? found : null;
 }
 
-function onKey(event, marks, mark, open) {
+function onKey(event, marks, mark) {
   const at = marks.indexOf(mark);
   const column = marks.filter((each) => each.point.n === mark.point.n)
     .sort((a, b) => a.point.y - b.point.y);
@@ -192,18 +212,27 @@ function onKey(event, marks, mark, open) {
     ArrowDown: column[row - 1], Home: marks[0], End: marks.at(-1),
   };
   if (event.key in next) next[event.key]?.element.focus();
-  else if (event.key === "Enter" || event.key === " ") open(mark);
+  else if (event.key === "Enter" || event.key === " ") openMark(mark);
   else return;
   event.preventDefault();
 }
 
 // ---- a figure: legend, and for each panel one chart a run
 
+const BAR = {
+  draw(path) {
+    path.moveTo(0, -6);
+    path.lineTo(0, 6);
+  },
+};
+
 function swatch(look) {
   const sign = d3.create("svg").attr("viewBox", "-7 -7 14 14").attr("aria-hidden", "true");
-  const shape = { circle: d3.symbolCircle, diamond: d3.symbolDiamond, triangle: d3.symbolTriangle,
+  const shape = {
+    circle: d3.symbolCircle, diamond: d3.symbolDiamond, triangle: d3.symbolTriangle,
     square: d3.symbolSquare, star: d3.symbolStar, hexagon: d3.symbolCircle, wye: d3.symbolWye,
-    cross: d3.symbolCross, bar: { draw: (path) => { path.moveTo(0, -6); path.lineTo(0, 6); } } }[look.symbol];
+    cross: d3.symbolCross, bar: BAR,
+  }[look.symbol];
   sign.append("path").attr("d", d3.symbol(shape, 60)()).attr("stroke", look.edge ?? look.color)
     .attr("stroke-width", 1.6).attr("fill", look.hollow ? "var(--paper)" : look.color);
   return sign.node();
@@ -211,11 +240,12 @@ function swatch(look) {
 
 function legendOf(charts, hidden, redraw) {
   const panels = charts.flatMap(({ chart }) => chart.panels);
+  const everySeries = panels.flatMap((panel) => panel.series);
   const looks = new Map();
-  for (const series of panels.flatMap((panel) => panel.series)) {
+  for (const series of everySeries) {
     if (!looks.has(keyOf(series))) looks.set(keyOf(series), lookOf(series));
   }
-  if (panels.some((panel) => panel.series.some((series) => series.points.some((p) => p.low !== null)))) {
+  if (everySeries.some((series) => series.points.some((point) => point.low !== null))) {
     looks.set(INTERVALS, { symbol: "bar", color: "var(--soft)" });
   }
   const buttons = [...looks].map(([key, look]) => {
@@ -228,8 +258,9 @@ function legendOf(charts, hidden, redraw) {
     });
     return button;
   });
-  const areas = new Map(panels.flatMap((panel) => panel.areas).map((area) => [area.look, area.label]));
-  const shades = [...areas].map(([look, label]) => make("span", {}, swatch({
+  const areas = panels.flatMap((panel) => panel.areas);
+  const labels = new Map(areas.map((area) => [area.look, area.label]));
+  const shades = [...labels].map(([look, label]) => make("span", {}, swatch({
     symbol: "square", color: `var(--${look})`, edge: "var(--soft)",
   }), label));
   return [...buttons, ...shades];

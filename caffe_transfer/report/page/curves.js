@@ -3,7 +3,7 @@
 
 const FEW = 30; // points of a curve that are shown as dots too: a single one has no line
 
-// The networks to draw: those asked for, and what other runs and the published results have of them.
+// The networks to draw: those asked for, and the same of other runs and of the published results.
 function recordsOf(run, names) {
   const sources = [
     ...DATA.runs.map((each, number) => ({
@@ -40,12 +40,14 @@ function chart(traces, width, title, layers, unit) {
   const marks = layers.map(({ quantity, ...look }) => {
     const few = traces.every((trace) => trace[quantity][0].length <= FEW);
     return Plot.line(pointsOf(traces, quantity), {
-      x: "iteration", y: "value", stroke: "label", z: "label", marker: few ? "dot" : "none", ...look,
+      x: "iteration", y: "value", stroke: "label", z: "label", marker: few ? "dot" : "none",
+      ...look,
     });
   });
   const say = (p) => `${p.label}\n${title(p.quantity)} ${unit(p.value)}\niteration ${p.iteration}`;
   return Plot.plot({
-    width, height: Math.round(Math.max(240, width * 0.6)), marginLeft: 46, marginTop: 28, marginBottom: 40,
+    width, height: Math.round(Math.max(240, width * 0.6)),
+    marginLeft: 46, marginTop: 28, marginBottom: 40,
     style: { background: "none", fontSize: "12px" },
     x: { label: "iteration →", labelArrow: false, nice: true, ticks: Math.max(3, width / 90),
       tickFormat: (n) => (n >= 1000 ? `${n / 1000}k` : `${n}`) },
@@ -76,7 +78,7 @@ function drawCurves(body, traces) {
     ], (value) => value.toPrecision(4));
     holders[0].replaceChildren(accuracy ?? "No test is in the logs.");
     holders[1].replaceChildren(loss ?? "No loss is in the logs.",
-      ...(loss ? [make("div", { class: "soft" }, "thin: training loss; bold: validation loss")] : []));
+      loss ? make("div", { class: "soft" }, "thin: training loss; bold: validation loss") : "");
   });
 }
 
@@ -93,8 +95,10 @@ function openCurves(run, names, title) {
   if (traces.length) drawCurves(body, traces);
   else body.append(make("p", {}, "There are no logs to draw learning curves of."));
   if (names.length > 1) {
-    body.append(factsList(records.map((r) => [[r.name, r.label].filter(Boolean).join(", "), r.numbers
-      .filter(([label]) => label.startsWith("top-1")).map(([, value]) => value).join()])));
+    body.append(factsList(records.map((record) => [
+      [record.name, record.label].filter(Boolean).join(", "),
+      record.numbers.filter(([label]) => label === "top-1").map(([, value]) => value).join(),
+    ])));
     return;
   }
   for (const record of records) {

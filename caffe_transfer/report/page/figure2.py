@@ -20,7 +20,7 @@ from caffe_transfer.report.page.points import (
 from caffe_transfer.report.style import top1
 from caffe_transfer.studies.network import Mode
 
-_CLOSER = 0.3  # of the offsets, for means: lines keep their place, and intervals part
+_CLOSER = 0.3  # of the offsets: intervals of means lie close beside n
 
 
 def figure2(rows: Rows, published: Rows, group: str) -> tuple[Panel, ...]:
@@ -92,13 +92,10 @@ def _means(level: Levels, rows: Rows, published: bool) -> Iterator[Series]:
     for label, look, offset, found in _kinds(level, rows):
         kind = look.replace("-", "_")
         points = tuple(
-            mean(
-                n + _CLOSER * offset, of_n, base, level.difference(kind, "base", [n])
-            )
-            for n, of_n in found.items()
-        )  # fmt: skip
+            mean(of_n, base, level.difference(kind, "base", [n])) for n, of_n in found.items()
+        )
         line = (*start, *((point.x, point.y) for point in points))
-        yield Series(label, look, published, points, line)
+        yield Series(label, look, published, points, line, _CLOSER * offset)
 
 
 def _areas(level: Levels, rows: Rows) -> tuple[Area, ...]:

@@ -47,6 +47,7 @@ class Series:
             "random" or "split0", "split1", ..
         published: whether it is of the published results, drawn in gray underneath.
         line: the x and y that a line leads through; empty for points alone.
+        shift: of intervals beside their points, where those of several series stand at one x.
     """
 
     label: str
@@ -54,6 +55,7 @@ class Series:
     published: bool
     points: tuple[Point, ...]
     line: tuple[tuple[float, float], ...] = ()
+    shift: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -118,14 +120,15 @@ def estimated(n: int, x: float, estimate: Estimate, rows: Rows) -> Point:
     return Point(n, x, estimate.value, estimate.low, estimate.high, text, names(rows))
 
 
-def mean(x: float, rows: Rows, base: float | None, paired: Estimate | None) -> Point:
+def mean(rows: Rows, base: float | None, paired: Estimate | None) -> Point:
     """The mean of networks cut at one n, with the interval of its difference from the base."""
     value = average(rows)
     low = high = None
     if base is not None and paired and paired.low is not None and paired.high is not None:
         low, high = base + paired.low, base + paired.high
     text = f"{percentage(value)} %{by_pairs(paired)}"
-    return Point(rows[0].network.n, x, value, low, high, text, names(rows))
+    n = rows[0].network.n
+    return Point(n, n, value, low, high, text, names(rows))
 
 
 def average(rows: Rows) -> float:
