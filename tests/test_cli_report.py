@@ -1,5 +1,6 @@
 """`report` as a user calls it."""
 
+import csv
 import subprocess
 import sys
 from pathlib import Path
@@ -35,7 +36,11 @@ def test_a_runs_report_lies_in_its_folder(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     (line,) = (words for words in map(str.split, done.stdout.splitlines()) if words[:1] == ["2"])
     assert line == ["2", "50.00", "65.00", "45.00", "60.00", "10.00"]
-    assert "at 0 of 1 cut, with a mean difference of -5.00 percentage points" in done.stdout
+    text = " ".join(done.stdout.split())
+    assert "at 0 of 1 cut, with a mean difference of -5.00 percentage points, which" in text
+    assert "4 of 4 networks have fewer than 30 tests (the fewest 1), so that" in text
+    assert "- NOT TESTED: 2, BnB: with its own layers frozen" in text
+    assert max(map(len, done.stdout.splitlines())) <= 80
     assert "4 networks, 0 complete, 0 without scores\n" in done.stdout
     assert "figures: figure2\npage: demo/report/index.html\n" in done.stdout
     assert {path.name for path in (tmp_path / "demo/report").iterdir()} == {
@@ -93,3 +98,30 @@ def test_bad_input_is_one_sentence(tmp_path: Path) -> None:
         done = call(*arguments, cwd=tmp_path)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
         assert message in done.stderr
+
+
+def test_a_report_by_another_metric_and_without_intervals(tmp_path: Path) -> None:
+    demo = run_folder(tmp_path / "demo")
+    (demo / "results/half0B/job.o1").write_text(log([3, 2], [0.7, 0.2]))
+    done = call("demo", "--metric", "last", "--bare", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Top-1 accuracy is the accuracy of the last test." in done.stdout
+    (line,) = (words for words in map(str.split, done.stdout.splitlines()) if words[:1] == ["2"])
+    assert line[1] == "20.00"
+    figure = (demo / "report/figure2.svg").read_text()
+    assert "95 % intervals" not in figure
+    assert "Top-1 accuracy, last test" in figure
+    with (demo / "report/results.csv").open() as file:
+        base = next(row for row in csv.DictReader(file) if row["network"] == "half0B")
+    assert (base["top1"], base["top1_last"], base["tests"]) == ("0.45", "0.2", "2")
+
+
+def test_an_older_table_has_not_every_metric(tmp_path: Path) -> None:
+    run_folder(tmp_path / "demo")
+    old = "network,mode,base,target,split,n,fine_tuned,iterations,complete,top1,top1_last,"
+    old += "valid_loss,train_loss,stalled\nhalf0B,base,,B,0,0,false,900,true,0.5,0.5,1,1,false\n"
+    (tmp_path / "old.csv").write_text(old)
+    done = call("demo", "--published", "old.csv", "--metric", "last10", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "note: 1 networks were left out" in done.stderr
+    assert "has no top1_last10" in done.stderr

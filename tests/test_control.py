@@ -1,5 +1,7 @@
 """The boost against its control: task by task, with nothing claimed where there is no control."""
 
+from dataclasses import replace
+
 import pytest
 
 from caffe_transfer.report.control import control
@@ -21,8 +23,8 @@ def test_the_demo_does_not_exceed_its_control() -> None:
     assert found.mean_difference == pytest.approx(-0.017 / 7)
     assert control_sentence(found) == (
         "Transfer+ exceeds its control, selffer+ on the same task, at 1 of 7 cuts, with a mean "
-        "difference of -0.24 percentage points; a boost over the base alone may be due to longer "
-        "training."
+        "difference of -0.24 percentage points, which cannot be told from noise; a boost over the "
+        "base alone may be due to longer training."
     )
 
 
@@ -42,13 +44,30 @@ def test_only_networks_of_the_same_task_are_compared() -> None:
     )
     assert found is not None
     assert found.differences == pytest.approx({2: 0.01})
+    assert found.overall is not None
     assert found.as_dict() == {
         "differences": found.differences, "cuts": 1, "higher": 1,
         "mean_difference": found.mean_difference,
+        "estimates": {2: found.estimates[2].as_dict()}, "overall": found.overall.as_dict(),
     }  # fmt: skip
-    assert "at 1 of 1 cut, with a mean difference of +1.00 percentage points" in control_sentence(
-        found
+    assert "at 1 of 1 cut, with a mean difference of +1.00 [-24.41, 26.41] percentage points" in (
+        control_sentence(found)
     )
+
+
+@pytest.mark.parametrize(
+    ("gain", "words"),
+    [
+        (0.1, "which is shown, so that the boost is not due to longer training alone."),
+        (-0.1, "which shows the opposite of a gain by transfer; a boost"),
+        (0.001, "which is within noise; a boost over the base alone may be due to longer"),
+    ],
+)
+def test_the_sentence_says_whether_the_difference_is_shown(gain: float, words: str) -> None:
+    table = rows(transfer__ft0B0B_1_2=0.5, transfer__ft0A0B_1_2=0.5 + gain)
+    found = control([replace(row, valid_images=10000) for row in table])
+    assert found is not None
+    assert words in control_sentence(found)
 
 
 def test_each_group_has_its_own_control() -> None:

@@ -1,13 +1,17 @@
 """The decomposition: by hand, and that its parts add up."""
 
+import csv
+import io
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caffe_transfer.report import decomposition, tables
+from caffe_transfer.report import decomposition, intervals, tables
 from caffe_transfer.report.contents import Decomposition
+from caffe_transfer.report.intervals import Kind, Repeat, Score
 from caffe_transfer.report.results import Row
 from caffe_transfer.studies.network import Network
 
@@ -120,8 +124,11 @@ def test_missing_values_stay_missing() -> None:
     assert tables.effect_cells(effect) == ["2", "", "", "", "", "50.00", "", "", "", "", ""]
     of_group = Decomposition("pets", (effect,), (), None, {2: "conv2"})
     text = tables.decomposition_csv([of_group])
-    assert text.splitlines()[0].endswith(",boost,boost over selffer+,group,cut")
-    assert text.splitlines()[1] == "2,,,,0.5,,,,,,pets,conv2"
+    (record,) = csv.DictReader(io.StringIO(text))
+    assert list(record)[8:12] == ["boost", "boost over selffer+", "group", "cut"]
+    assert {name: cell for name, cell in record.items() if cell} == {
+        "n": "2", "transfer": "0.5", "transfer repeats": "1", "group": "pets", "cut": "conv2",
+    }  # fmt: skip
 
 
 def test_nothing_to_decompose() -> None:
@@ -163,3 +170,86 @@ def test_dissimilar_tasks_are_relative_to_their_own_bases() -> None:
 def test_fewer_images() -> None:
     table = rows(reduced__0010=0.2, reduced__0010__seed2=0.4, reduced__1300=0.5)
     assert decomposition.by_images(table) == pytest.approx({10: 0.3, 1300: 0.5})
+
+
+def with_images(count: int, **top1: float) -> list[Row]:
+    return [replace(row, valid_images=count) for row in rows(**top1)]
+
+
+def test_intervals_of_differences_are_by_pairs() -> None:
+    """Of half 0A there is no selffer: its easier base is in the level, not in the pairs."""
+    table = with_images(
+        10000,
+        half0A=0.9,
+        half0B=0.6,
+        transfer0B0B_1_2=0.5,
+        transfer0A0B_1_2=0.4,
+        transfer0B0A_1_2=0.8,
+    )
+    (effect,) = decomposition.decompose(decomposition.levels(table))
+    assert effect.co_adaptation == pytest.approx(0.25)
+    pairs = effect.estimates["co_adaptation"]
+    assert pairs.value == pytest.approx(0.1)
+    expected = intervals.difference({Repeat("half0B", 1): (Score(0.6, 10000), Score(0.5, 10000))})
+    assert (pairs.low, pairs.high) == (expected.low, expected.high)
+    assert (pairs.kind, pairs.repeats) == (Kind.BINOMIAL, 1)
+    level = effect.estimates["transfer"]
+    assert (level.kind, level.repeats) == (Kind.TASKS, 2)
+    assert "boost" not in effect.estimates
+    cells = effect.intervals()
+    assert cells["lost co-adaptation by pairs"] == pairs.value
+    assert cells["lost co-adaptation low"] == pairs.low
+    assert cells["boost low"] is None
+    assert list(cells) == decomposition.interval_columns()
+
+
+def test_over_a_range_each_task_is_averaged_first() -> None:
+    """Two cuts of one task do not pass for two repeats; four tasks do for four."""
+    one = with_images(1000, half0B=0.5, transfer0A0B_1_1=0.45, transfer0A0B_1_3=0.35)
+    level = decomposition.levels(one)
+    loss = level.difference("base", "transfer", [1, 2, 3])
+    assert loss is not None
+    assert loss.value == pytest.approx(0.1)
+    assert (loss.repeats, loss.kind) == (1, Kind.BINOMIAL)
+    expected = intervals.difference({Repeat("x", 1): (Score(0.5, 1000), Score(0.4, 1000))})
+    assert (loss.low, loss.high) == pytest.approx((expected.low, expected.high))
+    two = one + with_images(1000, half1B=0.5, transfer1A1B_1_1=0.45)
+    of_two = decomposition.levels(two).difference("base", "transfer", [1, 2, 3])
+    assert of_two is not None
+    assert of_two.value == pytest.approx(0.075)
+    assert (of_two.repeats, of_two.kind) == (2, Kind.TASKS)
+
+
+def test_the_two_tasks_of_a_named_split_are_no_repeats() -> None:
+    table = with_images(
+        1000, halfpetsA=0.9, halfpetsB=0.5, transferpetsAB_1_1=0.4, transferpetsBA_1_1=0.85
+    )
+    loss = decomposition.levels(table, "pets").difference("base", "transfer", [1])
+    assert loss is not None
+    one, other = (
+        intervals.difference({Repeat("x", 1): (Score(a, 1000), Score(b, 1000))})
+        for a, b in ((0.9, 0.85), (0.5, 0.4))
+    )
+    assert loss.low is not None
+    assert one.low is not None
+    assert other.low is not None
+    below = math.hypot(one.value - one.low, other.value - other.low) / 2
+    assert loss.value == pytest.approx(0.075)
+    assert loss.kind is Kind.BINOMIAL
+    assert loss.low == pytest.approx(0.075 - below)
+
+
+@given(st.lists(st.tuples(accuracy, accuracy, accuracy), min_size=2, max_size=5))
+def test_paired_parts_add_up_where_no_network_is_missing(
+    tasks: list[tuple[float, float, float]],
+) -> None:
+    table: dict[str, float | None] = {}
+    for split, (base, selffer, transfer) in enumerate(tasks):
+        table |= {
+            f"half{split}B": base,
+            f"transfer{split}B{split}B_1_2": selffer,
+            f"transfer{split}A{split}B_1_2": transfer,
+        }
+    (effect,) = decomposition.decompose(decomposition.levels(rows(**table)))
+    for name in ("co_adaptation", "specificity"):
+        assert effect.estimates[name].value == pytest.approx(getattr(effect, name), abs=1e-12)

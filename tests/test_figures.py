@@ -1,6 +1,7 @@
 """Figures: what is drawn of which networks, with which labels, and files that stay the same."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -9,10 +10,12 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from caffe_transfer.report import figures, style, supplement
+from caffe_transfer.report import decomposition, figures, style, supplement
+from caffe_transfer.report.metric import Metric
 from caffe_transfer.report.results import Row
 from caffe_transfer.studies.load import paper
 from caffe_transfer.studies.network import Mode, Network
@@ -289,7 +292,7 @@ def test_axes_hold_all_points() -> None:
 
 
 def test_figure_3_of_the_paper() -> None:
-    figure = figures.figure3(PAPER)
+    figure = figures.figure3(PAPER, bare=True)
     assert figure is not None
     dissimilar, random, relative = figure.axes
     assert [len(line.get_xydata()) for line in dissimilar.lines] == [8, 1, 8, 1]  # type: ignore[arg-type]
@@ -383,3 +386,81 @@ def test_files_are_the_same_every_time(
     one, two = (tmp_path / f"{day}.{suffix}" for day in (1, 2))
     assert one.read_bytes() == two.read_bytes()
     assert len(one.read_bytes()) > 5000
+
+
+def with_images(table: Sequence[Row], count: int = 10000) -> list[Row]:
+    return [replace(row, valid_images=count) for row in table]
+
+
+def drawn_bars(axes: Axes) -> list[tuple[float, float, float]]:
+    """x, low and high of every interval drawn."""
+    return [
+        (float(line[0, 0]), float(line[0, 1]), float(line[1, 1]))
+        for lines in axes.collections
+        if isinstance(lines, LineCollection)
+        for line in map(np.asarray, lines.get_segments())
+    ]
+
+
+def test_intervals_of_figure_2_and_the_paper_s_bare_form() -> None:
+    table = with_images(some("half0B", "transfer0B0B_1_2", "transfer0A0B_1_2"))
+    figure = figures.figure2(table)
+    assert figure is not None
+    upper, lower = figure.axes
+    networks = sorted(drawn_bars(upper))
+    assert [x for x, _, _ in networks] == pytest.approx([0, 1.78, 2.08])
+    rows = {row.network.n: row for row in table}
+    assert networks[0][1:] == pytest.approx((rows[0].top1_low, rows[0].top1_high))
+    selffer = min(drawn_bars(lower))
+    level = decomposition.levels(table)
+    loss = level.difference("base", "selffer", [2])
+    assert loss is not None
+    assert loss.low is not None
+    assert loss.high is not None
+    base = rows[0].top1
+    assert base is not None
+    assert selffer[1:] == pytest.approx((base - loss.high, base - loss.low))
+    assert labels(upper)[-1] == "95 % intervals of each network\n(binomial)"
+    assert (
+        labels(lower)[-1] == "95 % intervals of the difference from the base, by pairs\n(binomial)"
+    )
+    bare = figures.figure2(table, bare=True)
+    assert bare is not None
+    assert [drawn_bars(axes) for axes in bare.axes] == [[], []]
+    assert not [label for axes in bare.axes for label in labels(axes) if "95" in label]
+
+
+def test_long_intervals_leave_the_points_their_room() -> None:
+    """Two repeats that differ give an interval of the mean of twelve times their distance."""
+    names = ("half0B", "transfer0A0B_1_2", "half1B", "half2B", "half3B", "transfer1A1B_1_2")
+    figure = figures.figure2(some(*names))
+    assert figure is not None
+    low, high = figure.axes[1].get_ylim()
+    assert high - low < 0.1
+    ((_, below, above),) = drawn_bars(figure.axes[1])
+    assert below < low
+    assert above > high
+
+
+def test_intervals_of_figure_3_and_of_the_supplement() -> None:
+    names = ("netbase", "nolearn_1_1", "halfnatmanB", "transfernatmanAB_1_1", "reduced-0010")
+    table = with_images(some(*names, "transfer0A0B_1_1-preserve1", "half0B"))
+    figure = figures.figure3(table)
+    assert figure is not None
+    assert [[x for x, _, _ in drawn_bars(axes)] for axes in figure.axes] == [[0, 1], [0, 1], [1, 1]]
+    for draw in (supplement.reduced, supplement.preserved):
+        figure = draw(table)
+        assert figure is not None
+        assert len(drawn_bars(figure.axes[0])) == 1
+        assert "95 % intervals" in labels(figure.axes[0])[-1]
+        bare = draw(table, bare=True)
+        assert bare is not None
+        assert drawn_bars(bare.axes[0]) == []
+
+
+def test_axes_of_another_metric_say_so() -> None:
+    table = [replace(row, metric=Metric.LAST, top1_last=0.4) for row in PAPER]
+    for name, figure in figures.draw_all(table).items():
+        assert any("last test" in axes.get_ylabel() for axes in figure.axes), name
+    for figure in figures.draw_all(PAPER).values():
+        assert not any("test" in axes.get_ylabel() for axes in figure.axes)

@@ -1,6 +1,9 @@
 """The report's tables for people, its dictionaries, and one table per report."""
 
+import csv
+import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +11,7 @@ import pytest
 from caffe_transfer import paths
 from caffe_transfer.report import decomposition, results, tables
 from caffe_transfer.report.contents import Report
+from caffe_transfer.report.metric import Metric
 from caffe_transfer.report.results import Row
 from caffe_transfer.studies.network import Network
 
@@ -25,10 +29,75 @@ def report(*rows: Row, folder: Path = Path("report"), figures: tuple[str, ...] =
 
 def test_a_row_in_cells() -> None:
     assert [tables.row_cells(row) for row in ROWS[1:]] == [
-        ["transfer-ft0A0B_1_2", "2", "", "88.60", "88.00", "0.39", "0.21", "900", ""],
-        ["transfer-ft0B0B_1_2", "2", "", "87.80", "87.00", "0.41", "0.22", "450", "not complete"],
-        ["transfer0A0B_1_3", "3", "", "", "", "", "", "0", "no scores, stalled"],
+        [
+            "transfer-ft0A0B_1_2", "2", "", "88.60", "88.00", "", "", "", "0.39", "0.21", "900", "",
+            "",
+        ],
+        [
+            "transfer-ft0B0B_1_2", "2", "", "87.80", "87.00", "", "", "", "0.41", "0.22", "450", "",
+            "not complete",
+        ],
+        [
+            "transfer0A0B_1_3", "3", "", "", "", "", "", "", "", "", "0", "", "no scores, stalled",
+        ],
+    ]  # fmt: skip
+
+
+def test_a_row_s_interval_is_that_of_the_accuracy_that_is_compared() -> None:
+    row = Row(
+        Network.parse("half0B"), 900, True, 0.6, 0.5, valid_images=100, top5=0.9, tests=29,
+        top1_last10=0.4,
+    )  # fmt: skip
+    assert tables.row_cells(row)[3:8] == ["60.00", "50.00", "40.00", "50.20 to 69.06", "90.00"]
+    assert tables.row_cells(row)[-2:] == ["29", "29 tests"]
+    last = replace(row, metric=Metric.LAST, tests=30)
+    assert tables.row_cells(last)[3:7] == ["60.00", "50.00", "40.00", "40.38 to 59.62"]
+    assert tables.row_cells(last)[-1] == ""
+
+
+def test_few_tests_are_told_once_and_the_metric_is_named() -> None:
+    few = [replace(row, tests=count) for row, count in zip(ROWS, (30, 29, 6, 6), strict=True)]
+    (metric, tests) = tables.notes(report(*few))
+    assert "ten highest" in metric
+    assert tests.startswith("2 of 3 networks have fewer than 30 tests (the fewest 6), so that")
+    (metric,) = tables.notes(report(*(replace(row, metric=Metric.LAST) for row in ROWS)))
+    assert metric == "Top-1 accuracy is the accuracy of the last test."
+
+
+def test_one_metric_goes_through_the_whole_report() -> None:
+    """By the last accuracy the transfer is below its base, by the ten highest above."""
+    rows = [
+        Row(Network.parse("half0B"), 900, True, 0.80, 0.80, valid_images=10**6),
+        Row(Network.parse("transfer0A0B_1_2"), 900, True, 0.90, 0.70, valid_images=10**6),
     ]
+    found = report(*(replace(row, metric=Metric.LAST) for row in rows))
+    (of_halves,) = found.decompositions
+    assert (of_halves.effects[0].base, of_halves.effects[0].transfer) == (0.80, 0.70)
+    (verdict,) = found.verdicts
+    assert verdict.cuts[0].loss is not None
+    assert verdict.cuts[0].loss.value == pytest.approx(0.1)
+    assert found.findings[0].findings[3].estimates[2].value == pytest.approx(0.1)
+    assert found.as_dict()["metric"] == "last"
+    assert found.as_dict()["rows"][1]["top1"] == 0.90
+
+
+def test_marks_of_the_short_table() -> None:
+    table = [
+        Row(Network.parse(name), 1, True, top1, valid_images=1000)
+        for name, top1 in {
+            "half0B": 0.8, "transfer0B0B_1_1": 0.79, "transfer0A0B_1_1": 0.5, "half0A": 0.9,
+            "transfer0A0B_1_2": 0.5, "transfer0B0A_1_2": 0.6, "transfer0A0A_1_2": 0.6,
+        }.items()
+    ]  # fmt: skip
+    (of_halves,) = report(*table).decompositions
+    at_1, at_2, _ = tables.short_effect_table(of_halves).rows
+    columns = tables.short_effect_table(of_halves).columns
+    effects = dict(zip(columns, zip(at_1, at_2, strict=True), strict=True))
+    assert effects["specificity"] == ("29.00*", "5.00~")
+    assert effects["lost co-adaptation"] == ("6.00~", "25.00~")
+    full = tables.effect_table(of_halves)
+    cell = full.rows[1][full.columns.index("specificity")]
+    assert cell.startswith("5.00; by pairs 0.00 [")
 
 
 def test_markdown_puts_the_boost_beside_its_control() -> None:
@@ -43,10 +112,14 @@ def test_markdown_puts_the_boost_beside_its_control() -> None:
 @pytest.mark.parametrize(
     ("names", "present", "absent"),
     [
-        ((), ["# Networks"], ["# What", "boost", "table 1"]),
+        ((), ["# Networks"], ["# What", "boost", "table 1", "findings"]),
         (("half0B", "transfer0A0B_1_1"), ["# What"], ["Transfer+ exceeds", "No cut", "table 1"]),
         (("half0B", "transfer0A0B_1_2"), ["# What", "table 1"], ["No cut"]),
-        (("transfer-ft0A0B_1_2",), ["No cut has both transfer+ and its control"], ["exceeds"]),
+        (
+            ("transfer-ft0A0B_1_2",),
+            ["No cut has both transfer+ and its control"],
+            ["exceeds its control", "seen here |"],
+        ),
     ],
 )
 def test_markdown_says_no_more_than_there_is(
@@ -60,11 +133,13 @@ def test_markdown_says_no_more_than_there_is(
 def test_a_report_as_a_dictionary_of_plain_values() -> None:
     found = json.loads(json.dumps(report(*ROWS, figures=("figure2",)).as_dict()))
     assert list(found) == [
-        "folder", "rows", "decompositions", "verdicts", "figures", "problems",
+        "folder", "metric", "rows", "decompositions", "verdicts", "findings", "figures",
+        "problems",
     ]  # fmt: skip
     assert list(found["rows"][0]) == list(results.COLUMNS)
     (of_halves,) = found["decompositions"]
-    assert list(of_halves["effects"][0]) == list(decomposition.COLUMNS)
+    columns = [*decomposition.COLUMNS, *decomposition.interval_columns()]
+    assert list(of_halves["effects"][0]) == columns
     assert of_halves["effects"][0]["boost"] == pytest.approx(0.019)
     assert of_halves["control"]["cuts"] == 1
     (verdict,) = found["verdicts"]
@@ -87,15 +162,17 @@ def test_each_group_has_its_decomposition_with_the_names_of_cuts_beside_n() -> N
     headings = [line for line in text.splitlines() if line.startswith("#")]
     assert headings == [
         "# Verdict", "## Random halves", "## Target halfnatmanB", "## Target halfpetsB",
+        "# The paper's findings",
+        "## Random halves", "## Man-made/natural split", "## Split pets",
         "# What the drops are due to",
         "## Random halves", "## Man-made/natural split", "## Split pets",
         "# Networks",
     ]  # fmt: skip
-    assert "| 3 | conv3 | 50.00 |  |  | 50.00 |" in text
+    assert "| 3 | conv3 | 50.00 [46.91, 53.09] |  |  | 50.00 [46.91, 53.09] |" in text
     assert r"| transferpetsAB_1_2 | 2 | a\|b | 50.00 |" in text
-    lines = tables.decomposition_csv(report(*ROWS, *NAMED).decompositions).splitlines()
-    assert [line.split(",", 1)[0] + ":" + line.rsplit(",", 2)[1] for line in lines] == [
-        "n:group", "2:random halves", "1-2:random halves", "2:natman", "1-2:natman",
+    text = tables.decomposition_csv(report(*ROWS, *NAMED).decompositions)
+    assert [f"{record['n']}:{record['group']}" for record in csv.DictReader(io.StringIO(text))] == [
+        "2:random halves", "1-2:random halves", "2:natman", "1-2:natman",
         "2:pets", "3:pets", "1-3:pets",
     ]  # fmt: skip
 

@@ -12,7 +12,9 @@ from rich.table import Table
 from caffe_transfer import paths
 from caffe_transfer.report import groups, tables, verdict_text
 from caffe_transfer.report.contents import Decomposition, Report
+from caffe_transfer.report.findings import Findings
 from caffe_transfer.report.make import make_report
+from caffe_transfer.report.metric import Metric
 from caffe_transfer.report.verdict import Verdict
 
 # With these names, and without the control's column, the table of effects fits into 80 characters.
@@ -33,7 +35,18 @@ _LEFT_OUT = "boost over selffer+"
     type=click.Path(path_type=Path),
     help="Where to write the report. [default: DIR/report for a run's folder, else ./report]",
 )
-def report_command(folder: Path, published: Path | None, out: Path | None) -> None:
+@click.option(
+    "--metric",
+    type=click.Choice([metric.value for metric in Metric]),
+    default=Metric.BEST10.value,
+    show_default=True,
+    help="Compare the mean of the ten highest accuracies, as the paper does, the last one, or the "
+    "mean of the last ten.",
+)
+@click.option("--bare", is_flag=True, help="Draw the figures as the paper does, without intervals.")
+def report_command(
+    folder: Path, published: Path | None, out: Path | None, metric: str, bare: bool
+) -> None:
     """Write results.csv, figures and a page from the logs in DIR.
 
     DIR is a run's folder, or any folder of network folders with logs, such as the authors'
@@ -54,7 +67,7 @@ def report_command(folder: Path, published: Path | None, out: Path | None) -> No
         def progress(done: int, total: int, name: str) -> None:
             bar.update(task, completed=done, total=total, description=f"reading {name}")
 
-        report = make_report(folder, out, published, progress)
+        report = make_report(folder, out, published, progress, Metric(metric), bare)
     _show(report)
 
 
@@ -65,9 +78,15 @@ def _show(report: Report) -> None:
         wide = console.options.update(max_width=1000)
         console.width = max(console.width, console.measure(table, options=wide).maximum)
         console.print(table)
+        cells = "".join(cell for row in tables.short_effect_table(of_group).rows for cell in row)
+        for mark, meaning in tables.MARKS.items():
+            if mark in cells:
+                _echo_wrapped(meaning, f"{mark} ")
         if of_group.control:
-            click.echo(tables.control_sentence(of_group.control))
-    unscored = sum(row.top1 is None for row in report.rows)
+            _echo_wrapped(tables.control_sentence(of_group.control))
+    for note in tables.notes(report):
+        _echo_wrapped(note)
+    unscored = sum(row.score is None for row in report.rows)
     click.echo(
         f"{len(report.rows)} networks, {report.complete} complete, {unscored} without scores"
     )
@@ -79,13 +98,15 @@ def _show(report: Report) -> None:
     click.echo(f"page: {report.folder.page}")
     for verdict in report.verdicts:
         _show_verdict(verdict)
+    for findings in report.findings:
+        _show_findings(findings)
     if report.verdicts:
         click.echo(f"\nWhat these intervals mean: {report.folder.table}")
 
 
 def _effects_table(of_group: Decomposition) -> Table:
     """The decomposition, without the control's column, which its sentence sums up."""
-    shown = tables.effect_table(of_group)
+    shown = tables.short_effect_table(of_group)
     title = f"{groups.title(of_group.group)}: top-1 accuracy and differences, percent"
     table = Table(title=title, box=None, pad_edge=False)
     columns = [i for i, name in enumerate(shown.columns) if name not in ("cut", _LEFT_OUT)]
@@ -105,6 +126,16 @@ def _effects_table(of_group: Decomposition) -> Table:
 
 def _show_verdict(verdict: Verdict) -> None:
     click.echo(f"\nVerdict, {verdict_text.heading(verdict)}:")
-    width = min(shutil.get_terminal_size().columns, 100)
     for sentence in verdict_text.sentences(verdict):
-        click.echo(click.wrap_text(sentence, width, "- ", "  "))
+        _echo_wrapped(sentence, "- ")
+
+
+def _show_findings(of_group: Findings) -> None:
+    click.echo(f"\nThe paper's findings, {groups.title(of_group.group).lower()}:")
+    for finding in of_group.findings:
+        _echo_wrapped(f"{finding.status.value.upper()}: {finding.claim} {finding.sentence}", "- ")
+
+
+def _echo_wrapped(sentence: str, bullet: str = "") -> None:
+    width = min(shutil.get_terminal_size().columns, 100)
+    click.echo(click.wrap_text(sentence, width, bullet, " " * len(bullet)))

@@ -6,8 +6,10 @@ from typing import Any
 
 from caffe_transfer import paths
 from caffe_transfer.report import decomposition, groups
-from caffe_transfer.report.control import Control, control
+from caffe_transfer.report.control import Control, control_of
 from caffe_transfer.report.decomposition import Effects
+from caffe_transfer.report.findings import Findings, findings
+from caffe_transfer.report.metric import FEW_TESTS, Metric
 from caffe_transfer.report.results import Row
 from caffe_transfer.report.verdict import Verdict, verdicts
 
@@ -36,7 +38,12 @@ class Decomposition:
     def records(self) -> list[dict[str, Any]]:
         """The effects, then the averages, by the column names of decomposition.csv."""
         return [
-            {**effect.as_dict(), "group": self.group, "cut": self.cut_of(effect)}
+            {
+                **effect.as_dict(),
+                "group": self.group,
+                "cut": self.cut_of(effect),
+                **effect.intervals(),
+            }
             for effect in (*self.effects, *self.averages)
         ]
 
@@ -44,8 +51,8 @@ class Decomposition:
         """The decomposition in dictionaries and lists of plain values."""
         return {
             "group": self.group,
-            "effects": [effect.as_dict() for effect in self.effects],
-            "averages": [effect.as_dict() for effect in self.averages],
+            "effects": [effect.as_dict() | effect.intervals() for effect in self.effects],
+            "averages": [effect.as_dict() | effect.intervals() for effect in self.averages],
             "control": self.control and self.control.as_dict(),
             "cuts": dict(self.cuts),
         }
@@ -59,6 +66,7 @@ class Report:
         folder: where the report's files are.
         decompositions: one for each group of splits with cut networks.
         verdicts: one for each target task of a transfer.
+        findings: the paper's, for each group of splits with cut networks.
         figures: names of the figures drawn.
         problems: one sentence for each file or folder that was skipped or only partly read.
     """
@@ -67,6 +75,7 @@ class Report:
     rows: tuple[Row, ...]
     decompositions: tuple[Decomposition, ...]
     verdicts: tuple[Verdict, ...]
+    findings: tuple[Findings, ...]
     figures: tuple[str, ...]
     problems: tuple[str, ...]
 
@@ -80,14 +89,28 @@ class Report:
     ) -> "Report":
         """The report on these results."""
         return cls(
-            folder, tuple(rows), decompositions(rows), verdicts(rows), tuple(figures),
-            tuple(problems),
+            folder, tuple(rows), decompositions(rows), verdicts(rows), findings(rows),
+            tuple(figures), tuple(problems),
         )  # fmt: skip
 
     @property
     def complete(self) -> int:
         """The number of networks trained to the end."""
         return sum(row.complete is True for row in self.rows)
+
+    @property
+    def metric(self) -> Metric:
+        """The accuracy that all of it compares."""
+        return self.rows[0].metric if self.rows else Metric.BEST10
+
+    @property
+    def few_tests(self) -> tuple[str, ...]:
+        """The names of the networks with scores whose logs hold fewer than FEW_TESTS tests."""
+        return tuple(
+            row.network.name
+            for row in self.rows
+            if row.score is not None and row.tests is not None and row.tests < FEW_TESTS
+        )
 
     @property
     def stalled(self) -> tuple[str, ...]:
@@ -98,9 +121,11 @@ class Report:
         """The report in dictionaries and lists of plain values."""
         return {
             "folder": str(self.folder.root),
+            "metric": self.metric.value,
             "rows": [row.as_dict() for row in self.rows],
             "decompositions": [each.as_dict() for each in self.decompositions],
             "verdicts": [each.as_dict() for each in self.verdicts],
+            "findings": [each.as_dict() for each in self.findings],
             "figures": list(self.figures),
             "problems": list(self.problems),
         }
@@ -116,7 +141,7 @@ def decompositions(rows: Sequence[Row]) -> tuple[Decomposition, ...]:
                     group,
                     effects=tuple(decomposition.decompose(level)),
                     averages=tuple(decomposition.averages(level)),
-                    control=control(of_group, group),
+                    control=control_of(level),
                     cuts=groups.cut_names(of_group),
                 )
             )

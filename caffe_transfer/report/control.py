@@ -5,28 +5,36 @@ base merely by longer training. Those of selffer+ are too, without another task'
 transfer itself gains is transfer+ - selffer+.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
 from caffe_transfer.report import decomposition
-from caffe_transfer.report.groups import RANDOM_HALVES, group_of
+from caffe_transfer.report.decomposition import DIFFERENCES, Levels
+from caffe_transfer.report.groups import RANDOM_HALVES
+from caffe_transfer.report.intervals import Estimate
 from caffe_transfer.report.results import Row
-from caffe_transfer.studies.network import Mode
 
 
 @dataclass(frozen=True)
 class Control:
-    """Fine-tuned transfer against its control, the fine-tuned selffer of the same task.
+    """Fine-tuned transfer against its control, the fine-tuned selffer of the same task and seed.
 
     Attributes:
-        differences: n -> mean of transfer+ - selffer+ (top-1, 0..1) over the tasks that have both
-            networks; empty where no task has.
+        estimates: n -> mean of transfer+ - selffer+ (top-1, 0..1) over the tasks and seeds that
+            have both networks; empty where none has.
+        overall: the mean over the cuts, which each task and seed is averaged over first; None
+            where none has both networks.
     """
 
-    differences: Mapping[int, float]
+    estimates: Mapping[int, Estimate]
+    overall: Estimate | None
+
+    @property
+    def differences(self) -> dict[int, float]:
+        """The differences by n."""
+        return {n: estimate.value for n, estimate in self.estimates.items()}
 
     @property
     def higher(self) -> int:
@@ -36,35 +44,30 @@ class Control:
     @property
     def mean_difference(self) -> float | None:
         """The mean of the differences over the cuts."""
-        return fmean(self.differences.values()) if self.differences else None
+        return fmean(self.differences.values()) if self.estimates else None
 
     def as_dict(self) -> dict[str, Any]:
         """The differences by n, and what they sum up to."""
         return {
-            "differences": dict(self.differences),
-            "cuts": len(self.differences),
+            "differences": self.differences,
+            "cuts": len(self.estimates),
             "higher": self.higher,
             "mean_difference": self.mean_difference,
+            "estimates": {n: estimate.as_dict() for n, estimate in self.estimates.items()},
+            "overall": self.overall and self.overall.as_dict(),
         }
 
 
 def control(rows: Iterable[Row], group: str = RANDOM_HALVES) -> Control | None:
-    """Compare the fine-tuned networks of a group of splits; None without a fine-tuned transfer.
+    """Compare the fine-tuned networks of a group of splits; None without a fine-tuned transfer."""
+    return control_of(decomposition.levels(rows, group))
 
-    Task by task, since one half may be harder than the other and not every task has selffers.
-    """
-    tasks: dict[str, list[Row]] = defaultdict(list)
-    for row in rows:
-        if group_of(row.network) == group:
-            tasks[row.network.task].append(row)
-    differences: dict[int, list[float]] = defaultdict(list)
-    transferred = False
-    for of_task in tasks.values():
-        selffer = decomposition.by_n(of_task, Mode.SELFFER, fine_tuned=True)
-        transfer = decomposition.by_n(of_task, Mode.TRANSFER, fine_tuned=True)
-        transferred = transferred or bool(transfer)
-        for n in selffer.keys() & transfer.keys():
-            differences[n].append(fmean(transfer[n]) - fmean(selffer[n]))
-    if not transferred:
+
+def control_of(level: Levels) -> Control | None:
+    """Compare the fine-tuned networks; None without a fine-tuned transfer."""
+    cuts, pair = sorted(level.transfer_plus), DIFFERENCES["boost_over_selffer"]
+    if not cuts:
         return None
-    return Control({n: fmean(of_n) for n, of_n in sorted(differences.items())})
+    found = {n: level.difference(*pair, [n]) for n in cuts}
+    estimates = {n: estimate for n, estimate in found.items() if estimate}
+    return Control(estimates, level.difference(*pair, cuts))

@@ -5,7 +5,9 @@
     boost              = transfer+ - base      (paper table 1; + is fine-tuned)
 
 All are means over the networks of a group of splits, in both directions where a study has both; the
-base level is that of the tasks that the cut networks are trained on.
+base level is that of the tasks that the cut networks are trained on. The interval of a difference
+is that of the paired differences, over the tasks and seeds that have both kinds of networks: where
+some have only one, the difference of the means is another number, and both are given.
 
 The layers of a fine-tuned network have trained longer than its base's, so the boost alone does not
 show that transfer helps: see control.py.
@@ -13,15 +15,17 @@ show that transfer helps: see control.py.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
 from caffe_transfer.report.groups import RANDOM_HALVES, group_of, is_random
+from caffe_transfer.report.intervals import Estimate, Repeat, Score, accuracy
+from caffe_transfer.report.repeats import Repeats, mean_difference, mean_level, repeats
 from caffe_transfer.report.results import Row
 from caffe_transfer.studies.network import Mode, Network
 
-Values = Mapping[int, Sequence[float]]  # n -> top-1 accuracies (0..1)
+Values = Mapping[int, Sequence[float]]  # n -> accuracies (0..1), by the rows' metric
 
 _FIRST_OF_RANGES = (1, 3, 5)  # table 1 of the paper averages over n = 1..7, 3..7 and 5..7
 
@@ -36,6 +40,8 @@ class Levels:
         selffer_plus, transfer_plus: of the fine-tuned networks.
         letter: the task that the networks are trained on, "A" or "B"; where both occur "B", which
             the paper writes for either.
+        repeats: the same networks by their kind, an attribute's name, for paired differences.
+        random_tasks: whether the tasks are random halves.
     """
 
     base: tuple[float, ...]
@@ -44,6 +50,8 @@ class Levels:
     transfer: Values
     transfer_plus: Values
     letter: str = "B"
+    repeats: Mapping[str, Repeats] = field(default_factory=dict)
+    random_tasks: bool = True
 
     @property
     def other(self) -> str:
@@ -64,12 +72,25 @@ class Levels:
     def __bool__(self) -> bool:
         return bool(self.cuts)
 
+    def level(self, kind: str, cuts: Sequence[int]) -> Estimate | None:
+        """The mean accuracy of a kind of networks at some cuts, with its interval."""
+        return mean_level(self.repeats.get(kind, {}), cuts, self.random_tasks)
+
+    def difference(self, minuend: str, subtrahend: str, cuts: Sequence[int]) -> Estimate | None:
+        """The mean paired difference of two kinds of networks at some cuts."""
+        first, second = (self.repeats.get(kind, {}) for kind in (minuend, subtrahend))
+        return mean_difference(first, second, cuts, self.random_tasks)
+
 
 @dataclass(frozen=True)
 class Effects:
     """Mean top-1 accuracies (0..1) of the networks cut at n = first..last; None if there are none.
 
     The properties are differences of these means, None where one of the two is missing.
+
+    Attributes:
+        estimates: of the means and of the differences, by their names here, with their intervals;
+            those of differences are by pairs, and missing if no task and seed has both networks.
     """
 
     first: int
@@ -79,6 +100,7 @@ class Effects:
     selffer_plus: float | None
     transfer: float | None
     transfer_plus: float | None
+    estimates: Mapping[str, Estimate] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -109,6 +131,15 @@ class Effects:
         """The values by the column names of decomposition.csv."""
         return {column: getattr(self, name) for column, name in COLUMNS.items()}
 
+    def intervals(self) -> dict[str, Any]:
+        """The estimates by the column names of decomposition.csv."""
+        values: list[Any] = []
+        for name in list(COLUMNS.values())[1:]:
+            estimate = self.estimates.get(name)
+            values += [estimate and estimate.value] if name in DIFFERENCES else []
+            values += [getattr(estimate, each, None) for each in _INTERVAL_COLUMNS]
+        return dict(zip(interval_columns(), values, strict=True))
+
 
 # The columns of decomposition.csv and the attribute of Effects that each shows.
 COLUMNS = {
@@ -123,6 +154,30 @@ COLUMNS = {
     "boost": "boost",
     "boost over selffer+": "boost_over_selffer",
 }
+_INTERVAL_COLUMNS = ("low", "high", "kind", "repeats")
+# What each difference is of, minuend first.
+DIFFERENCES = {
+    "co_adaptation": ("base", "selffer"),
+    "specificity": ("selffer", "transfer"),
+    "boost": ("transfer_plus", "base"),
+    "boost_over_selffer": ("transfer_plus", "selffer_plus"),
+}
+_KINDS = {
+    "base": (Mode.BASE, False),
+    "selffer": (Mode.SELFFER, False),
+    "selffer_plus": (Mode.SELFFER, True),
+    "transfer": (Mode.TRANSFER, False),
+    "transfer_plus": (Mode.TRANSFER, True),
+}
+
+
+def interval_columns() -> list[str]:
+    """The columns of decomposition.csv for the intervals, and for the differences by pairs."""
+    found = []
+    for column, name in list(COLUMNS.items())[1:]:
+        suffixes = ("by pairs", *_INTERVAL_COLUMNS) if name in DIFFERENCES else _INTERVAL_COLUMNS
+        found += [f"{column} {suffix}" for suffix in suffixes]
+    return found
 
 
 def levels(rows: Iterable[Row], group: str = RANDOM_HALVES) -> Levels:
@@ -132,23 +187,28 @@ def levels(rows: Iterable[Row], group: str = RANDOM_HALVES) -> Levels:
     with a result, as where the base was given, the level of the others' bases would mislead, and
     there is none.
     """
-    rows = [row for row in rows if row.top1 is not None and group_of(row.network) == group]
+    rows = [row for row in rows if row.score is not None and group_of(row.network) == group]
     cut = [row.network for row in rows if row.network.mode in (Mode.SELFFER, Mode.TRANSFER)]
     targets = {network.target for network in cut}
-    bases = [
-        (network.target, value)
-        for network, value in measured(rows)
-        if network.mode is Mode.BASE and (network.target in targets or not targets)
+    base_rows = [
+        row
+        for row in rows
+        if row.network.mode is Mode.BASE and (row.network.target in targets or not targets)
     ]
-    if group != RANDOM_HALVES and not targets <= {target for target, _ in bases}:
-        bases = []
+    if group != RANDOM_HALVES and not targets <= {row.network.target for row in base_rows}:
+        base_rows = []
     return Levels(
-        base=tuple(value for _, value in bases),
+        base=tuple(value for _, value in measured(base_rows)),
         selffer=by_n(rows, Mode.SELFFER),
         selffer_plus=by_n(rows, Mode.SELFFER, fine_tuned=True),
         transfer=by_n(rows, Mode.TRANSFER),
         transfer_plus=by_n(rows, Mode.TRANSFER, fine_tuned=True),
         letter="A" if targets == {"A"} else "B",
+        repeats={
+            name: repeats(rows, mode, fine_tuned) for name, (mode, fine_tuned) in _KINDS.items()
+        }
+        | {"base": repeats(base_rows, Mode.BASE)},
+        random_tasks=group == RANDOM_HALVES,
     )
 
 
@@ -169,8 +229,8 @@ def averages(level: Levels) -> list[Effects]:
 def measured(rows: Iterable[Row]) -> Iterator[tuple[Network, float]]:
     """The networks with a known accuracy, each with its accuracy."""
     for row in rows:
-        if row.top1 is not None:
-            yield row.network, row.top1
+        if row.score is not None:
+            yield row.network, row.score
 
 
 def by_n(
@@ -226,11 +286,26 @@ def by_images(rows: Iterable[Row]) -> dict[int, float]:
     return {images: fmean(values) for images, values in sorted(found.items())}
 
 
+def estimates_by_images(rows: Iterable[Row]) -> dict[int, Estimate]:
+    """The same means with their intervals."""
+    found: dict[int, dict[Repeat, Score]] = defaultdict(dict)
+    for row in rows:
+        network = row.network
+        if network.per_class is not None and row.score is not None:
+            repeat = Repeat(network.task, network.seed)
+            found[network.per_class][repeat] = Score(row.score, row.valid_images)
+    return {images: accuracy(scores) for images, scores in found.items()}
+
+
 def _effects(level: Levels, first: int, last: int) -> Effects:
     def mean(kind: Values) -> float | None:
         values = [value for n, of_n in kind.items() if first <= n <= last for value in of_n]
         return fmean(values) if values else None
 
+    cuts = [n for n in level.cuts if first <= n <= last]
+    estimates = {name: level.level(name, cuts) for name in _KINDS} | {
+        name: level.difference(*pair, cuts) for name, pair in DIFFERENCES.items()
+    }
     return Effects(
         first,
         last,
@@ -239,6 +314,7 @@ def _effects(level: Levels, first: int, last: int) -> Effects:
         mean(level.selffer_plus),
         mean(level.transfer),
         mean(level.transfer_plus),
+        {name: estimate for name, estimate in estimates.items() if estimate},
     )
 
 

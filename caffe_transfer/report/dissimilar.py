@@ -1,6 +1,6 @@
 """Figure 3 of the paper: transfer between dissimilar tasks, and random filters."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from caffe_transfer.report import decomposition
 from caffe_transfer.report.decomposition import Levels, Values
 from caffe_transfer.report.groups import by_group, cut_names, title
+from caffe_transfer.report.repeats import Repeats, mean_difference, mean_level, repeats
 from caffe_transfer.report.style import (
     CHOPPED,
     GRAY,
@@ -18,26 +19,28 @@ from caffe_transfer.report.style import (
     RED,
     REFERENCE,
     SPLITS,
-    TOP1,
+    Bars,
     Rows,
     cut_axis,
     legend,
     line,
     styled,
+    top1,
     width,
 )  # fmt: skip
-from caffe_transfer.studies.network import NATMAN, Mode
+from caffe_transfer.studies.network import NATMAN, WHOLE, Mode
 
 _RANDOM = {"marker": "v", "color": OLIVE}
 
 
 @styled()
-def figure3(rows: Rows, published: Rows = ()) -> Figure | None:
+def figure3(rows: Rows, published: Rows = (), bare: bool = False) -> Figure | None:
     """Figure 3 of the paper: dissimilar tasks, random filters, and both relative to their bases.
 
     Args:
         rows: results, such as `read_results(folder).rows`.
         published: results to draw in gray, underneath.
+        bare: as the paper does, without intervals.
 
     Returns:
         None without a scored transfer of a named split or network with random filters.
@@ -56,8 +59,12 @@ def figure3(rows: Rows, published: Rows = ()) -> Figure | None:
         for axes, function in zip(upper, draw, strict=True):
             function(axes, data, splits, is_published)
         _draw_relative(relative, data, splits, is_published)
-    upper[0].set_ylabel(TOP1)
-    relative.set_ylabel("Relative top-1 accuracy (higher is better)")
+    if not bare:
+        for axes, function in zip(upper, draw, strict=True):
+            _level_bars(axes, rows, splits if function is _draw_tasks else ())
+        _relative_bars(relative, rows, splits)
+    upper[0].set_ylabel(top1(rows))
+    relative.set_ylabel(f"Relative {top1(rows).lower()} (higher is better)")
     relative.set_xlabel(CHOPPED)
     for axes in upper:
         cut_axis(axes, last)
@@ -130,6 +137,58 @@ def _draw_relative(axes: Axes, rows: Rows, splits: Sequence[str], published: boo
         if shown:  # as in the paper: the drop of random features must not flatten the others
             highest = max(v for _, relative, _ in curves for v in relative.values())
             axes.set_ylim(bottom=1.2 * min([*shown, -0.01]), top=max(0.02, 1.2 * highest))
+
+
+def _level_bars(axes: Axes, rows: Rows, splits: Sequence[str]) -> None:
+    """The intervals of each task's networks, or, without splits, of random filters."""
+    bars = Bars(axes)
+    looks = [look for _, look in _looks(splits)] or [_RANDOM]
+    data = [_by_task(rows, split) for split in splits] or [{WHOLE: _random_filters(rows)}]
+    for look, tasks in zip(looks, data, strict=True):
+        for base, found in tasks.values():
+            for networks, cuts in ((base, [0]), (found, _cuts(found))):
+                bars.draw([(n, mean_level(networks, [n])) for n in cuts], look["color"])
+    bars.finish()
+
+
+def _relative_bars(axes: Axes, rows: Rows, splits: Sequence[str]) -> None:
+    """The intervals of the curves' differences from their bases, by pairs."""
+    halves = decomposition.levels(rows)
+    pairs = [(halves.repeats["base"], halves.repeats["transfer"], True)]
+    for split in splits:
+        tasks = _by_task(rows, split).values()
+        pairs.append((_joined(base for base, _ in tasks), _joined(of for _, of in tasks), False))
+    pairs.append((*_random_filters(rows), True))
+    bars = Bars(axes)
+    curves = _relative_curves(rows, splits)
+    for (base, found, random), (_, values, look) in zip(pairs, curves, strict=True):
+        differences = [(n, mean_difference(found, base, [n], random)) for n in values]
+        bars.draw(differences, look["color"])
+    bars.finish("of the difference, by pairs")
+
+
+def _by_task(rows: Rows, split: str) -> dict[str, tuple[Repeats, Repeats]]:
+    """The base and the transfers of each task of a split that has transfers."""
+    of_split = [row for row in rows if row.network.split == split]
+    found = {}
+    for task in decomposition.by_task(of_split):
+        of_task = [row for row in of_split if row.network.task == task]
+        found[task] = repeats(of_task, Mode.BASE), repeats(of_task, Mode.TRANSFER)
+    return found
+
+
+def _random_filters(rows: Rows) -> tuple[Repeats, Repeats]:
+    """The base on all classes, and the networks with random filters."""
+    whole = [row for row in rows if row.network.split is None]
+    return repeats(whole, Mode.BASE), repeats(whole, Mode.RANDOM)
+
+
+def _joined(tasks: Iterable[Repeats]) -> Repeats:
+    return {repeat: by_n for task in tasks for repeat, by_n in task.items()}
+
+
+def _cuts(found: Repeats) -> list[int]:
+    return sorted({n for by_n in found.values() for n in by_n})
 
 
 def _relative_curves(

@@ -15,6 +15,7 @@ from caffe_transfer.report import decomposition, supplement
 from caffe_transfer.report.decomposition import Levels, Values
 from caffe_transfer.report.dissimilar import dissimilar_splits, figure3
 from caffe_transfer.report.groups import RANDOM_HALVES, by_group, cut_names, title
+from caffe_transfer.report.intervals import accuracy
 from caffe_transfer.report.style import (
     BLUE,
     CHOPPED,
@@ -26,13 +27,14 @@ from caffe_transfer.report.style import (
     PUBLISHED,
     RED,
     REFERENCE,
-    TOP1,
+    Bars,
     Rows,
     cut_axis,
     legend,
     line,
     means_from_base,
     styled,
+    top1,
     width,
 )  # fmt: skip
 from caffe_transfer.studies.network import NATMAN, Mode
@@ -40,20 +42,24 @@ from caffe_transfer.studies.network import NATMAN, Mode
 __all__ = ["draw_all", "figure2", "figure2_groups", "figure3"]
 
 
-def draw_all(rows: Rows, published: Rows = ()) -> dict[str, Figure]:
+def draw_all(rows: Rows, published: Rows = (), bare: bool = False) -> dict[str, Figure]:
     """All figures that there are results for, by the names of their files.
 
     The first group of splits gives figure2, each further one figure2-NAME; preserved likewise.
+
+    Args:
+        published: results to draw in gray, underneath.
+        bare: as the paper does, without intervals.
     """
     drawn: dict[str, Figure | None] = {}
     for i, group in enumerate(figure2_groups(rows)):
-        drawn["figure2" if i == 0 else f"figure2-{group}"] = figure2(rows, published, group)
+        drawn["figure2" if i == 0 else f"figure2-{group}"] = figure2(rows, published, group, bare)
     if not _is_shown_by_figure2(rows):
-        drawn["figure3"] = figure3(rows, published)
-    drawn["reduced"] = supplement.reduced(rows, published)
+        drawn["figure3"] = figure3(rows, published, bare)
+    drawn["reduced"] = supplement.reduced(rows, published, bare)
     for i, group in enumerate(supplement.preserved_groups(rows)):
         name = "preserved" if i == 0 else f"preserved-{group}"
-        drawn[name] = supplement.preserved(rows, published, group)
+        drawn[name] = supplement.preserved(rows, published, group, bare)
     return {name: figure for name, figure in drawn.items() if figure is not None}
 
 
@@ -78,13 +84,16 @@ def _is_shown_by_figure2(rows: Rows) -> bool:
 
 
 @styled()
-def figure2(rows: Rows, published: Rows = (), group: str | None = None) -> Figure | None:
+def figure2(
+    rows: Rows, published: Rows = (), group: str | None = None, bare: bool = False
+) -> Figure | None:
     """Figure 2 of the paper: above every network, below the means and what the drops are due to.
 
     Args:
         rows: results, such as `read_results(folder).rows`.
         published: results to draw in gray, underneath.
         group: "random halves", or the name of a split; None for the first of `figure2_groups`.
+        bare: as the paper does, without intervals.
 
     Returns:
         None without a scored selffer or transfer network of the group.
@@ -103,10 +112,12 @@ def figure2(rows: Rows, published: Rows = (), group: str | None = None) -> Figur
     _points(upper, own)
     _means(lower, own)
     _shades(lower, own)
+    if not bare:
+        _intervals(upper, lower, own)
     if group != RANDOM_HALVES:
         upper.set_title(title(group))
     for axes in (upper, lower):
-        axes.set_ylabel(f"{TOP1} (higher is better)")
+        axes.set_ylabel(f"{top1(rows)} (higher is better)")
         cut_axis(axes, last, cut_names(rows))
     lower.set_xlabel(CHOPPED)
     legend(upper)
@@ -114,16 +125,43 @@ def figure2(rows: Rows, published: Rows = (), group: str | None = None) -> Figur
     return figure
 
 
+# Of each kind of networks: its attribute of Levels, the offset of its points beside n, its look.
+_KINDS: dict[str, tuple[float, dict[str, Any]]] = {
+    "selffer": (-0.22, {"marker": "o", "color": BLUE}),
+    "selffer_plus": (-0.07, {"marker": "o", "color": LIGHT_BLUE}),
+    "transfer": (0.08, {"marker": "D", "color": RED}),
+    "transfer_plus": (0.24, {"marker": "D", "color": LIGHT_RED}),
+}
+_OF_MEANS = 0.25  # of the offset: intervals of means lie close beside n
+
+
 def _kinds(level: Levels) -> Iterator[tuple[str, Values, float, dict[str, Any]]]:
-    """Label, values, offset beside n, and style of the four kinds of networks."""
-    selffer, transfer = (f"{base}n{level.letter}" for base in (level.letter, level.other))
-    for label, values, offset, marker, color in (
-        (f"selffer {selffer}", level.selffer, -0.22, "o", BLUE),
-        (f"selffer {selffer}$^+$", level.selffer_plus, -0.07, "o", LIGHT_BLUE),
-        (f"transfer {transfer}", level.transfer, 0.08, "D", RED),
-        (f"transfer {transfer}$^+$", level.transfer_plus, 0.24, "D", LIGHT_RED),
-    ):
-        yield label, values, offset, {"marker": marker, "color": color}
+    """Label, values, offset beside n, and look of the four kinds of networks."""
+    for kind, (offset, look) in _KINDS.items():
+        name, _, plus = kind.partition("_")
+        first = level.letter if name == "selffer" else level.other
+        label = f"{name} {first}n{level.letter}" + ("$^+$" if plus else "")
+        yield label, getattr(level, kind), offset, dict(look)
+
+
+def _intervals(upper: Axes, lower: Axes, level: Levels) -> None:
+    """Above those of each network, below those of the differences from the base, by pairs.
+
+    The latter stand relative to the line of the base, whatever the mean: where some tasks have one
+    kind of networks only, part of its distance from that line is that of the tasks' difficulty.
+    """
+    above, below = Bars(upper), Bars(lower)
+    for kind, (offset, look) in {"base": (0.0, {"color": "black"}), **_KINDS}.items():
+        for repeat, by_n in level.repeats[kind].items():
+            points = [(n + offset, accuracy({repeat: score})) for n, score in by_n.items()]
+            above.draw(points, look["color"])
+        if kind != "base" and level.base_level is not None:
+            differences = [
+                (n + _OF_MEANS * offset, level.difference(kind, "base", [n])) for n in level.cuts
+            ]
+            below.draw(differences, look["color"], level.base_level)
+    above.finish("of each network")
+    below.finish("of the difference from the base, by pairs")
 
 
 def _points(axes: Axes, level: Levels, published: bool = False) -> None:

@@ -7,17 +7,18 @@ on the same ones, on which their errors agree in part, so that the true interval
 A *Student* one is that of the mean over repeats, of a difference over paired ones.
 
 Repeats of one task (seeds) are tested on the same images, so that they do not show what the choice
-of images does: of the two intervals the wider one counts. Repeats over tasks (several random
-splits) differ in their images too, and count alone; seeds of one task are averaged first.
+of images does: of the two intervals the wider one counts. Repeats over tasks that are drawn by
+chance (several random halves) differ in their images too, and count alone; seeds of one task are
+averaged first. The tasks of a named split were chosen and are not drawn: the interval of their mean
+is made of those of each.
 
-An accuracy here is the paper's metric, the mean of the ten highest of a training's tests, which
-rewards noise: accuracies are a little too high, and their differences less so where networks were
-tested equally often.
+The paper's metric, the mean of the ten highest of a training's tests, rewards noise: accuracies are
+a little too high, and their differences less so where networks were tested equally often.
 """
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import cache
@@ -84,30 +85,65 @@ class Estimate:
         return asdict(self)
 
 
-def accuracy(scores: Mapping[Repeat, Score]) -> Estimate:
+def accuracy(scores: Mapping[Repeat, Score], random_tasks: bool = True) -> Estimate:
     """The mean accuracy of one or more repeats of a network."""
     pairs = {repeat: (score, None) for repeat, score in scores.items()}
-    return _estimate(pairs)
+    return _estimate(pairs, random_tasks)
 
 
-def difference(pairs: Mapping[Repeat, tuple[Score, Score]]) -> Estimate:
+def difference(pairs: Mapping[Repeat, tuple[Score, Score]], random_tasks: bool = True) -> Estimate:
     """The mean of paired differences: of each pair the first minus the second."""
-    return _estimate(pairs)
+    return _estimate(pairs, random_tasks)
 
 
-def _estimate(pairs: Mapping[Repeat, tuple[Score, Score | None]]) -> Estimate:
-    tasks: dict[str, list[float]] = defaultdict(list)
-    for repeat, (first, second) in pairs.items():
-        tasks[repeat.task].append(first.top1 - (second.top1 if second else 0))
-    means = [fmean(values) for values in tasks.values()]
-    value = fmean(means)
-    firsts = [first for first, _ in pairs.values()]
-    seconds = [second for _, second in pairs.values() if second]
+_Pairs = Mapping[Repeat, tuple[Score, Score | None]]
+
+
+def _estimate(pairs: _Pairs, random_tasks: bool) -> Estimate:
+    tasks: dict[str, dict[Repeat, tuple[Score, Score | None]]] = defaultdict(dict)
+    for repeat, pair in pairs.items():
+        tasks[repeat.task][repeat] = pair
+    of_tasks = [_of_task(list(of_task.values())) for of_task in tasks.values()]
+    if len(of_tasks) == 1:
+        return of_tasks[0]
+    return _over_tasks(of_tasks) if random_tasks else _of_chosen_tasks(of_tasks)
+
+
+def _over_tasks(tasks: list[Estimate]) -> Estimate:
+    means = [task.value for task in tasks]
+    value, reach = fmean(means), _student(means)
+    images = _least(task.images for task in tasks)
+    return Estimate(value, value - reach, value + reach, Kind.TASKS, len(means), images)
+
+
+def _of_chosen_tasks(tasks: list[Estimate]) -> Estimate:
+    """The mean over tasks that differ in their images; with the kind of the widest interval."""
+    value = fmean(task.value for task in tasks)
+    images = _least(task.images for task in tasks)
+    below, above = [], []
+    for task in tasks:
+        if task.low is None or task.high is None:
+            return Estimate(value, images=images)
+        below.append(task.value - task.low)
+        above.append(task.high - task.value)
+    widest = max(range(len(tasks)), key=lambda i: below[i] + above[i])
+    count = len(tasks)
+    return Estimate(
+        value,
+        value - math.hypot(*below) / count,
+        value + math.hypot(*above) / count,
+        tasks[widest].kind,
+        tasks[widest].repeats,
+        images,
+    )
+
+
+def _of_task(pairs: list[tuple[Score, Score | None]]) -> Estimate:
+    seeds = [first.top1 - (second.top1 if second else 0) for first, second in pairs]
+    value = fmean(seeds)
+    firsts = [first for first, _ in pairs]
+    seconds = [second for _, second in pairs if second]
     images = _fewest([*firsts, *seconds])
-    if len(tasks) > 1:
-        reach = _student(means)
-        return Estimate(value, value - reach, value + reach, Kind.TASKS, len(means), images)
-    (seeds,) = tasks.values()
     found: list[tuple[float, float, Kind]] = []
     if images is not None:
         below, above = _binomial(firsts, seconds)
@@ -116,15 +152,21 @@ def _estimate(pairs: Mapping[Repeat, tuple[Score, Score | None]]) -> Estimate:
         reach = _student(seeds)
         found.append((value - reach, value + reach, Kind.SEEDS))
     if not found:
-        return Estimate(value)
+        return Estimate(value, repeats=len(seeds))
     low, high, kind = max(found, key=lambda interval: interval[1] - interval[0])
     return Estimate(value, low, high, kind, len(seeds), images)
 
 
-def _fewest(scores: list[Score]) -> int | None:
-    counts = [score.images for score in scores]
+def _least(counts: Iterable[int | None]) -> int | None:
+    """The smallest number, None if one is unknown."""
+    counts = list(counts)
     known = [count for count in counts if count is not None]
     return min(known) if len(known) == len(counts) else None
+
+
+def _fewest(scores: list[Score]) -> int | None:
+    """The fewest images; None where they are unknown, or a score is no share of right answers."""
+    return _least(score.images if 0 <= score.top1 <= 1 else None for score in scores)
 
 
 def _student(values: list[float]) -> float:

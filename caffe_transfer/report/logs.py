@@ -22,6 +22,7 @@ import numpy as np
 from caffe_transfer import paths
 from caffe_transfer.report import log_text
 from caffe_transfer.report.log_text import Flags, LineBlocks, Positions, Text, Times
+from caffe_transfer.report.score_names import Score, ScoreNames
 
 _GLOG_PREFIX = re.compile(rb"^[IWEF](?:\d{4}|\d{8}) \d\d:\d\d:\d\d\.\d+ +\d+ \S+\] ", re.M)
 _TEST = re.compile(
@@ -50,6 +51,7 @@ class NetworkLog:
     Attributes:
         train_loss: loss on training batches, where displayed.
         accuracy, valid_loss: top-1 accuracy (0..1) and loss on the first test net.
+        top5: its top-5 accuracy (0..1), where the net has one.
         seconds_per_iteration: median over displayed lines, without restarts; None if unknown.
         last_iteration: the highest iteration displayed, tested or saved; 0 if there is none.
         problems: one sentence for each file that could not be read to its end or is not a log.
@@ -58,6 +60,7 @@ class NetworkLog:
     train_loss: Series
     accuracy: Series
     valid_loss: Series
+    top5: Series
     seconds_per_iteration: float | None
     last_iteration: int = 0
     problems: tuple[str, ...] = ()
@@ -142,14 +145,14 @@ class _Scanner:
     The many lines with a loss are parsed as arrays, only the few lines about tests one by one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, names: ScoreNames) -> None:
         self.losses: list[_Points] = []
-        self.accuracies: list[tuple[float, int, float]] = []
-        self.valid_losses: list[tuple[float, int, float]] = []
+        self.scores: dict[Score, list[tuple[float, int, float]]] = {score: [] for score in Score}
         self.is_caffe = False
         self.last_iteration = 0
+        self._names = names
         self._test: tuple[float, int] | None = None  # time, iteration
-        self._seen: set[bool] = set()  # in this test: accuracy (False), loss (True)
+        self._seen: set[Score] = set()  # in this test
 
     def feed(self, block: bytes) -> None:
         """Read a block of whole lines, followed by PADDING."""
@@ -185,17 +188,16 @@ class _Scanner:
                 self._reached(iteration)
 
     def _read_score(self, match: re.Match[bytes]) -> None:
-        """The first output that is not a loss is the accuracy; in 2014 #0 is, and #1 the loss."""
-        name = match["name"]
-        is_loss = match["output"] == b"1" if name is None else _is_loss(name, match["weighted"])
-        if self._test is None or is_loss in self._seen:
+        """The first output of its kind counts."""
+        score = self._names.score(match["output"], match["name"], match["weighted"] is not None)
+        if self._test is None or score is None or score in self._seen:
             return
         try:
             value = float(match["value"])
         except ValueError:
             return
-        self._seen.add(is_loss)
-        (self.valid_losses if is_loss else self.accuracies).append((*self._test, value))
+        self._seen.add(score)
+        self.scores[score].append((*self._test, value))
 
 
 class Follower:
@@ -210,7 +212,7 @@ class Follower:
         self.iteration = 0
         self.loss: float | None = None
         self.accuracy: float | None = None
-        self._scanner = _Scanner()
+        self._scanner = _Scanner(ScoreNames())
         self._unfinished = b""
 
     def feed(self, data: bytes) -> None:
@@ -223,22 +225,25 @@ class Follower:
         if len(points.values):
             self.loss = float(points.values[-1])
         self.iteration = self._scanner.last_iteration
-        if self._scanner.accuracies:
-            self.accuracy = self._scanner.accuracies[-1][2]
+        if tests := self._scanner.scores[Score.TOP1]:
+            self.accuracy = tests[-1][2]
         self._scanner.losses.clear()
-        self._scanner.accuracies.clear()
-        self._scanner.valid_losses.clear()
+        for values in self._scanner.scores.values():
+            values.clear()
 
 
-def read_logs(files: Sequence[Path]) -> NetworkLog:
+def read_logs(files: Sequence[Path], names: ScoreNames | None = None) -> NetworkLog:
     """Read the logs of one network, plain or gzip, in any order.
+
+    Args:
+        names: which outputs of its test net are scores, see `score_names`; by default guessed.
 
     Files that cannot be read to their end are listed in `problems`; the rest is still read.
     """
     scanners: list[_Scanner] = []
     problems: list[str] = []
     for path in files:
-        scanner = _Scanner()
+        scanner = _Scanner(names or ScoreNames())
         empty = True
         blocks = LineBlocks(path)
         for block in blocks:
@@ -252,8 +257,9 @@ def read_logs(files: Sequence[Path]) -> NetworkLog:
     losses = [_Points.join(scanner.losses) for scanner in scanners]
     return NetworkLog(
         train_loss=_Points.join(losses).series(),
-        accuracy=_Points.of([row for s in scanners for row in s.accuracies]).series(),
-        valid_loss=_Points.of([row for s in scanners for row in s.valid_losses]).series(),
+        accuracy=_scores(scanners, Score.TOP1),
+        valid_loss=_scores(scanners, Score.LOSS),
+        top5=_scores(scanners, Score.TOP5),
         seconds_per_iteration=_seconds_per_iteration(losses),
         last_iteration=max((scanner.last_iteration for scanner in scanners), default=0),
         problems=tuple(problems),
@@ -271,8 +277,8 @@ def _logs_in(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if paths.is_log(p.name) and p.is_file())
 
 
-def _is_loss(name: bytes, weighted: bytes | None) -> bool:
-    return weighted is not None or b"loss" in name.lower()
+def _scores(scanners: Sequence[_Scanner], score: Score) -> Series:
+    return _Points.of([row for scanner in scanners for row in scanner.scores[score]]).series()
 
 
 def _seconds_per_iteration(files: Sequence[_Points]) -> float | None:

@@ -1,30 +1,30 @@
 """Results of many networks as one table, a row per network, read from logs or from results.csv.
 
 Top-1 is the paper's metric: the mean of the ten highest validation accuracies of a training run.
+It rewards noise, so the last accuracy and the mean of the last ten stand beside it.
 Losses are the means of the ten lowest.  What a log does not record is None, in results.csv empty.
 """
 
 import csv
-import io
 import json
-import math
 import os
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from caffe_transfer import paths
 from caffe_transfer.errors import BadInput, FormatError
 from caffe_transfer.files import atomic_text
 from caffe_transfer.nets.cut_record import CutRecord, read_cut
-from caffe_transfer.report import logs, tasks
-from caffe_transfer.report.log_text import Times
+from caffe_transfer.report import logs, metric, tasks
+from caffe_transfer.report.csv_text import csv_text
+from caffe_transfer.report.intervals import Estimate, Repeat, Score, accuracy
+from caffe_transfer.report.metric import Metric
 from caffe_transfer.report.settings import NetworkSettings, SettingsReader
-from caffe_transfer.studies.network import Network
+from caffe_transfer.studies.network import DEFAULT_SEED, Network
 
 # The columns of results.csv, a fixed interface (new ones go at the end), and what of a Row each is.
 COLUMNS = {
@@ -44,13 +44,17 @@ COLUMNS = {
     "stalled": "stalled",
     "cut": "cut",
     "valid_images": "valid_images",
+    "seeds": "seeds",
+    "top1_low": "top1_low",
+    "top1_high": "top1_high",
+    "top5": "top5",
+    "tests": "tests",
+    "top1_last10": "top1_last10",
 }
-_NOT_IN_OLDER_TABLES = ("cut", "valid_images")
+_NOT_IN_OLDER_TABLES = (
+    "cut", "valid_images", "seeds", "top1_low", "top1_high", "top5", "tests", "top1_last10",
+)  # fmt: skip
 OnNetworkRead = Callable[[int, int, str], None]  # networks read, total, name of the next one
-
-_BEST = 10  # values averaged by the metric
-_LAST = 10  # final displayed losses that decide whether training has stalled
-_STALLED_WITHIN = 0.02  # of ln(classes)
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,11 @@ class Row:
         stalled: whether the training loss is still that of guessing, ln(classes), or not finite.
         cut: the name of the cut at n.
         valid_images: the number of different images that a test scores.
+        seeds: the networks in the table that repeat this one with other seeds, itself included.
+        top5: top-5 validation accuracy (0..1), the mean of the ten highest.
+        tests: the number of tests in the logs.
+        top1_last10: validation accuracy (0..1), the mean of the last ten tests.
+        metric: which of the accuracies the report compares; no column.
     """
 
     network: Network
@@ -78,6 +87,42 @@ class Row:
     stalled: bool | None = None
     cut: str | None = None
     valid_images: int | None = None
+    seeds: int = 1
+    top5: float | None = None
+    tests: int | None = None
+    top1_last10: float | None = None
+    metric: Metric = Metric.BEST10
+
+    @property
+    def score(self) -> float | None:
+        """The accuracy (0..1) that the report compares."""
+        value: float | None = getattr(self, self.metric.column)
+        return value
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """The score with its 95 % interval by the number of validation images."""
+        return self._estimate(self.score)
+
+    @property
+    def top1_low(self) -> float | None:
+        """The lower end of the interval of top1; None if the number of images is unknown."""
+        return self._interval()[0]
+
+    @property
+    def top1_high(self) -> float | None:
+        """The upper end of the interval of top1; None if the number of images is unknown."""
+        return self._interval()[1]
+
+    def _interval(self) -> tuple[float | None, float | None]:
+        estimate = self._estimate(self.top1)
+        return (estimate.low, estimate.high) if estimate else (None, None)
+
+    def _estimate(self, value: float | None) -> Estimate | None:
+        if value is None:
+            return None
+        repeat = Repeat(self.network.task, self.network.seed)
+        return accuracy({repeat: Score(value, self.valid_images)})
 
     def as_dict(self) -> dict[str, Any]:
         """The values by the column names of results.csv."""
@@ -95,6 +140,24 @@ class Results:
 
     rows: tuple[Row, ...]
     problems: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, rows: Iterable[Row], problems: Sequence[str] = ()) -> "Results":
+        """These rows, each with the number of its seeds."""
+        rows = tuple(rows)
+        seeds = Counter(map(_without_seed, rows))
+        counted = (replace(row, seeds=seeds[_without_seed(row)]) for row in rows)
+        return cls(tuple(counted), tuple(problems))
+
+    def by(self, metric: Metric) -> "Results":
+        """The same results, compared by another metric."""
+        rows = tuple(replace(row, metric=metric) for row in self.rows)
+        lacking = [row for row in rows if row.score is None and row.top1 is not None]
+        problem = (
+            f"{len(lacking)} networks were left out, since their results.csv is older and has no "
+            f"{metric.column}; make it again from its logs",
+        )
+        return Results(rows, self.problems + problem * bool(lacking))
 
     def as_dict(self) -> dict[str, Any]:
         """The rows as dictionaries, and the problems."""
@@ -121,7 +184,7 @@ def read_results(source: str | os.PathLike[str], progress: OnNetworkRead | None 
         FormatError: the file is not a results.csv; names the line.
     """
     path = Path(source)
-    return Results(tuple(read_csv(path))) if path.is_file() else collect(path, progress)
+    return Results.of(read_csv(path)) if path.is_file() else collect(path, progress)
 
 
 def collect(results_dir: Path, progress: OnNetworkRead | None = None) -> Results:
@@ -148,32 +211,23 @@ def collect(results_dir: Path, progress: OnNetworkRead | None = None) -> Results
         files = logs.log_files(child)
         if not files and _is_given(child):
             continue
-        log = logs.read_logs(files)
+        found = settings.read(child)
+        log = logs.read_logs(files, found.scores)
         problems += log.problems
         try:
             cut = read_cut(paths.NetworkFolder(child).cut)
         except FormatError as error:
             cut = None
             problems.append(str(error))
-        rows.append(_row(network, log, settings.read(child), cut))
+        rows.append(_row(network, log, found, cut))
     if not rows:
         raise BadInput(f"{folder} holds no folder of a network, such as half0A")
-    return Results(tuple(rows), (*problems, *settings.problems))
+    return Results.of(rows, (*problems, *settings.problems))
 
 
 def write_csv(path: Path, rows: Iterable[Row]) -> None:
     """Write results.csv."""
     atomic_text(path, csv_text(COLUMNS, (row.as_dict() for row in rows)))
-
-
-def csv_text(columns: Iterable[str], records: Iterable[Mapping[str, object]]) -> str:
-    """A table in CSV: ten significant digits, true or false, empty where a value is None."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    for record in records:
-        writer.writerow(map(_as_text, record.values()))
-    return text.getvalue()
 
 
 def read_csv(path: Path) -> list[Row]:
@@ -197,19 +251,6 @@ def read_csv(path: Path) -> list[Row]:
         raise FormatError(f"{path} is not a table of results: {error}") from error
 
 
-def mean_of_highest(values: Times) -> float | None:
-    """The paper's metric: the mean of the ten highest values, or of all if there are fewer."""
-    return None if len(values) == 0 else float(np.sort(values)[-_BEST:].mean())
-
-
-def mean_of_lowest(values: Times) -> float | None:
-    """The mean of the ten lowest finite values; NaN if none is finite."""
-    if len(values) == 0:
-        return None
-    finite = np.sort(values[np.isfinite(values)])[:_BEST]
-    return float(finite.mean()) if len(finite) else math.nan
-
-
 def _is_given(folder: Path) -> bool:
     """Whether a base's folder holds a model that was given, as its manifest says."""
     try:
@@ -227,36 +268,21 @@ def _row(
         network=network,
         iterations=log.last_iteration,
         complete=None if settings.max_iter is None else log.last_iteration >= settings.max_iter,
-        top1=mean_of_highest(log.accuracy.values),
+        top1=metric.mean_of_highest(log.accuracy.values),
         top1_last=float(log.accuracy.values[-1]) if len(log.accuracy) else None,
-        valid_loss=mean_of_lowest(log.valid_loss.values),
-        train_loss=mean_of_lowest(log.train_loss.values),
-        stalled=_stalled(log.train_loss.values, classes),
+        valid_loss=metric.mean_of_lowest(log.valid_loss.values),
+        train_loss=metric.mean_of_lowest(log.train_loss.values),
+        stalled=metric.stalled(log.train_loss.values, classes),
         cut=cut.name if cut else None,
         valid_images=tasks.valid_images(settings, classes),
+        top5=metric.mean_of_highest(log.top5.values),
+        tests=len(log.accuracy),
+        top1_last10=metric.mean_of_last(log.accuracy.values),
     )
 
 
-def _stalled(train_loss: Times, classes: int | None) -> bool | None:
-    if len(train_loss) == 0:
-        return None
-    last = float(np.median(train_loss[-_LAST:]))
-    if not math.isfinite(last):
-        return True
-    if classes is None:
-        return None
-    return abs(last - math.log(classes)) <= _STALLED_WITHIN * math.log(classes)
-
-
-def _as_text(value: object) -> str:
-    match value:
-        case None:
-            return ""
-        case bool():
-            return "true" if value else "false"
-        case float():
-            return f"{value:.10g}"
-    return str(value)
+def _without_seed(row: Row) -> Network:
+    return replace(row.network, seed=DEFAULT_SEED)
 
 
 def _row_of_text(path: Path, line: int, cells: dict[str, str]) -> Row:
@@ -272,6 +298,9 @@ def _row_of_text(path: Path, line: int, cells: dict[str, str]) -> Row:
             stalled=_flag(cells["stalled"]),
             cut=cells.get("cut") or None,
             valid_images=int(cells.get("valid_images") or 0) or None,
+            top5=_value(cells.get("top5", "")),
+            tests=_count(cells.get("tests", "")),
+            top1_last10=_value(cells.get("top1_last10", "")),
         )
     except (BadInput, TypeError, ValueError, KeyError) as error:
         raise FormatError(f"{path} line {line} is not a row of results: {error}") from error
@@ -279,6 +308,10 @@ def _row_of_text(path: Path, line: int, cells: dict[str, str]) -> Row:
 
 def _value(text: str) -> float | None:
     return float(text) if text else None
+
+
+def _count(text: str) -> int | None:
+    return int(text) if text else None
 
 
 def _flag(text: str) -> bool | None:

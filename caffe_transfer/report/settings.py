@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.prototxt import read_net, read_solver
 from caffe_transfer.nets.layers import outputs
 from caffe_transfer.nets.phases import included_in
+from caffe_transfer.report.score_names import ScoreNames, score_names
 
 T = TypeVar("T")
 
@@ -27,12 +28,14 @@ class NetworkSettings:
         tested: the images that one test reads, test_iter times the batch.
         validation_set: the images there are in the validation set, which a test may read only a
             part of, or more than once.
+        scores: which outputs of its test net are scores.
     """
 
     max_iter: int | None = None
     outputs: int | None = None
     tested: int | None = None
     validation_set: int | None = None
+    scores: ScoreNames = field(default_factory=ScoreNames)
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,10 @@ class _Solver:
 
 @dataclass(frozen=True)
 class _Net:
-    """Of a net: the outputs of its classifier, and the data layer of phase TEST."""
+    """Of a net: the outputs of its classifier, its scores, and the data layer of phase TEST."""
 
     outputs: int | None
+    scores: ScoreNames
     data_type: str = ""
     source: str = ""
     batch: int = 0
@@ -80,6 +84,7 @@ class SettingsReader:
             outputs=net.outputs if net else None,
             tested=(solver.test_iter * tested.batch or None) if solver and tested else None,
             validation_set=self._validation_set(folder, tested) if tested else None,
+            scores=tested.scores if tested else ScoreNames(),
         )
 
     def _parsed(self, path: Path, reader: Callable[[Path], T]) -> T | None:
@@ -128,9 +133,9 @@ def _solver(path: Path) -> _Solver:
 
 def _net(path: Path) -> _Net:
     net = read_net(path)
-    state = pb.NetState(phase=pb.TEST)
+    state, scores = pb.NetState(phase=pb.TEST), score_names(net)
     for layer in net.layer:
         if layer.type in ("Data", "ImageData") and included_in(layer, state):
             data = layer.data_param if layer.type == "Data" else layer.image_data_param
-            return _Net(outputs(net), layer.type, data.source, data.batch_size)
-    return _Net(outputs(net))
+            return _Net(outputs(net), scores, layer.type, data.source, data.batch_size)
+    return _Net(outputs(net), scores)

@@ -1,7 +1,7 @@
 """Shared by the figures: their style, their axes, and saving them reproducibly."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import fmean
@@ -9,11 +9,13 @@ from typing import Any, TypeAlias
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, MultipleLocator
 
 from caffe_transfer.files import atomic_write
 from caffe_transfer.report.decomposition import Values
+from caffe_transfer.report.intervals import Estimate, Kind
 from caffe_transfer.report.results import Row
 
 Rows: TypeAlias = Sequence[Row]
@@ -37,6 +39,8 @@ STYLE: Any = {
     "svg.hashsalt": "caffe-transfer",
 }
 _DPI = 160
+_MARGIN = 0.02  # of the axis, between the end of an interval and the frame
+_STRETCH = 0.35  # of the axis, at most, for intervals at either end
 _NAME_SIZE, _SMALLEST = 8, 5  # of cuts' names, in points
 _LETTER, _LINE = 0.65, 1.2  # width and height that a name takes, in font sizes
 _TILT = 40  # degrees
@@ -44,7 +48,6 @@ BLUE, LIGHT_BLUE, RED, LIGHT_RED = "#0000ee", "#a8a8ff", "#ee0000", "#ffa0a0"
 ORANGE, OLIVE, GRAY, LIGHT_GRAY = "#ff8c00", "#bcbc00", "#9a9a9a", "#d4d4d4"
 SPLITS = (ORANGE, "#9932cc", "#008b8b", "#8b4513", "#2e8b57")  # named splits, one after another
 CHOPPED = "Layer $n$ at which the network is cut and retrained"
-TOP1 = "Top-1 accuracy"
 OUTLINE: dict[str, Any] = {"markeredgecolor": "#333333", "markeredgewidth": 0.6}
 PUBLISHED: dict[str, Any] = {"color": GRAY, "zorder": 2, "markeredgecolor": "#777777"}
 REFERENCE: dict[str, Any] = {
@@ -125,6 +128,59 @@ def _fit(letters: int, room: float) -> tuple[float, float]:
     if room * math.sin(math.radians(_TILT)) >= _LINE * _NAME_SIZE:
         return _TILT, _NAME_SIZE
     return 90, min(_NAME_SIZE, room / _LINE)
+
+
+def top1(rows: Rows) -> str:
+    """The label of an axis of accuracies; the paper's metric needs no name."""
+    return f"Top-1 accuracy{rows[0].metric.note}"
+
+
+class Bars:
+    """The intervals of points of some axes, as thin vertical lines.
+
+    They do not stretch the axis by more than a part of what the points take: the interval of two
+    repeats can be many times as long.
+    """
+
+    def __init__(self, axes: Axes) -> None:
+        self._axes = axes
+        self._drawn: list[tuple[float, float]] = []
+        self._kinds: set[Kind] = set()
+
+    def draw(
+        self, points: Iterable[tuple[float, Estimate | None]], color: str, base: float = 0
+    ) -> None:
+        """Draw the intervals of estimates at their x; differences are from the level `base`."""
+        segments = []
+        for x, estimate in points:
+            if estimate is None or estimate.low is None or estimate.high is None:
+                continue
+            low, high = base + estimate.low, base + estimate.high
+            segments.append([(x, low), (x, high)])
+            self._drawn.append((low, high))
+            if estimate.kind:
+                self._kinds.add(estimate.kind)
+        look: Any = {"colors": color, "linewidths": 1.1, "alpha": 0.6, "zorder": 3}
+        self._axes.add_collection(LineCollection(segments, **look), autolim=False)
+
+    def finish(self, of: str = "") -> None:
+        """Make room for them, and name their kinds in the legend.
+
+        Args:
+            of: what the intervals are of.
+        """
+        if not self._drawn:
+            return
+        bottom, top = self._axes.get_ylim()
+        logarithmic = self._axes.get_yscale() == "log"
+        most = 0 if logarithmic else _STRETCH * (top - bottom)
+        margin = 0 if logarithmic else _MARGIN * (top - bottom)
+        low = min(low for low, _ in self._drawn) - margin
+        high = max(high for _, high in self._drawn) + margin
+        self._axes.set_ylim(max(min(bottom, low), bottom - most), min(max(top, high), top + most))
+        kinds = "; ".join(sorted(self._kinds))
+        label = f"95 % intervals{of and f' {of}'}\n({kinds})"
+        self._axes.plot([], [], color="#555555", linewidth=1.1, label=label)
 
 
 def legend(axes: Axes) -> None:

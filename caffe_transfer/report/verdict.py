@@ -169,17 +169,17 @@ def _targets(rows: Iterable[Row]) -> Iterator[tuple[str, list[Row]]]:
 
 
 def _transfers(row: Row) -> bool:
-    return row.network.mode is Mode.TRANSFER and row.top1 is not None
+    return row.network.mode is Mode.TRANSFER and row.score is not None
 
 
 def _verdict(target: str, rows: list[Row], names: Mapping[int, str]) -> Verdict:
     scores: dict[Variant, dict[Repeat, Score]] = defaultdict(dict)
     networks: dict[Variant, list[str]] = defaultdict(list)
     for row in rows:
-        if row.top1 is not None:
+        if row.score is not None:
             variant = Variant.of(row.network)
             repeat = Repeat(row.network.task, row.network.seed)
-            scores[variant][repeat] = Score(row.top1, row.valid_images)
+            scores[variant][repeat] = Score(row.score, row.valid_images)
             networks[variant].append(row.network.name)
     cuts = sorted({variant.n for variant in scores if variant.mode is Mode.TRANSFER})
     best, *others = _ranked(scores)

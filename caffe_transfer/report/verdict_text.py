@@ -17,9 +17,8 @@ CAPTION = (
     "come from the number of validation images and treat two networks as tested on different "
     "images, although they share them: they are rather too wide. Student's are of the mean of "
     "paired differences over repeats; for the seeds of one task, which share their images, the "
-    "wider of the two counts. Top-1, the mean of the ten highest validation accuracies, rewards "
-    "noise. Cuts are judged one by one, without a correction for their number. The two parts add "
-    "up to the loss where all three come from the same tasks and seeds."
+    "wider of the two counts. Cuts are judged one by one, without a correction for their number. "
+    "The two parts add up to the loss where all three come from the same tasks and seeds."
 )
 _NO_INTERVAL = (
     "neither the number of validation images is known nor is there a repeat, so that it cannot be "
@@ -49,7 +48,7 @@ def cells(cut: CutVerdict) -> list[str]:
     return [
         str(cut.n),
         cut.cut or "",
-        *("" if each is None else _number(each) for each in estimates),
+        *("" if each is None else number(each) for each in estimates),
     ]
 
 
@@ -63,21 +62,21 @@ def _frozen(verdict: Verdict) -> str:
         lowest = losses[0]
         if _loss(lowest).is_positive is None:
             return (
-                f"Frozen features: base - transfer is {_number(_loss(lowest))} points at "
+                f"Frozen features: base - transfer is {number(_loss(lowest))} points at "
                 f"{_at(lowest)}; {_NO_INTERVAL}."
             )
         return (
-            f"Frozen features lose accuracy already at the lowest cut: {_number(_loss(lowest))} "
+            f"Frozen features lose accuracy already at the lowest cut: {number(_loss(lowest))} "
             f"points at {_at(lowest)}."
         )
     allowed = (
-        f"a loss of up to {_percent(free.loss.high)} points is not excluded"
+        f"a loss of up to {percentage(free.loss.high)} points is not excluded"
         if free.loss.high > 0
         else "they are shown to be better than the base"
     )
     text = (
         f"Frozen features: no loss is shown up to {_at(free)}, where base - transfer is "
-        f"{_number(free.loss)} points; {allowed}."
+        f"{number(free.loss)} points; {allowed}."
     )
     higher = [cut for cut in losses if cut.n > free.n]
     if not higher:
@@ -85,14 +84,14 @@ def _frozen(verdict: Verdict) -> str:
     after = _loss(higher[0])
     if after.is_positive is None:
         return f"{text} Of {_at(higher[0])}: {_NO_INTERVAL}."
-    return f"{text} At {_at(higher[0])} they lose {_number(after)} points."
+    return f"{text} At {_at(higher[0])} they lose {number(after)} points."
 
 
 def _best(verdict: Verdict) -> str:
     best = verdict.best
     name = best.networks[0] if len(best.networks) == 1 else f"mean of {len(best.networks)}"
     text = (
-        f"Best: {_contender(best)} ({name}) with {_number(best.accuracy)} %, picked as the highest "
+        f"Best: {_contender(best)} ({name}) with {number(best.accuracy)} %, picked as the highest "
         f"of {1 + len(verdict.others)} and so rather too high."
     )
     compared = [each for each in verdict.others if each.behind]
@@ -119,7 +118,7 @@ def _tuning(verdict: Verdict) -> str:
         higher = sum(_tuned(cut).value > 0 for cut in cuts)
         return (
             f"Freeze or fine-tune: transfer+ is above transfer at {higher} of "
-            f"{_counted(len(cuts), 'cut')}; {_NO_INTERVAL}."
+            f"{counted(len(cuts), 'cut')}; {_NO_INTERVAL}."
         )
     parts = []
     if gains:
@@ -141,7 +140,7 @@ def _largest(cuts: Sequence[CutVerdict], which: str) -> str:
     """The cuts, and the largest difference among them: "n = 3-7, most at n = 7: 16.46 points"."""
     at = max(cuts, key=lambda cut: abs(_tuned(cut).value))
     where = f", {which} at n = {at.n}" if len(cuts) > 1 else ""
-    return f"n = {_ranges(cut.n for cut in cuts)}{where}: {_number(_tuned(at))} points"
+    return f"n = {ranges(cut.n for cut in cuts)}{where}: {number(_tuned(at))} points"
 
 
 def _parts(verdict: Verdict) -> str:
@@ -162,7 +161,7 @@ def _parts(verdict: Verdict) -> str:
 
 def _divided(cut: CutVerdict) -> str:
     return (
-        f"Of the loss of {_percent(_loss(cut).value)} points at {_at(cut)}, lost co-adaptation "
+        f"Of the loss of {percentage(_loss(cut).value)} points at {_at(cut)}, lost co-adaptation "
         f"accounts for {_part(cut.co_adaptation)} and specificity for {_part(cut.specificity)}."
     )
 
@@ -170,29 +169,33 @@ def _divided(cut: CutVerdict) -> str:
 def _part(estimate: Estimate | None) -> str:
     assert estimate is not None
     doubt = " (not shown)" if estimate.is_positive is False else ""
-    return f"{_number(estimate)}{doubt}"
+    return f"{number(estimate)}{doubt}"
 
 
 def _basis(verdict: Verdict) -> str:
-    """What the intervals of the differences come from."""
-    found = [
+    return basis(
         estimate
         for cut in verdict.cuts
         for estimate in (cut.loss, cut.co_adaptation, cut.specificity, cut.fine_tuning)
-        if estimate
-    ]
+    )
+
+
+def basis(estimates: Iterable[Estimate | None]) -> str:
+    """What the intervals come from, in one sentence; empty if there are none."""
     kinds: dict[Kind, set[int]] = defaultdict(set)
-    for each in found:
-        if each.kind is Kind.BINOMIAL and each.images is not None:
-            kinds[each.kind].add(each.images)
-        elif each.kind is not None:
+    for each in estimates:
+        if each is None or each.kind is None:
+            continue
+        if each.kind is not Kind.BINOMIAL:
             kinds[each.kind].add(each.repeats)
+        elif each.images is not None:
+            kinds[each.kind].add(each.images)
     forms = {
         Kind.BINOMIAL: "binomial, from {} validation images",
         Kind.SEEDS: "Student's, over {} seeds",
         Kind.TASKS: "Student's, over {} tasks",
     }
-    texts = [forms[kind].format(_ranges(numbers)) for kind, numbers in kinds.items()]
+    texts = [forms[kind].format(ranges(numbers)) for kind, numbers in kinds.items()]
     return f"The 95 % intervals are {'; or '.join(texts)}." if texts else ""
 
 
@@ -219,7 +222,7 @@ def _list(contenders: Iterable[Contender]) -> str:
     for each in contenders:
         kinds[each.variant.label].append(each.variant.n)
     return "; ".join(
-        f"{label} at n = {_ranges(cuts)}" if any(cuts) else f"the {label}"
+        f"{label} at n = {ranges(cuts)}" if any(cuts) else f"the {label}"
         for label, cuts in kinds.items()
     )
 
@@ -228,7 +231,7 @@ def _at(cut: CutVerdict) -> str:
     return f"n = {cut.n}" + (f" ({cut.cut})" if cut.cut else "")
 
 
-def _ranges(numbers: Iterable[int]) -> str:
+def ranges(numbers: Iterable[int]) -> str:
     """Ascending numbers, neighbours as ranges: "1-3, 5"."""
     runs: list[list[int]] = []
     for number in sorted(numbers):
@@ -239,18 +242,20 @@ def _ranges(numbers: Iterable[int]) -> str:
     return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
-def _number(estimate: Estimate) -> str:
+def number(estimate: Estimate) -> str:
     """A value with its interval, if it has one."""
-    value = _percent(estimate.value)
+    value = percentage(estimate.value)
     if estimate.low is None or estimate.high is None:
         return value
-    return f"{value} [{_percent(estimate.low)}, {_percent(estimate.high)}]"
+    return f"{value} [{percentage(estimate.low)}, {percentage(estimate.high)}]"
 
 
-def _percent(share: float) -> str:
+def percentage(share: float) -> str:
+    """A share (1 = all) in percent."""
     text = f"{100 * share:.2f}"
     return "0.00" if text == "-0.00" else text
 
 
-def _counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str) -> str:
+    """A number of things: "1 cut", "2 cuts"."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
