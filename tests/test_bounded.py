@@ -137,7 +137,7 @@ def fake(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runs:
     """Networks whose training does nothing."""
     monkeypatch.setattr(schedule, "train_network", lambda *_: None)
     monkeypatch.setattr("caffe_transfer.questions.check_engine", lambda *_: None)
-    monkeypatch.setattr("caffe_transfer.pipeline.make_report", lambda *_: None)
+    monkeypatch.setattr("caffe_transfer.pipeline.make_report", lambda *_, **__: None)
     return Runs(study, tmp_path, script(tmp_path / "engine", "exit 0\n"))
 
 
