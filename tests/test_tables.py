@@ -100,6 +100,19 @@ def test_marks_of_the_short_table() -> None:
     assert cell.startswith("5.00; by pairs 0.00 [")
 
 
+def test_rounding_does_not_pass_for_tasks_that_lack_a_network() -> None:
+    seeds = ("", "-seed2", "-seed3")
+    selffers, transfers = (0.80405, 0.79185, 0.8061), (0.7697, 0.77345, 0.7687)
+    rows = [
+        Row(Network.parse(f"transfer0{base}0B_1_3{seed}"), 1, True, top1, valid_images=2000)
+        for base, values in (("B", selffers), ("A", transfers))
+        for seed, top1 in zip(seeds, values, strict=True)
+    ]
+    (of_halves,) = report(*rows).decompositions
+    table = tables.short_effect_table(of_halves)
+    assert table.rows[0][table.columns.index("specificity")] == "3.01*"
+
+
 def test_markdown_puts_the_boost_beside_its_control() -> None:
     text = tables.markdown(report(*ROWS))
     assert "| 2 | 86.70 |  | 87.80 |  | 88.60 |  |  | 1.90 | 0.80 |\n" in text

@@ -3,6 +3,7 @@
 For people accuracies and their differences are in percent; a missing value is an empty cell.
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ ROW_COLUMNS = (
     "network", "n", "cut", "top-1", "last", "last 10", "95 % interval", "top-5", "validation loss",
     "training loss", "iterations", "tests", "state",
 )  # fmt: skip
+_SAME = 1e-9  # differences of means and means of differences, by rounding
 _OPTIONAL = ("cut", "last 10", "95 % interval", "top-5", "tests")
 EFFECT_COLUMNS = ("n", "cut", *list(decomposition.COLUMNS)[1:])
 DECOMPOSITION_COLUMNS = (
@@ -231,14 +233,16 @@ def _with_interval(_name: str, value: float, estimate: Estimate | None) -> str:
     if estimate is None or estimate.low is None:
         return text
     paired = verdict_text.number(estimate)
-    return paired if paired.startswith(f"{text} ") else f"{text}; by pairs {paired}"
+    if math.isclose(estimate.value, value, abs_tol=_SAME):
+        return f"{text} {paired.partition(' ')[2]}"
+    return f"{text}; by pairs {paired}"
 
 
 def _marked(name: str, value: float, estimate: Estimate | None) -> str:
     if name not in decomposition.DIFFERENCES:
         return percent(value)
     mark = " "
-    if estimate is None or percent(estimate.value) != percent(value):
+    if estimate is None or not math.isclose(estimate.value, value, abs_tol=_SAME):
         mark = "~"
     elif estimate.is_positive or estimate.is_negative:
         mark = "*"
