@@ -120,6 +120,7 @@ def prepare(
     *,
     engine: str | None = None,
     images: AnyPath | None = None,
+    disk: int | None = None,
     callbacks: Callbacks | None = None,
     stop: Event | None = None,
 ) -> None:
@@ -130,6 +131,7 @@ def prepare(
         engine: as for `run`; it decides whether databases may be views.  One that is not on this
             machine may be named.
         images: the images' folder or archive, where they are not to be fetched.
+        disk: as for `run`.
         stop: set it to stop; what is prepared stays.
 
     Raises:
@@ -144,6 +146,7 @@ def prepare(
         Path(out),
         images_from=None if images is None else Path(images),
         reads_views=will_read_views(engine),
+        disk=disk,
         callbacks=callbacks,
         stop=stop,
     )

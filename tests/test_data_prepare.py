@@ -441,8 +441,17 @@ class TestStudyAgainstItsSource:
     def test_number_of_classes(self, given_images: Path, tmp_path: Path) -> None:
         wrong = replace(study(WHOLE), images=Images(source="list", classes=5, channels=3, size=8))
         self.fails(
-            given_images, tmp_path, wrong, "images.classes = 5, but its source list has 4 classes"
-        )
+            given_images, tmp_path, wrong,
+            r"classes = 5, but its source list has 4 classes; correct the study, or correct "
+            r"the images and remove .*run/images to have them listed anew",
+        )  # fmt: skip
+        with (given_images / "train.txt").open("a") as train:
+            train.write("train/1.png 4\n")
+        with (given_images / "valid.txt").open("a") as valid:
+            valid.write("valid/1.png 4\n")
+        run = RunFolder(tmp_path / "run")
+        shutil.rmtree(run.images)
+        assert prepare(wrong, run, given_images) == []
 
     def test_classes_of_a_custom_split(self, given_images: Path, tmp_path: Path) -> None:
         wrong = replace(

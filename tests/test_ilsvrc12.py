@@ -8,7 +8,15 @@ from zlib import crc32
 
 import pytest
 
-from caffe_transfer.data_prep import ilsvrc12, lists, lmdbs, published, sources, splits
+from caffe_transfer.data_prep import (
+    ilsvrc12,
+    ilsvrc12_scan,
+    lists,
+    lmdbs,
+    published,
+    sources,
+    splits,
+)
 from caffe_transfer.data_prep.databases import left_out_warnings
 from caffe_transfer.data_prep.ilsvrc12_truth import valid_name
 from caffe_transfer.data_prep.left_out import Fault, LeftOut, read_left_out, write_left_out
@@ -17,7 +25,7 @@ from caffe_transfer.data_prep.plan import data_sets
 from caffe_transfer.data_prep.prepare import prepare
 from caffe_transfer.data_prep.published import State
 from caffe_transfer.data_prep.stores import open_store
-from caffe_transfer.errors import BadInput, FormatError, Incomplete
+from caffe_transfer.errors import BadInput, FormatError, Incomplete, Interrupted
 from caffe_transfer.formats.lmdb import open_records
 from caffe_transfer.formats.views import is_view
 from caffe_transfer.paths import DataFolder, RunFolder, left_out
@@ -124,6 +132,19 @@ class TestForms:
             lmdbs.write_lmdb(listed, root, tmp_path / name, size=8)
         databases = {(tmp_path / name / "data.mdb").read_bytes() for name in roots}
         assert len(databases) == 1
+
+
+def test_listing_folders_tells_how_far_it_is_and_stops(good: Path, tmp_path: Path) -> None:
+    def stop_halfway(step: str, done: int, total: int) -> None:
+        if step == f"looking through {good / 'train'}" and 0 < done < total == 1000:
+            raise Interrupted("stopped")
+
+    with pytest.MonkeyPatch.context() as unpaced:
+        unpaced.setattr(ilsvrc12_scan, "paced", lambda progress: progress)
+        with pytest.raises(Interrupted):
+            sources.fetch("ilsvrc12", tmp_path / "images", good, stop_halfway)
+    assert list(tmp_path.iterdir()) == []
+    assert sources.fetch("ilsvrc12", tmp_path / "images", good).lists["train"] == small.TRAIN
 
 
 def test_a_study_of_the_publishers_tars_is_that_of_folders(
