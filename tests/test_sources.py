@@ -33,8 +33,8 @@ def test_a_net_of_a_study_has_its_data_and_its_classes() -> None:
     assert [layer.data_param.source for layer in net.layer[:2]] == [
         "../../data/half0A_train/lmdb", "../../data/half0A_valid/lmdb",
     ]  # fmt: skip
-    assert [layer.data_param.batch_size for layer in net.layer[:2]] == [64, 100]
-    assert source_of(study).input_shape == (1, 28, 28)
+    assert [layer.data_param.batch_size for layer in net.layer[:2]] == [16, 100]
+    assert source_of(study).input_shape == (1, 24, 24)
 
 
 def test_mean_values_stand_in_for_the_mean() -> None:
