@@ -94,16 +94,23 @@ def _held(folder: Path) -> Iterator[None]:
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         with suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)
 
 
-def _is_held(folder: Path) -> bool:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+def is_locked(path: Path) -> bool:
+    """Whether some process locks a file or folder; False where that cannot be found out.
+
+    Several may ask at once: what is asked with is a shared lock, and what is held is not.
+    """
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     except OSError:  # a file system without locks
@@ -151,7 +158,7 @@ def remove_leftovers(path: Path) -> None:
     for folder in path.parent.glob(f".{glob.escape(path.name)}.*{ours}"):
         owner = folder.name.partition("@")[0].rpartition(".")[2]
         with suppress(OSError):  # it has just become what it is to be
-            if _PROCESSES.is_dir() and not (_PROCESSES / owner).exists() and not _is_held(folder):
+            if _PROCESSES.is_dir() and not (_PROCESSES / owner).exists() and not is_locked(folder):
                 shutil.rmtree(folder, ignore_errors=True)
 
 

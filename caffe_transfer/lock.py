@@ -43,20 +43,3 @@ def _acquire(descriptor: int, folder: Path) -> None:
             f"the file system of {folder} does not support locks ({error.strerror}); mount it "
             "with flock, or name a folder elsewhere"
         ) from error
-
-
-def is_locked(path: Path) -> bool:
-    """Whether some process holds the lock file `path`; False where that cannot be found out."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # a file system without locks
-        return False
-    finally:
-        os.close(descriptor)
-    return False

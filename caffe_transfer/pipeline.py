@@ -140,14 +140,8 @@ def run(
     storage = Storage(takes_views(study, options.settings.engine.reads_views), options.disk)
     with locked(folder.lock):
         plan = _plan(study, folder)
-        cost = Estimate(
-            data_bytes=storage.estimate(study, folder),
-            snapshot_bytes=snapshot_bytes(study, plan.rendered, options.jobs),
-            seconds=None,
-            image_bytes=image_bytes(study),
-        )
-        questions.check_images(study, folder, options.images_from)
-        questions.check_disk(cost, folder)
+        snapshots = snapshot_bytes(study, plan.rendered, options.jobs)
+        _check_images_and_disk(study, folder, options.images_from, storage, snapshots)
         slots = schedule.slots(options.settings, options.jobs, options.gpus)
         questions.check_engine(study, folder, slots, callbacks.note, stop)
         turns = _prepare(plan, folder, options.images_from, callbacks, stop, storage)
@@ -203,14 +197,7 @@ def prepare_run(
     storage = Storage(takes_views(study, reads_views), disk)
     with locked(folder.lock):
         plan = _plan(study, folder)
-        cost = Estimate(
-            data_bytes=storage.estimate(study, folder),
-            snapshot_bytes=0,
-            seconds=None,
-            image_bytes=image_bytes(study),
-        )
-        questions.check_images(study, folder, images_from)
-        questions.check_disk(cost, folder)
+        _check_images_and_disk(study, folder, images_from, storage, snapshots=0)
         _prepare(
             plan, folder, images_from, callbacks or Callbacks(), stop or threading.Event(), storage
         )
@@ -240,6 +227,27 @@ def _plan(study: Study, folder: RunFolder) -> _Plan:
     check_source(study.images.source)
     rendered = {network: render(network, study) for network in study.networks}
     return _Plan(study, kept != study, rendered, check_given(study))
+
+
+def _check_images_and_disk(
+    study: Study, folder: RunFolder, images_from: Path | None, storage: Storage, snapshots: int
+) -> None:
+    """Ask whether the images are there, and whether the disk has space for what is made of them.
+
+    Args:
+        snapshots: bytes that the networks will take.
+
+    Raises:
+        Incomplete, BadInput: as `run` does.
+    """
+    cost = Estimate(
+        data_bytes=storage.estimate(study, folder),
+        snapshot_bytes=snapshots,
+        seconds=None,
+        image_bytes=image_bytes(study),
+    )
+    questions.check_images(study, folder, images_from)
+    questions.check_disk(cost, folder)
 
 
 def _prepare(

@@ -16,7 +16,8 @@ from caffe_transfer.data_prep.sources import FOLDER, check_given
 from caffe_transfer.errors import BadInput, EngineError
 from caffe_transfer.paths import RunFolder
 from caffe_transfer.studies.study import Study
-from caffe_transfer.training.remaining import Left, left, manifest_of
+from caffe_transfer.training.manifest import manifest_of
+from caffe_transfer.training.remaining import Left, left
 from caffe_transfer.training.train import Settings
 from caffe_transfer.training.trial import Pace, try_training
 from caffe_transfer.units import duration, size

@@ -1,7 +1,8 @@
-"""Times and sizes as people read and write them."""
+"""Times, sizes and shapes as people read and write them."""
 
 import math
 import re
+from collections.abc import Iterable
 
 _UNITS = (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([kmgt]b)", re.IGNORECASE)
@@ -41,6 +42,15 @@ def bytes_in(text: str) -> int:
         raise ValueError(f"{text!r} is not a size; sizes are like 800GB, 1.5TB or 500 MB")
     lengths = {unit.lower(): length for unit, length in _UNITS}
     return round(float(match[1]) * lengths[match[2].lower()])
+
+
+def shape_text(shape: Iterable[int | None], scalar: str = "scalar") -> str:
+    """Format a shape for reading: 3x227x227, with ? for an axis that is not known.
+
+    Args:
+        scalar: what to call a shape without axes.
+    """
+    return "x".join("?" if axis is None else str(axis) for axis in shape) or scalar
 
 
 def _unit(count: int) -> tuple[str, float]:

@@ -19,7 +19,7 @@ from caffe_transfer.data_prep.left_out import (
 from caffe_transfer.data_prep.lists import ImageList
 from caffe_transfer.data_prep.order import record_order
 from caffe_transfer.data_prep.plan import Plan, data_sets, part_of
-from caffe_transfer.data_prep.progress import OnStep
+from caffe_transfer.data_prep.progress import OnStep, named
 from caffe_transfer.data_prep.sources import Source
 from caffe_transfer.data_prep.splits import Halves, whole_of
 from caffe_transfer.data_prep.stores import own_paths
@@ -183,8 +183,13 @@ class _Makers:
 def _named(name: str, progress: OnStep) -> OnStep:
     """Progress in a data set's database, under its name."""
 
+    of_database = named(name, progress)
+
     def told(step: str, done: int, total: int) -> None:
-        progress(name if step == CONVERTING else f"{name}, {step}", done, total)
+        if step == CONVERTING:
+            progress(name, done, total)
+        else:
+            of_database(step, done, total)
 
     return told
 

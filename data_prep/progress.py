@@ -33,6 +33,15 @@ def stoppable(progress: OnStep, stop: threading.Event | None) -> OnStep:
     return checked
 
 
+def named(name: str, progress: OnStep) -> OnStep:
+    """The same callback for steps that belong to one of several things, whose name they get."""
+
+    def told(step: str, done: int, total: int) -> None:
+        progress(f"{name}, {step}", done, total)
+
+    return told
+
+
 def paced(progress: OnStep) -> OnStep:
     """The same callback for steps of little work: called ten times a second, and at the end."""
     last = -_SECONDS

@@ -22,6 +22,7 @@ from caffe_transfer.formats.hashes import sha256
 from caffe_transfer.paths import DataFolder
 from caffe_transfer.studies.network import Split
 from caffe_transfer.studies.study import Images
+from caffe_transfer.units import shape_text
 
 _WHOLE_TRAIN = whole_of("train")
 
@@ -111,13 +112,9 @@ def _check_shape(path: Path, images: Images, remedy: str) -> None:
     found, wanted = read_blob(path).shape[-3:], (images.channels, images.size, images.size)
     if found != wanted:
         raise BadInput(
-            f"{path} is the mean of images of {_shape(found)}, and those of the study are "
-            f"{_shape(wanted)}; {remedy}"
+            f"{path} is the mean of images of {shape_text(found)}, and those of the study are "
+            f"{shape_text(wanted)}; {remedy}"
         )
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape))
 
 
 def _take(path: Path, images: Images, data: DataFolder) -> None:

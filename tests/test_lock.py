@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from caffe_transfer.errors import BadInput, Busy
-from caffe_transfer.lock import is_locked, locked
+from caffe_transfer.files import is_locked
+from caffe_transfer.lock import locked
 
 HOLD = """
 import sys; from pathlib import Path; from caffe_transfer.lock import locked

@@ -16,7 +16,6 @@ from caffe_transfer.training.status import (
     network_status,
     networks_in,
     seconds_left,
-    status,
 )
 from tests.small_study import TEXT, SmallRun
 
@@ -33,7 +32,7 @@ def test_every_state(small_run: SmallRun) -> None:
     )
     broken = small_run.folder.results / "nolearn_1_2" / "solver.prototxt"
     broken.write_text("typo: 1")
-    rows = {row.name: row for row in status(small_run.folder.root)}
+    rows = {row.name: row for row in StatusReader(small_run.folder.root).read()}
     assert rows["half0A"].state is State.DONE
     assert (rows["half0A"].iteration, rows["half0A"].max_iter) == (4, 4)
     assert rows["half0A"].accuracy is not None
@@ -59,7 +58,7 @@ def test_networks_are_in_natural_order(tmp_path: Path) -> None:
 
 def test_a_folder_without_networks(tmp_path: Path) -> None:
     with pytest.raises(Incomplete, match="there are no networks in"):
-        list(status(tmp_path))
+        StatusReader(tmp_path).read()
 
 
 def test_as_dict_is_json() -> None:

@@ -10,6 +10,7 @@ from rich.table import Table
 from caffe_transfer.cli.options import ImageShape
 from caffe_transfer.nets.cuts import CutSize, measured_cuts
 from caffe_transfer.nets.find import find_net
+from caffe_transfer.units import shape_text
 
 
 @click.command("cuts")
@@ -62,6 +63,6 @@ def _cells(each: CutSize) -> list[str]:
         f"{each.below.parameters:,}",
         f"{each.parameter_share:.1%}",
         f"{each.multiply_add_share:.1%}",
-        "x".join(map(str, each.shape)),
+        shape_text(each.shape),
         " ".join(layer.name for layer in each.cut.added),
     ]

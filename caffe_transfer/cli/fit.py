@@ -7,6 +7,7 @@ import click
 
 from caffe_transfer.cli.wrapping import echo_wrapped
 from caffe_transfer.comparison.fit import BlobFit, Fit
+from caffe_transfer.units import shape_text
 
 
 def print_fit(found: Fit, model: Path, net: Path, *, brief: bool = False) -> None:
@@ -54,9 +55,5 @@ def _listed(title: str, blobs: Sequence[BlobFit]) -> Iterator[str]:
         yield f"{title}:"
     width = max((len(blob.name) for blob in blobs), default=0)
     for blob in blobs:
-        shapes = [_x(shape) for shape in (blob.in_model, blob.in_net) if shape is not None]
+        shapes = [shape_text(shape) for shape in (blob.in_model, blob.in_net) if shape is not None]
         yield f"  {blob.name:{width}}  {'  '.join(shapes)}"
-
-
-def _x(shape: Sequence[int]) -> str:
-    return "x".join(map(str, shape)) or "scalar"

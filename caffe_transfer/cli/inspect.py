@@ -21,8 +21,8 @@ from caffe_transfer.comparison.contents import (
 from caffe_transfer.comparison.describe import Contents, describe
 from caffe_transfer.comparison.fit import fit
 from caffe_transfer.comparison.net_contents import NetContents, NetLayer, SolverContents
-from caffe_transfer.comparison.net_shapes import PartialShape
 from caffe_transfer.comparison.statistics import Statistics
+from caffe_transfer.units import shape_text
 
 FILE = click.Path(path_type=Path)
 
@@ -75,7 +75,7 @@ def _print(contents: Contents, stats: bool) -> None:
             _print_state(contents, stats)
         case MeanContents(blob, means):
             values = "  ".join(f"{mean:.4f}" for mean in means)
-            click.echo(f"binaryproto {_x(blob.shape)}, mean of each channel {values}")
+            click.echo(f"binaryproto {shape_text(blob.shape)}, mean of each channel {values}")
             if stats:
                 _print_statistics([("mean", [blob])])
         case DatabaseContents():
@@ -100,7 +100,7 @@ def _print_model(model: ModelContents, stats: bool) -> None:
         return
     rows = [
         [_n(each.n), each.name, each.type, f"{sum(blob.size for blob in each.blobs):,}",
-         " + ".join(_x(blob.shape) for blob in each.blobs)]
+         " + ".join(shape_text(blob.shape) for blob in each.blobs)]
         for each in learned
     ]  # fmt: skip
     columns = [
@@ -118,7 +118,7 @@ def _print_state(state: StateContents, stats: bool) -> None:
     if stats:
         _print_statistics([("history", state.history)])
         return
-    rows = [[str(index), _x(blob.shape)] for index, blob in enumerate(state.history)]
+    rows = [[str(index), shape_text(blob.shape)] for index, blob in enumerate(state.history)]
     print_table(Console(), [Column("history", right=True), Column("shape", fold=True)], rows)
 
 
@@ -127,7 +127,7 @@ def _print_database(database: DatabaseContents) -> None:
     click.echo(f"{what}, {database.records:,} records")
     if (first := database.first) is not None:
         kind = "encoded" if first.encoded else "raw"
-        click.echo(f"  first {first.key}: {kind}, {_x(first.shape)}, label {first.label}")
+        click.echo(f"  first {first.key}: {kind}, {shape_text(first.shape)}, label {first.label}")
 
 
 def _print_net(net: NetContents) -> None:
@@ -152,7 +152,7 @@ def _print_net(net: NetContents) -> None:
 def _net_row(layer: NetLayer, phases: bool) -> list[str]:
     count = layer.parameter_count
     number = "?" if count is None else f"{count:,}" if count else ""
-    shapes = "\n".join("?" if shape is None else _x(shape) for shape in layer.shapes)
+    shapes = "\n".join("?" if shape is None else shape_text(shape) for shape in layer.shapes)
     phase = [layer.phase] if phases else []
     mark = "*" if layer.frozen else " "
     return [_n(layer.n), layer.name, layer.type, *phase, shapes, number + mark]
@@ -170,7 +170,7 @@ def _print_statistics(groups: Iterable[tuple[str, Sequence[BlobContents]]]) -> N
         for index, (blob, each) in enumerate(zip(blobs, _found(blobs), strict=True)):
             cells = [_number(each.least), _number(each.most), _number(each.mean), f"{each.zeros:,}"]
             cells += [f"{each.nans:,}", f"{each.infinities:,}"] if wrong else []
-            rows.append([f"     {index}  {_x(blob.shape)}", *cells])
+            rows.append([f"     {index}  {shape_text(blob.shape)}", *cells])
     print_table(Console(), columns, rows)
 
 
@@ -202,7 +202,3 @@ def _n(number: int | None) -> str:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4g}"
-
-
-def _x(shape: PartialShape) -> str:
-    return "x".join("?" if axis is None else str(axis) for axis in shape) or "scalar"

@@ -1,7 +1,6 @@
 """`report`: makes results.csv, figures and a page from logs."""
 
 import shlex
-import shutil
 from pathlib import Path
 
 import click
@@ -11,6 +10,7 @@ from rich.table import Table
 
 from caffe_transfer import paths
 from caffe_transfer.cli.show import Screen
+from caffe_transfer.cli.wrapping import echo_wrapped
 from caffe_transfer.report import groups, tables, verdict_text
 from caffe_transfer.report.contents import Decomposition, Report
 from caffe_transfer.report.findings import Findings
@@ -22,6 +22,7 @@ from caffe_transfer.report.verdict import Verdict
 # With these names, and without the control's column, the table of effects fits into 80 characters.
 _SHORT = {"lost co-adaptation": "co-adapt.", "specificity": "specific."}
 _LEFT_OUT = "boost over selffer+"
+_WIDEST = 100  # characters of a sentence's line
 
 
 @click.command(name="report")
@@ -112,11 +113,11 @@ def _show(report: Report, page: Path) -> None:
         cells = "".join(cell for row in tables.short_effect_table(of_group).rows for cell in row)
         for mark, meaning in tables.MARKS.items():
             if mark in cells:
-                _echo_wrapped(meaning, f"{mark} ")
+                echo_wrapped(f"{mark} ", meaning, _WIDEST)
         if of_group.control:
-            _echo_wrapped(tables.control_sentence(of_group.control))
+            echo_wrapped("", tables.control_sentence(of_group.control), _WIDEST)
     for note in tables.notes(report):
-        _echo_wrapped(note)
+        echo_wrapped("", note, _WIDEST)
     unscored = sum(row.score is None for row in report.rows)
     click.echo(
         f"{len(report.rows)} networks, {report.complete} complete, {unscored} without scores"
@@ -158,15 +159,11 @@ def _effects_table(of_group: Decomposition) -> Table:
 def _show_verdict(verdict: Verdict) -> None:
     click.echo(f"\nVerdict, {verdict_text.heading(verdict)}:")
     for sentence in verdict_text.sentences(verdict):
-        _echo_wrapped(sentence, "- ")
+        echo_wrapped("- ", sentence, _WIDEST)
 
 
 def _show_findings(of_group: Findings) -> None:
     click.echo(f"\nThe paper's findings, {groups.title(of_group.group).lower()}:")
     for finding in of_group.findings:
-        _echo_wrapped(f"{finding.status.value.upper()}: {finding.claim} {finding.sentence}", "- ")
-
-
-def _echo_wrapped(sentence: str, bullet: str = "") -> None:
-    width = min(shutil.get_terminal_size().columns, 100)
-    click.echo(click.wrap_text(sentence, width, bullet, " " * len(bullet)))
+        text = f"{finding.status.value.upper()}: {finding.claim} {finding.sentence}"
+        echo_wrapped("- ", text, _WIDEST)

@@ -17,6 +17,7 @@ from caffe_transfer.errors import BadInput, EngineError, Interrupted
 from caffe_transfer.paths import RunFolder, default_run
 from caffe_transfer.studies.changes import conflicts
 from caffe_transfer.studies.load import load_study
+from caffe_transfer.studies.study import Study
 from caffe_transfer.training.remaining import left
 from caffe_transfer.training.schedule import JobResult, Outcome
 
@@ -89,7 +90,7 @@ def run_command(
         print_plan(chosen, root, options, jobs, disk=disk, trial=trial)
         return
     out = out or pipeline.default_folder(study)
-    _check_form(study, quick, out)
+    _check_form(study, chosen, quick, out)
     settings = None if prepare else options.settings(jobs)
     with stop_on_signal(patient=False) as stop, Screen(len(chosen.networks), stop) as screen:
 
@@ -131,7 +132,7 @@ def run_command(
         raise EngineError(failure)
 
 
-def _check_form(study: str, quick: bool, out: Path) -> None:
+def _check_form(study: str, chosen: Study, quick: bool, out: Path) -> None:
     """Refuse a study in full where its quick form was begun, and the other way round.
 
     Raises:
@@ -141,7 +142,7 @@ def _check_form(study: str, quick: bool, out: Path) -> None:
     if not file.is_file():
         return
     kept = load_study(str(file))
-    if not conflicts(kept, load_study(study, quick)):
+    if not conflicts(kept, chosen):
         return
     try:
         other = load_study(study, not quick)

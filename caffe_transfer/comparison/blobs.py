@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from caffe_transfer.formats.caffemodel import Blob
 from caffe_transfer.formats.layer_records import forget, same_shape
+from caffe_transfer.units import shape_text
 
 Numbers: TypeAlias = npt.NDArray[np.floating[Any]]
 
@@ -51,8 +52,7 @@ class BlobComparison:
     def shape_texts(self) -> tuple[str, str]:
         """Both shapes in words."""
         left, right = (
-            "missing" if shape is None else "x".join(map(str, shape)) or "1"
-            for shape in self.shapes
+            "missing" if shape is None else shape_text(shape, scalar="1") for shape in self.shapes
         )
         return left, right
 

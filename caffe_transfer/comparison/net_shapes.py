@@ -11,6 +11,7 @@ from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.nets.phases import TEST, TRAIN, phase_layers, phases_of
 from caffe_transfer.nets.shapes import BlobShapes, Shape, Shapes, data_items, infer
 from caffe_transfer.nets.sizes import image_shape
+from caffe_transfer.units import shape_text
 
 PartialShape: TypeAlias = tuple[int | None, ...]
 
@@ -62,9 +63,9 @@ def images_of(net: pb.NetParameter, folder: Path, given: Shape | None = None) ->
             f"layer {layer.name}: {where}, and the net does not say the size of its images; give "
             "it with --shape C,H,W; what depends on it is shown as ?",
         )
-    size = "x".join(map(str, shape))
     return Images(
-        shape, f"layer {layer.name}: {where}; its images are taken for {size}, by crop_size"
+        shape,
+        f"layer {layer.name}: {where}; its images are taken for {shape_text(shape)}, by crop_size",
     )
 
 

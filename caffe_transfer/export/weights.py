@@ -14,6 +14,7 @@ from caffe_transfer.formats.caffemodel import Blob, Model, open_model
 from caffe_transfer.formats.layer_records import same_shape
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.nets.shapes import Shape
+from caffe_transfer.units import shape_text
 
 Array: TypeAlias = npt.NDArray[np.float32]
 _Place: TypeAlias = tuple[str, int]  # a layer and the index of a blob
@@ -170,8 +171,8 @@ def _stored(
         for index, blob in blobs.items():
             if not same_shape(blob.shape, shapes[index]):
                 raise _misfit(
-                    model, net, layer, f"blob {index} of the shape {_times(blob.shape)}",
-                    f"{_times(shapes[index])}",
+                    model, net, layer, f"blob {index} of the shape {shape_text(blob.shape)}",
+                    shape_text(shapes[index]),
                 )  # fmt: skip
             found[owners[stored.name, index]] = _as_float32(blob)
     lacking = [place for place, owner in owners.items() if owner not in found]
@@ -199,7 +200,3 @@ def _lacking(model: Model, net: Path, layers: Sequence[str]) -> BadInput:
         f"{model.path} lacks parameters of layer {layers[0]!r}{more} of {net}; name the net that "
         "the model was trained with"
     )
-
-
-def _times(shape: Shape) -> str:
-    return "x".join(map(str, shape)) or "1"

@@ -17,6 +17,7 @@ from caffe_transfer.formats.datum import Labelling, is_complete, parsed
 from caffe_transfer.formats.lmdb_pages import check_pages
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.views import View, is_view, read_view
+from caffe_transfer.units import shape_text
 
 # Of databases larger than this, only the first and last records are checked.
 CHECK_ALL_BELOW = 100_000
@@ -227,12 +228,12 @@ def _check_fit(
     found = (record.channels, record.height, record.width)
     if not record.encoded and shape is not None and found != shape:
         raise BadInput(
-            f"{name} has the shape {_x(found)}, but the net's mean has "
-            f"{_x(shape)}; make both from the same images"
+            f"{name} has the shape {shape_text(found)}, but the net's mean has "
+            f"{shape_text(shape)}; make both from the same images"
         )
     if not record.encoded and crop and min(found[1:]) < crop:
         raise BadInput(
-            f"{name} is {_x(found)}, smaller than the net's crop of {crop}; "
+            f"{name} is {shape_text(found)}, smaller than the net's crop of {crop}; "
             "make the database of larger images"
         )
     if classes is not None and not 0 <= record.label < classes:
@@ -240,7 +241,3 @@ def _check_fit(
             f"{name} has the label {record.label}, but the net has {classes} "
             f"outputs (labels 0 to {classes - 1}); make the database from the split's list"
         )
-
-
-def _x(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape))

@@ -20,8 +20,15 @@ from statistics import fmean
 from typing import Any
 
 from caffe_transfer.report.groups import RANDOM_HALVES, group_of, is_random
-from caffe_transfer.report.intervals import Estimate, Repeat, Score, accuracy
-from caffe_transfer.report.repeats import Repeats, mean_difference, mean_level, repeats
+from caffe_transfer.report.intervals import Estimate, accuracy
+from caffe_transfer.report.repeats import (
+    Repeats,
+    mean_difference,
+    mean_level,
+    of_kind,
+    repeats,
+    scores,
+)
 from caffe_transfer.report.results import Row
 from caffe_transfer.studies.network import Mode, Network
 
@@ -162,7 +169,8 @@ DIFFERENCES = {
     "boost": ("transfer_plus", "base"),
     "boost_over_selffer": ("transfer_plus", "selffer_plus"),
 }
-_KINDS = {
+# Mode and fine-tuning of each kind of networks.
+KINDS = {
     "base": (Mode.BASE, False),
     "selffer": (Mode.SELFFER, False),
     "selffer_plus": (Mode.SELFFER, True),
@@ -205,7 +213,7 @@ def levels(rows: Iterable[Row], group: str = RANDOM_HALVES) -> Levels:
         transfer_plus=by_n(rows, Mode.TRANSFER, fine_tuned=True),
         letter="A" if targets == {"A"} else "B",
         repeats={
-            name: repeats(rows, mode, fine_tuned) for name, (mode, fine_tuned) in _KINDS.items()
+            name: repeats(rows, mode, fine_tuned) for name, (mode, fine_tuned) in KINDS.items()
         }
         | {"base": repeats(base_rows, Mode.BASE)},
         random_tasks=group == RANDOM_HALVES,
@@ -238,9 +246,8 @@ def by_n(
 ) -> dict[int, list[float]]:
     """The accuracies of one kind of network by n."""
     found: dict[int, list[float]] = defaultdict(list)
-    for network, value in measured(rows):
-        if (network.mode, network.fine_tuned, network.preserve) == (mode, fine_tuned, preserve):
-            found[network.n].append(value)
+    for network, value in measured(of_kind(rows, mode, fine_tuned, preserve)):
+        found[network.n].append(value)
     return dict(sorted(found.items()))
 
 
@@ -277,24 +284,13 @@ def whole_base(rows: Iterable[Row]) -> float | None:
     return _first(by_n((row for row in rows if row.network.split is None), Mode.BASE))
 
 
-def by_images(rows: Iterable[Row]) -> dict[int, float]:
+def by_images(rows: Iterable[Row]) -> dict[int, Estimate]:
     """The mean accuracy by the number of training images per class."""
-    found: dict[int, list[float]] = defaultdict(list)
-    for network, value in measured(rows):
-        if network.per_class is not None:
-            found[network.per_class].append(value)
-    return {images: fmean(values) for images, values in sorted(found.items())}
-
-
-def estimates_by_images(rows: Iterable[Row]) -> dict[int, Estimate]:
-    """The same means with their intervals."""
-    found: dict[int, dict[Repeat, Score]] = defaultdict(dict)
+    found: dict[int, list[Row]] = defaultdict(list)
     for row in rows:
-        network = row.network
-        if network.per_class is not None and row.score is not None:
-            repeat = Repeat(network.task, network.seed)
-            found[network.per_class][repeat] = Score(row.score, row.valid_images)
-    return {images: accuracy(scores) for images, scores in found.items()}
+        if row.network.per_class is not None and row.score is not None:
+            found[row.network.per_class].append(row)
+    return {images: accuracy(scores(of)) for images, of in sorted(found.items())}
 
 
 def _effects(level: Levels, first: int, last: int) -> Effects:
@@ -303,7 +299,7 @@ def _effects(level: Levels, first: int, last: int) -> Effects:
         return fmean(values) if values else None
 
     cuts = [n for n in level.cuts if first <= n <= last]
-    estimates = {name: level.level(name, cuts) for name in _KINDS} | {
+    estimates = {name: level.level(name, cuts) for name in KINDS} | {
         name: level.difference(*pair, cuts) for name, pair in DIFFERENCES.items()
     }
     return Effects(

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from caffe_transfer.report import decomposition, supplement
 from caffe_transfer.report.decomposition import Levels, Values
 from caffe_transfer.report.dissimilar import dissimilar_splits, figure3
+from caffe_transfer.report.figure2_contents import OFFSETS, label_of, shades
 from caffe_transfer.report.groups import RANDOM_HALVES, by_group, cut_names, title
 from caffe_transfer.report.intervals import accuracy
 from caffe_transfer.report.style import (
@@ -32,7 +33,6 @@ from caffe_transfer.report.style import (
     cut_axis,
     legend,
     line,
-    means_from_base,
     styled,
     top1,
     width,
@@ -125,23 +125,27 @@ def figure2(
     return figure
 
 
-# Of each kind of networks: its attribute of Levels, the offset of its points beside n, its look.
-_KINDS: dict[str, tuple[float, dict[str, Any]]] = {
-    "selffer": (-0.22, {"marker": "o", "color": BLUE}),
-    "selffer_plus": (-0.07, {"marker": "o", "color": LIGHT_BLUE}),
-    "transfer": (0.08, {"marker": "D", "color": RED}),
-    "transfer_plus": (0.24, {"marker": "D", "color": LIGHT_RED}),
+_LOOKS: dict[str, dict[str, Any]] = {
+    "selffer": {"marker": "o", "color": BLUE},
+    "selffer_plus": {"marker": "o", "color": LIGHT_BLUE},
+    "transfer": {"marker": "D", "color": RED},
+    "transfer_plus": {"marker": "D", "color": LIGHT_RED},
 }
+# Color and layer. The boost lies lowest: a drop from selffers that are above the base is to be seen
+# through it.
+_SHADES = {
+    "co-adaptation": ("#ececff", 1.0),
+    "specificity": ("#ffcaca", 1.0),
+    "boost": ("#ffeded", 0.9),
+}
+PLUS = "$^+$"  # the sign for fine-tuned networks, in matplotlib's labels
 _OF_MEANS = 0.25  # of the offset: intervals of means lie close beside n
 
 
 def _kinds(level: Levels) -> Iterator[tuple[str, Values, float, dict[str, Any]]]:
     """Label, values, offset beside n, and look of the four kinds of networks."""
-    for kind, (offset, look) in _KINDS.items():
-        name, _, plus = kind.partition("_")
-        first = level.letter if name == "selffer" else level.other
-        label = f"{name} {first}n{level.letter}" + ("$^+$" if plus else "")
-        yield label, getattr(level, kind), offset, dict(look)
+    for kind, offset in OFFSETS.items():
+        yield label_of(kind, level, PLUS), getattr(level, kind), offset, dict(_LOOKS[kind])
 
 
 def _intervals(upper: Axes, lower: Axes, level: Levels) -> None:
@@ -151,15 +155,16 @@ def _intervals(upper: Axes, lower: Axes, level: Levels) -> None:
     kind of networks only, part of its distance from that line is that of the tasks' difficulty.
     """
     above, below = Bars(upper), Bars(lower)
-    for kind, (offset, look) in {"base": (0.0, {"color": "black"}), **_KINDS}.items():
+    for kind, offset in {"base": 0.0, **OFFSETS}.items():
+        color = _LOOKS[kind]["color"] if kind in _LOOKS else "black"
         for repeat, by_n in level.repeats[kind].items():
             points = [(n + offset, accuracy({repeat: score})) for n, score in by_n.items()]
-            above.draw(points, look["color"])
+            above.draw(points, color)
         if kind != "base" and level.base_level is not None:
             differences = [
                 (n + _OF_MEANS * offset, level.difference(kind, "base", [n])) for n in level.cuts
             ]
-            below.draw(differences, look["color"], level.base_level)
+            below.draw(differences, color, level.base_level)
     above.finish("of each network")
     below.finish("of the difference from the base, by pairs")
 
@@ -175,11 +180,11 @@ def _points(axes: Axes, level: Levels, published: bool = False) -> None:
         if not at:
             continue
         look = OUTLINE | look | under
-        if published and "$^+$" in name:
+        if published and PLUS in name:
             look["color"] = LIGHT_GRAY
         look["label"] = None if published else name
         axes.plot(at, heights, linestyle="none", **look)
-        if "$^+$" in name:
+        if PLUS in name:
             axes.plot(at, heights, "+", color=look["markeredgecolor"], zorder=look["zorder"])
 
 
@@ -190,7 +195,7 @@ def _means(axes: Axes, level: Levels, published: bool = False) -> None:
         if not values:
             continue
         if published:
-            color = LIGHT_GRAY if "$^+$" in name else GRAY
+            color = LIGHT_GRAY if PLUS in name else GRAY
             axes.plot(x, y, "--", marker=look["marker"], markersize=4, color=color, zorder=2)
         else:
             axes.plot(x, y, ".-", color=look["color"], label=f"mean {name}", zorder=4)
@@ -203,29 +208,12 @@ def _means(axes: Axes, level: Levels, published: bool = False) -> None:
 
 def _shades(axes: Axes, level: Levels) -> None:
     """Shade the drops and the boost, where the means lie in the order that the paper names."""
-    base = level.base_level
-    if base is None:
-        return
-    selffer = means_from_base(level.selffer, base)
-    transfer = means_from_base(level.transfer, base)
-    boosted = means_from_base(level.transfer_plus, base)
-    # The boost lies lowest: a drop from selffers that are above the base is to be seen through it.
-    for upper, lower, color, zorder, label in (
-        (dict.fromkeys(selffer, base), selffer, "#ececff", 1, "drop: lost co-adaptation"),
-        (selffer, transfer, "#ffcaca", 1, "drop: representation specificity"),
-        (boosted, dict.fromkeys(boosted, base), "#ffeded", 0.9, _boost_label(level)),
-    ):
-        x = sorted(upper.keys() & lower.keys())
-        top, bottom = [upper[n] for n in x], [lower[n] for n in x]
-        if not any(t > b for t, b in zip(top, bottom, strict=True)):
-            continue
+    for shade in shades(level, PLUS):
+        color, zorder = _SHADES[shade.key]
+        x = list(shade.upper)
+        top, bottom = list(shade.upper.values()), list(shade.lower.values())
         where = [t >= b for t, b in zip(top, bottom, strict=True)]
-        look: dict[str, Any] = {"color": color, "linewidth": 0, "label": label, "zorder": zorder}
+        look: dict[str, Any] = {
+            "color": color, "linewidth": 0, "label": shade.label, "zorder": zorder,
+        }  # fmt: skip
         axes.fill_between(x, top, bottom, where, interpolate=True, **look)
-
-
-def _boost_label(level: Levels) -> str:
-    """Names the control too: over the base alone, the boost may be due to longer training."""
-    control = f"{level.letter}n{level.letter}$^+$"
-    control = f"control: {control}" if level.selffer_plus else f"no control {control}"
-    return f"boost over the base ({control})"

@@ -112,14 +112,14 @@ def _estimate(pairs: _Pairs, random_tasks: bool) -> Estimate:
 def _over_tasks(tasks: list[Estimate]) -> Estimate:
     means = [task.value for task in tasks]
     value, reach = fmean(means), _student(means)
-    images = _least(task.images for task in tasks)
+    images = least(task.images for task in tasks)
     return Estimate(value, value - reach, value + reach, Kind.TASKS, len(means), images)
 
 
 def _of_chosen_tasks(tasks: list[Estimate]) -> Estimate:
     """The mean over tasks that differ in their images; with the kind of the widest interval."""
     value = fmean(task.value for task in tasks)
-    images = _least(task.images for task in tasks)
+    images = least(task.images for task in tasks)
     below, above = [], []
     for task in tasks:
         if task.low is None or task.high is None:
@@ -157,7 +157,7 @@ def _of_task(pairs: list[tuple[Score, Score | None]]) -> Estimate:
     return Estimate(value, low, high, kind, len(seeds), images)
 
 
-def _least(counts: Iterable[int | None]) -> int | None:
+def least(counts: Iterable[int | None]) -> int | None:
     """The smallest number, None if one is unknown."""
     counts = list(counts)
     known = [count for count in counts if count is not None]
@@ -166,7 +166,7 @@ def _least(counts: Iterable[int | None]) -> int | None:
 
 def _fewest(scores: list[Score]) -> int | None:
     """The fewest images; None where they are unknown, or a score is no share of right answers."""
-    return _least(score.images if 0 <= score.top1 <= 1 else None for score in scores)
+    return least(score.images if 0 <= score.top1 <= 1 else None for score in scores)
 
 
 def _student(values: list[float]) -> float:

@@ -7,7 +7,7 @@ same images, so that their mean stands on no more images than one of them does.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import TypeAlias
 
@@ -20,17 +20,30 @@ from caffe_transfer.studies.network import Mode
 Repeats: TypeAlias = Mapping[Repeat, Mapping[int, Score]]
 
 
-def repeats(
+def of_kind(
     rows: Iterable[Row], mode: Mode, fine_tuned: bool = False, preserve: int = 0
-) -> Repeats:
-    """The scored networks of one kind."""
-    found: dict[Repeat, dict[int, Score]] = defaultdict(dict)
+) -> Iterator[Row]:
+    """The scored networks of one kind, at whatever cut."""
     for row in rows:
         network = row.network
         kind = network.mode, network.fine_tuned, network.preserve
         if row.score is not None and kind == (mode, fine_tuned, preserve):
-            repeat = Repeat(network.task, network.seed)
-            found[repeat][network.n] = Score(row.score, row.valid_images)
+            yield row
+
+
+def scores(rows: Iterable[Row]) -> dict[Repeat, Score]:
+    """The scores of networks that repeat each other."""
+    return {row.repeat: Score(row.score, row.valid_images) for row in rows if row.score is not None}
+
+
+def repeats(
+    rows: Iterable[Row], mode: Mode, fine_tuned: bool = False, preserve: int = 0
+) -> Repeats:
+    """The scored networks of one kind, by task and seed, then by cut."""
+    found: dict[Repeat, dict[int, Score]] = defaultdict(dict)
+    for row in of_kind(rows, mode, fine_tuned, preserve):
+        for repeat, score in scores([row]).items():
+            found[repeat][row.network.n] = score
     return found
 
 
@@ -72,6 +85,5 @@ def _mean(scores: Iterable[Score]) -> Score | None:
     scores = list(scores)
     if not scores:
         return None
-    known = [score.images for score in scores if score.images is not None]
-    images = min(known) if len(known) == len(scores) else None
+    images = intervals.least(score.images for score in scores)
     return Score(fmean(score.top1 for score in scores), images)

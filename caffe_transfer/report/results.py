@@ -6,7 +6,6 @@ Losses are the means of the ten lowest.  What a log does not record is None, in 
 """
 
 import csv
-import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -22,6 +21,7 @@ from caffe_transfer.nets.cut_record import CutRecord, read_cut
 from caffe_transfer.report import logs, metric, tasks
 from caffe_transfer.report.csv_text import csv_text
 from caffe_transfer.report.intervals import Estimate, Repeat, Score, accuracy
+from caffe_transfer.report.manifests import manifest_of
 from caffe_transfer.report.metric import Metric
 from caffe_transfer.report.settings import NetworkSettings, SettingsReader
 from caffe_transfer.studies.network import DEFAULT_SEED, Network
@@ -101,6 +101,11 @@ class Row:
         return value
 
     @property
+    def repeat(self) -> Repeat:
+        """The task and the seed, within which networks are compared."""
+        return Repeat(self.network.task, self.network.seed)
+
+    @property
     def estimate(self) -> Estimate | None:
         """The score with its 95 % interval by the number of validation images."""
         return self._estimate(self.score)
@@ -122,8 +127,7 @@ class Row:
     def _estimate(self, value: float | None) -> Estimate | None:
         if value is None:
             return None
-        repeat = Repeat(self.network.task, self.network.seed)
-        return accuracy({repeat: Score(value, self.valid_images)})
+        return accuracy({self.repeat: Score(value, self.valid_images)})
 
     def as_dict(self) -> dict[str, Any]:
         """The values by the column names of results.csv."""
@@ -223,7 +227,7 @@ def collect(
             problems.append(f"{child} was left out, since its name is not that of a network")
             continue
         files = logs.log_files(child)
-        if not files and _is_given(child):
+        if not files and "given" in manifest_of(child):
             continue
         found = settings.read(child)
         log = logs.read_logs(files, found.scores)
@@ -265,15 +269,6 @@ def read_csv(path: Path) -> list[Row]:
         raise BadInput(f"cannot read {path}: {error.strerror}; check its permissions") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise FormatError(f"{path} is not a table of results: {error}") from error
-
-
-def _is_given(folder: Path) -> bool:
-    """Whether a base's folder holds a model that was given, as its manifest says."""
-    try:
-        manifest = json.loads(paths.NetworkFolder(folder).manifest.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(manifest, dict) and "given" in manifest
 
 
 def _row(

@@ -39,7 +39,7 @@ def reduced(rows: Rows, published: Rows = (), bare: bool = False) -> Figure | No
             if curve:
                 look: dict[str, Any] = {"markeredgecolor": "black", "markeredgewidth": 0.7}
                 look |= {"color": color, "label": label, "clip_on": False}
-                axes.plot(list(curve), list(curve.values()), "o-", **look)
+                axes.plot(list(curve), [each.value for each in curve.values()], "o-", **look)
         axes.set_ylabel(top1(rows))
     linear.set_ylim(bottom=0)
     linear.set_xlim(left=0)
@@ -49,8 +49,8 @@ def reduced(rows: Rows, published: Rows = (), bare: bool = False) -> Figure | No
     logarithmic.set_xlabel("Number of examples per class (log)")
     for axes in (linear, logarithmic):
         if not bare:
-            bars, estimates = Bars(axes), decomposition.estimates_by_images(rows)
-            bars.draw(estimates.items(), "black")
+            bars = Bars(axes)
+            bars.draw(own.items(), "black")
             bars.finish()
         if len(axes.get_legend_handles_labels()[0]) > 1:
             axes.legend()

@@ -178,8 +178,7 @@ def _verdict(target: str, rows: list[Row], names: Mapping[int, str]) -> Verdict:
     for row in rows:
         if row.score is not None:
             variant = Variant.of(row.network)
-            repeat = Repeat(row.network.task, row.network.seed)
-            scores[variant][repeat] = Score(row.score, row.valid_images)
+            scores[variant][row.repeat] = Score(row.score, row.valid_images)
             networks[variant].append(row.network.name)
     cuts = sorted({variant.n for variant in scores if variant.mode is Mode.TRANSFER})
     best, *others = _ranked(scores)

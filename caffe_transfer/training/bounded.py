@@ -5,11 +5,8 @@ from collections.abc import Collection, Sequence
 
 from caffe_transfer.data_prep.copies import write_copy
 from caffe_transfer.data_prep.disk import DatabaseSizes
-from caffe_transfer.data_prep.progress import OnStep, stoppable
-from caffe_transfer.data_prep.removable import (
-    left_by_earlier_runs,
-    remove_database,
-)
+from caffe_transfer.data_prep.progress import OnStep, named, stoppable
+from caffe_transfer.data_prep.removable import left_by_earlier_runs, remove_database
 from caffe_transfer.errors import BadInput, CaffeTransferError, Interrupted
 from caffe_transfer.formats.views import is_view
 from caffe_transfer.paths import DataFolder, RunFolder
@@ -73,7 +70,7 @@ class BoundedDatabases:
         try:
             for each in filter(self._is_missing, databases):
                 path = self._data.lmdb(each)
-                write_copy(path, path, self._named(each))
+                write_copy(path, path, named(each, self._progress))
         finally:
             self._copying.release()
 
@@ -96,12 +93,6 @@ class BoundedDatabases:
                 self._room.there.add(name)
                 reason = error
         return reason
-
-    def _named(self, name: str) -> OnStep:
-        def told(step: str, done: int, total: int) -> None:
-            self._progress(f"{name}, {step}", done, total)
-
-        return told
 
 
 def demand_of(study: Study, sizes: DatabaseSizes, limit: int, folder: RunFolder | None) -> Demand:

@@ -47,12 +47,17 @@ def is_finished(manifest: Mapping[str, Any], max_iter: int) -> bool:
     return bool(manifest.get("finished")) and int(manifest["max_iter"]) >= max_iter
 
 
+def manifest_of(folder: NetworkFolder) -> Mapping[str, Any]:
+    """A network's manifest; an empty one in the place of a broken one, which training names."""
+    try:
+        return read(folder.manifest)
+    except FormatError:
+        return {}
+
+
 def is_trained(folder: NetworkFolder, max_iter: int) -> bool:
     """Whether the manifest in a network's folder says so, if it can be read."""
-    try:
-        return is_finished(read(folder.manifest), max_iter)
-    except FormatError:  # which its training will name
-        return False
+    return is_finished(manifest_of(folder), max_iter)
 
 
 def surroundings() -> dict[str, str]:

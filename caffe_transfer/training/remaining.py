@@ -6,10 +6,8 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
-from typing import Any
 
-from caffe_transfer.errors import FormatError
-from caffe_transfer.paths import NetworkFolder, RunFolder
+from caffe_transfer.paths import RunFolder
 from caffe_transfer.report.logs import log_files, read_logs
 from caffe_transfer.studies.network import Network
 from caffe_transfer.studies.study import Study
@@ -35,14 +33,6 @@ def left(study: Study, folder: RunFolder) -> list[Left]:
             newest = next(iter(snapshots(files.snapshots)), None)
             found.append(Left(network, max_iter - newest.iteration if newest else max_iter))
     return found
-
-
-def manifest_of(folder: NetworkFolder) -> Mapping[str, Any]:
-    """A network's manifest; an empty one in the place of a broken one, which training names."""
-    try:
-        return manifests.read(folder.manifest)
-    except FormatError:
-        return {}
 
 
 def measured_paces(networks: Iterable[Network], folder: RunFolder) -> dict[Network, float]:

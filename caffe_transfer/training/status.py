@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from caffe_transfer.errors import CaffeTransferError, Incomplete
-from caffe_transfer.lock import is_locked
+from caffe_transfer.files import is_locked
 from caffe_transfer.paths import NetworkFolder, RunFolder
 from caffe_transfer.report.logs import NetworkLog, log_files, read_logs
 from caffe_transfer.studies.load import load_study
@@ -107,11 +107,6 @@ class StatusReader:
             if known[1].seconds_with_tests is not None:
                 self.paces[root.name] = known[1].seconds_with_tests
         return known[1]
-
-
-def status(folder: Path) -> Iterable[Status]:
-    """Return the status of each network in `folder`, see `networks_in`."""
-    return map(network_status, networks_in(folder))
 
 
 def seconds_left(reader: StatusReader, rows: Sequence[Status]) -> float | None:

@@ -26,6 +26,7 @@ from caffe_transfer.nets.layers import (
     stored_weight_layers,
 )
 from caffe_transfer.paths import HDF5_SUFFIX
+from caffe_transfer.units import shape_text
 
 if TYPE_CHECKING:
     from caffe_transfer.formats.caffemodel import Layer, Model
@@ -248,4 +249,4 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _shapes(shapes: "Sequence[Shape]") -> str:
-    return " + ".join("x".join(map(str, shape)) for shape in shapes)
+    return " + ".join(shape_text(shape) for shape in shapes)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from caffe_transfer.report import decomposition, groups
 from caffe_transfer.report.decomposition import Levels
+from caffe_transfer.report.figure2_contents import OFFSETS, label_of, shades
 from caffe_transfer.report.page.points import (
     PLUS,
     Area,
@@ -11,7 +12,6 @@ from caffe_transfer.report.page.points import (
     Panel,
     Rows,
     Series,
-    average,
     by_n,
     level_point,
     mean,
@@ -45,7 +45,7 @@ def figure2(rows: Rows, published: Rows, group: str) -> tuple[Panel, ...]:
     y_label = top1(rows)
     return (
         Panel("Every network", y_label, tuple(singles), cuts, last, level=own.base_level),
-        Panel("Means", y_label, tuple(means), cuts, last, _areas(own, data[1][1]), own.base_level),
+        Panel("Means", y_label, tuple(means), cuts, last, _areas(own), own.base_level),
     )
 
 
@@ -55,15 +55,9 @@ def _of_group(rows: Rows, group: str) -> Rows:
 
 def _kinds(level: Levels, rows: Rows) -> Iterator[tuple[str, str, float, ByN]]:
     """Label, look, offset beside n and networks of the four kinds."""
-    selffer, transfer = (f"{base}n{level.letter}" for base in (level.letter, level.other))
-    for label, look, offset, mode, tuned in (
-        (f"selffer {selffer}", "selffer", -0.22, Mode.SELFFER, False),
-        (f"selffer {selffer}{PLUS}", "selffer-plus", -0.07, Mode.SELFFER, True),
-        (f"transfer {transfer}", "transfer", 0.08, Mode.TRANSFER, False),
-        (f"transfer {transfer}{PLUS}", "transfer-plus", 0.24, Mode.TRANSFER, True),
-    ):
-        if found := by_n(rows, mode, tuned):
-            yield label, look, offset, found
+    for kind, offset in OFFSETS.items():
+        if found := by_n(rows, *decomposition.KINDS[kind]):
+            yield label_of(kind, level, PLUS), kind.replace("_", "-"), offset, found
 
 
 def _bases(level: Levels, rows: Rows) -> Rows:
@@ -98,26 +92,15 @@ def _means(level: Levels, rows: Rows, published: bool) -> Iterator[Series]:
         yield Series(label, look, published, points, line, _CLOSER * offset)
 
 
-def _areas(level: Levels, rows: Rows) -> tuple[Area, ...]:
+def _areas(level: Levels) -> tuple[Area, ...]:
     """The drops and the boost; the page shades them where upper lies above lower."""
-    base = level.base_level
-    if base is None:
-        return ()
-    means = {
-        look: {0: base} | {n: average(of_n) for n, of_n in found.items()}
-        for _, look, _, found in _kinds(level, rows)
-    }
-    selffer, transfer = means.get("selffer", {}), means.get("transfer", {})
-    boosted = means.get("transfer-plus", {})
-    control = f"{level.letter}n{level.letter}{PLUS}"
-    control = f"control: {control}" if "selffer-plus" in means else f"no control {control}"
-    found = []
-    for label, look, upper, lower in (
-        (f"boost over the base ({control})", "boost", boosted, dict.fromkeys(boosted, base)),
-        ("drop: lost co-adaptation", "co-adaptation", dict.fromkeys(selffer, base), selffer),
-        ("drop: representation specificity", "specificity", selffer, transfer),
-    ):
-        edges = [(float(n), upper[n], lower[n]) for n in sorted(upper.keys() & lower.keys())]
-        if any(top > bottom for _, top, bottom in edges):
-            found.append(Area(label, look, tuple(edges)))
-    return tuple(found)
+    # The page draws one over the other: the boost lies lowest, as in figures.py.
+    found = sorted(shades(level, PLUS), key=lambda shade: shade.key != "boost")
+    return tuple(
+        Area(
+            shade.label,
+            shade.key,
+            tuple((float(n), top, shade.lower[n]) for n, top in shade.upper.items()),
+        )
+        for shade in found
+    )

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from caffe_transfer.report.intervals import Estimate, Kind, Repeat, Score, accuracy
+from caffe_transfer.report.intervals import Estimate, Kind, accuracy
+from caffe_transfer.report.repeats import of_kind, scores
 from caffe_transfer.report.results import Row
 from caffe_transfer.report.verdict_text import number, percentage
 from caffe_transfer.studies.network import Mode
@@ -90,11 +91,8 @@ class Panel:
 
 def by_n(rows: Iterable[Row], mode: Mode, fine_tuned: bool = False) -> ByN:
     found: dict[int, list[Row]] = defaultdict(list)
-    for row in rows:
-        network = row.network
-        kind = (network.mode, network.fine_tuned, network.preserve)
-        if row.score is not None and kind == (mode, fine_tuned, 0):
-            found[network.n].append(row)
+    for row in of_kind(rows, mode, fine_tuned):
+        found[row.network.n].append(row)
     return dict(sorted(found.items()))
 
 
@@ -106,12 +104,7 @@ def single(row: Row, offset: float) -> Point:
 
 def level_point(n: int, rows: Rows, random_tasks: bool = True) -> Point:
     """The mean accuracy of networks."""
-    scores = {
-        Repeat(row.network.task, row.network.seed): Score(row.score, row.valid_images)
-        for row in rows
-        if row.score is not None
-    }
-    return estimated(n, n, accuracy(scores, random_tasks), rows)
+    return estimated(n, n, accuracy(scores(rows), random_tasks), rows)
 
 
 def estimated(n: int, x: float, estimate: Estimate, rows: Rows) -> Point:

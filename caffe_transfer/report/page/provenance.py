@@ -4,7 +4,6 @@ A manifest is read here as the data that it is, by anyone's hand or an earlier v
 missing or has another form is left out.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,12 +13,12 @@ from typing import Any
 from caffe_transfer import paths
 from caffe_transfer.errors import CaffeTransferError
 from caffe_transfer.formats.hashes import sha256
+from caffe_transfer.report.manifests import Manifest, manifest_of
 from caffe_transfer.report.results import Row, networks_folder
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.study import Study
 
 Facts = tuple[tuple[str, str], ...]  # label, value
-Manifest = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -56,10 +55,7 @@ def provenance(results_dir: Path, rows: Iterable[Row]) -> Provenance:
     if folder.name == paths.RESULTS and file.is_file():
         text = file.read_text(encoding="utf-8", errors="replace")
         study = _study(file)
-    manifests = {
-        row.network.name: _manifest(paths.NetworkFolder(folder / row.network.name).manifest)
-        for row in rows
-    }
+    manifests = {row.network.name: manifest_of(folder / row.network.name) for row in rows}
     found = [each for each in manifests.values() if each]
     facts = [*(_asked(study) if study else ()), *_seeds(rows), *_answered(found)]
     if not found and not text:
@@ -79,14 +75,6 @@ def _study(file: Path) -> Study | None:
         return load_study(str(file))
     except CaffeTransferError:  # written by a later version, or by hand: its text is shown
         return None
-
-
-def _manifest(path: Path) -> Manifest:
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return manifest if isinstance(manifest, dict) else {}
 
 
 def _asked(study: Study) -> Iterable[tuple[str, str]]:
