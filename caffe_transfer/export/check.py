@@ -60,9 +60,7 @@ def expected(deploy: Deploy, model: Path) -> dict[str, Array]:
     return found
 
 
-def difference(
-    found: Mapping[str, Array], wanted: Mapping[str, Array], what: str
-) -> float:  # fmt: skip
+def difference(found: Mapping[str, Array], wanted: Mapping[str, Array], what: str) -> float:
     """The largest difference between outputs, as a fraction of an output's largest value.
 
     Args:

@@ -77,9 +77,7 @@ class _Given:
         )
 
 
-def export(
-    model: Path, net: Path, to: Format, out: Path, shape: Shape | None = None
-) -> Exported:  # fmt: skip
+def export(model: Path, net: Path, to: Format, out: Path, shape: Shape | None = None) -> Exported:
     """Write a model for other programs; what computes is checked against caffe-torch first.
 
     Args:

@@ -71,9 +71,7 @@ def read_weights(model: Path, deploy: Deploy, net: Path) -> list[Weight]:
         for index, shape in enumerate(shapes):
             suffix, meaning = called[index]
             values = stored[owners[name, index]].reshape(shape)
-            weights.append(
-                Weight(f"{name}.{suffix}", name, layer.type, index, meaning, values)
-            )  # fmt: skip
+            weights.append(Weight(f"{name}.{suffix}", name, layer.type, index, meaning, values))
     return weights
 
 
@@ -185,9 +183,7 @@ def _as_float32(blob: Blob) -> Array:
     return np.array(blob.values, np.float32)  # a copy: the file is closed soon
 
 
-def _misfit(
-    model: Model, net: Path, layer: pb.LayerParameter, theirs: str, ours: str
-) -> BadInput:  # fmt: skip
+def _misfit(model: Model, net: Path, layer: pb.LayerParameter, theirs: str, ours: str) -> BadInput:
     return BadInput(
         f"layer {layer.name!r} ({layer.type}) has {theirs} in {model.path} and {ours} in {net}; "
         "name the net that the model was trained with"
