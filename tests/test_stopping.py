@@ -9,12 +9,13 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from caffe_transfer.cli import stopping
 from caffe_transfer.cli.stopping import stop_on_signal
 from caffe_transfer.errors import CaffeTransferError, Interrupted
-from tests.images import write_images
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
@@ -86,6 +87,19 @@ def test_work_that_becomes_impatient_is_ended(monkeypatch: pytest.MonkeyPatch) -
         work()
 
 
+def write_photographs(root: Path, each: int) -> None:
+    """Four classes of one large photograph by many names, which take a processor many seconds."""
+    pixels = np.random.default_rng(0).integers(0, 256, (2000, 3000, 3), np.uint8)
+    first = root / "first.jpg"
+    root.mkdir()
+    cv2.imwrite(str(first), pixels)
+    for name in "abcd":
+        (root / name).mkdir()
+        for number in range(each):
+            os.link(first, root / name / f"{number}.jpg")
+    first.unlink()
+
+
 def catches(process: int, number: signal.Signals) -> bool:
     """Whether a process has come so far that it handles a signal."""
     status = Path(f"/proc/{process}/status").read_text()
@@ -105,8 +119,7 @@ def catches(process: int, number: signal.Signals) -> bool:
 def test_any_command_stops_soon_and_says_so(
     tmp_path: Path, number: signal.Signals, arguments: list[str]
 ) -> None:
-    for name in ("a", "b"):
-        write_images(tmp_path / "photos" / name, count=400, classes=1)
+    write_photographs(tmp_path / "photos", each=300)
     running = subprocess.Popen(
         [sys.executable, "-m", "caffe_transfer", *arguments],
         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
