@@ -12,10 +12,9 @@ snapshots  whole pairs of the net's own shapes.  Frozen layers stay as --weights
            in Caffe: an engine that is killed may leave half of a pair.
 signals    SIGINT: snapshot and stop; SIGHUP: snapshot.
 
-While it works it holds a lock on a file in the network's folder that is not the one of
-caffe-transfer.  One that meets another's says so in TWICE, which stays there, and fails.  The kernel
-keeps that lock, so that only processes of one machine can be told from each other, whatever their
-hosts are said to be called.
+While it works it holds a lock on MARK in the network's folder, which is not caffe-transfer's lock.
+One that meets another says so in TWICE, which stays there, and fails.  The kernel keeps that lock:
+it tells processes of one machine from each other, whatever their hosts are said to be called.
 """
 
 import argparse
@@ -34,12 +33,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from caffe_transfer.formats.caffemodel import Blob
-    from caffe_transfer.training.preflight import LoadedNetwork
+    from caffe_transfer.formats.proto import caffe_pb2 as pb
 
 VERSION = "replay of the published logs, version 1"
 MARK = "replay.mark"
 TWICE = "trained-twice.txt"
-_ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 _TICK_SECONDS = 0.02
 
 
@@ -52,7 +51,7 @@ def replay_script(path: Path, published: Path | None = None, seconds: float = 0.
     """
     options = f"--seconds={seconds}" + (f" --published='{published}'" if published else "")
     path.write_text(
-        f"#!/bin/sh\nexport PYTHONPATH='{_ROOT}'\n"
+        f"#!/bin/sh\nexport PYTHONPATH='{ROOT}'\n"
         f"exec '{sys.executable}' -m tests.replay_engine {options} \"$@\"\n"
     )
     path.chmod(0o755)
@@ -142,15 +141,19 @@ class _Training:
     """One network: its weights, its snapshots and what it says."""
 
     def __init__(self, options: argparse.Namespace, wishes: _Wishes, log: _Log) -> None:
-        from caffe_transfer.formats.prototxt import read_solver
+        from caffe_transfer.formats.prototxt import read_net, read_solver
         from caffe_transfer.nets.layers import frozen_layers
-        from caffe_transfer.training.preflight import load_network
+        from caffe_transfer.nets.shapes import parameter_shapes
+        from caffe_transfer.paths import NetworkFolder
 
-        self._loaded: LoadedNetwork = load_network(Path.cwd())
         self._solver = read_solver(options.solver)
+        self._net: pb.NetParameter = read_net(Path(self._solver.net))
         self._seconds, self._wishes, self._log = options.seconds, wishes, log
-        self._shapes = self._loaded.target(()).shapes
-        self._frozen = frozenset(frozen_layers(self._loaded.net))
+        # The size of the images stands in deploy.prototxt alone.
+        deploy = read_net(NetworkFolder.names().deploy)
+        (image,) = (shape.dim for layer in deploy.layer for shape in layer.input_param.shape)
+        self._shapes = parameter_shapes(self._net, tuple(image[1:]))
+        self._frozen = frozenset(frozen_layers(self._net))
         self._messages = self._what_it_says(options.published)
         self._iteration, self._saved = 0, -1
         self._weights: dict[str, tuple[Blob, ...]] = {}
@@ -163,8 +166,8 @@ class _Training:
         # A training that ends before its first regular test is a trial of caffe-transfer's.
         if self._solver.max_iter < self._solver.test_interval:
             return _trial_messages(self._solver.max_iter)
-        network = self._loaded.network
-        return _published_messages(published / network.name if published and network else None)
+        name = self._net.name.rpartition(" ")[2]
+        return _published_messages(published / name if published else None)
 
     def _resume(self, state_file: Path) -> None:
         from caffe_transfer.formats.solverstate import open_state
@@ -225,11 +228,11 @@ class _Training:
 
         stem = f"{self._solver.snapshot_prefix}_iter_{self._iteration}"
         model, state = Path(f"{stem}.caffemodel"), Path(f"{stem}.solverstate")
-        types = {layer.name: layer.type for layer in self._loaded.net.layer}
+        types = {layer.name: layer.type for layer in self._net.layer}
         layers = [Layer(name, types[name], self._blobs(name)) for name in self._shapes]
         self._log.write([f"Snapshotting to binary proto file {model}"])
         with model.open("wb") as file:
-            write_model(self._loaded.net.name, layers, file)
+            write_model(self._net.name, layers, file)
         self._log.write([f"Snapshotting solver state to binary proto file {state}"])
         history = tuple(_filled(blob.shape, 0.0) for layer in layers for blob in layer.blobs)
         with state.open("wb") as file:
@@ -264,6 +267,8 @@ def _alone(folder: Path, log: _Log) -> Iterator[None]:
         log.write([f"another engine trains {folder} at the same time"], "F")
         sys.exit(1)
     try:
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, b"%d" % os.getpid())
         yield
     finally:
         os.close(descriptor)
