@@ -121,6 +121,16 @@ def lock_beside(path: Path) -> Path:
     return _with_ending(path, ".lock")
 
 
+def lock_record(lock: Path) -> Path:
+    """Who holds a lock, beside its file: lock.held beside lock."""
+    return _with_ending(lock, ".held")
+
+
+def lock_heir(lock: Path, name: str) -> Path:
+    """Who took a lock from the dead holder of a name, beside its file."""
+    return _with_ending(lock, f".after-{name}")
+
+
 def image_list(database: Path) -> Path:
     """The list of the images that a database was made of, beside it: files.txt beside lmdb."""
     return database.with_name("files.txt")

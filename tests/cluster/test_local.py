@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,8 @@ def test_all_networks_whatever_is_killed(tmp_path: Path, authors: Path) -> None:
         while process.poll() is None and _begun(run) < count:
             time.sleep(0.1)
         for pid in (*run.engines(), process.pid):
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         process.wait()
     assert run.start("--jobs", "4").wait(900) == 0, run.output
     run.check()
