@@ -36,11 +36,11 @@ class Held:
         descriptor: of the lock file.  The lock is held as long as any process has it open.
     """
 
-    def __init__(self, descriptor: int, path: Path, record: Record) -> None:
+    def __init__(self, descriptor: int, path: Path, record: Record, since: float) -> None:
         self.descriptor = descriptor
         self._path, self._record = path, record
         self._overtaken = False
-        self._beaten = _steady_time()
+        self._beaten = since
         self._ended = threading.Event()
 
     def is_lost(self) -> bool:
@@ -128,7 +128,7 @@ def locked(
         raise unwritable(path, error) from error
     try:
         _acquire(descriptor, path)
-        held = Held(descriptor, path, _claimed(path, signs, stop))
+        held = _claimed(descriptor, path, signs, stop)
         with held._beating():
             yield held
     finally:
@@ -164,15 +164,21 @@ def _acquire(descriptor: int, path: Path) -> None:
         ) from error
 
 
-def _claimed(path: Path, signs: Sequence[Path], stop: threading.Event | None) -> Record:
+def _claimed(
+    descriptor: int, path: Path, signs: Sequence[Path], stop: threading.Event | None
+) -> Held:
     """Write this process's record; on this machine nobody else has the lock."""
     while True:
         try:
             before = records(path)
             if before and not before[-1].record.is_of_this_machine:
                 _watch(path, before[-1], signs, stop)
+            began = _steady_time()
             if record := claim(path, before):
-                return record
+                held = Held(descriptor, path, record, began)
+                if held.is_lost():  # so slow that another may have taken the record for dead
+                    raise _busy(path, _holder(path))
+                return held
         except OSError as error:
             raise unwritable(path, error) from error
 

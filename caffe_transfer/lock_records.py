@@ -31,7 +31,7 @@ class Record:
         host, boot: the machine's name, and a number that each start of a system has of its own:
             machines may share a name, and copies of one that sleeps may share a number.
         process: its number there.
-        since: when it took the lock, as ISO 8601, for users.
+        since: when it took the lock, for users.
         name: a random one.
         beats: how often the record was rewritten.
     """
@@ -49,7 +49,7 @@ class Record:
         return (self.host, self.boot) == machine()
 
     def __str__(self) -> str:
-        return f"process {self.process} on {self.host}, since {self.since}"
+        return f"process {self.process} on {self.host} since {self.since}"
 
     def rewrite(self, lock: Path) -> bool:
         """Show that the holder lives; returns whether it is the holder still.
@@ -113,8 +113,8 @@ def claim(lock: Path, before: Sequence[RecordFile]) -> Record | None:
         OSError: the file system fails.
     """
     host, boot = machine()
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    mine = Record(host, boot, os.getpid(), now, secrets.token_hex(8))
+    since = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    mine = Record(host, boot, os.getpid(), since, secrets.token_hex(8))
     last = before[-1].record.name if before else None
     path = paths.lock_heir(lock, last) if last else paths.lock_record(lock)
     try:
@@ -154,7 +154,7 @@ def _read(path: Path) -> Record | None:
         return Record(**json.loads(text))
     except (ValueError, TypeError):
         name = f"{state.st_ino:x}-{state.st_mtime_ns:x}"
-        return Record("another machine", "", 0, "just now", name)
+        return Record("an unknown machine", "", 0, "an unknown time", name)
 
 
 def _write(descriptor: int, record: Record) -> None:

@@ -13,6 +13,7 @@ PACKAGE = ROOT / "caffe_transfer"
 FLOORS = (
     ("allocator", "errors", "paths", "units", "version"),
     ("files", "formats"),
+    ("lock_records",),
     ("lock",),
     ("studies",),
     ("nets",),

@@ -24,6 +24,15 @@ PRECISIONS = ("fp32", "tf32", "bf16")
 _IN_TRACE = re.compile(r" *@ +0x|PC: @|\*\*\* Aborted at ")
 _CRASH = re.compile(r"\*\*\* (SIG\w+) ")
 _STOP_POLL_SECONDS = 0.1
+# Runs a program that gets SIGINT, Caffe's "snapshot and stop", when its parent is killed: PDEATHSIG
+# is 1.  A preexec_fn would not be safe where there are threads.
+_WITH_PARENT = """
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGINT)
+if os.getppid() != int(sys.argv[1]):
+    sys.exit("the parent has ended")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 _THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -183,7 +192,9 @@ def start(
     """Start an engine.
 
     It runs in a session of its own, so that Ctrl-C in the terminal reaches only this process,
-    which forwards it as Caffe's "snapshot and stop".
+    which forwards it as Caffe's "snapshot and stop".  If this process is killed, or the thread that
+    called this ends, the engine is asked to do the same (on Linux): nobody would show any more that
+    it works in its folder, and another machine would take it for dead.
 
     Args:
         folder: the working directory.
@@ -198,7 +209,7 @@ def start(
     environment |= dict.fromkeys(_THREAD_VARIABLES, str(threads))
     try:
         return subprocess.Popen(
-            argv,
+            [*_with_parent(argv[0]), *argv[1:]],
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -209,6 +220,14 @@ def start(
         )
     except OSError as error:
         raise EngineError(f"cannot start {argv[0]}: {error.strerror}") from error
+
+
+def _with_parent(program: str) -> list[str]:
+    """The beginning of an argv that runs a program which ends with its parent."""
+    # A program that is not there is for Popen to tell, and one of another system has no prctl.
+    if sys.platform != "linux" or not os.access(program, os.X_OK):
+        return [program]
+    return [sys.executable, "-I", "-S", "-c", _WITH_PARENT, str(os.getpid()), program]
 
 
 def snapshot_and_stop(process: subprocess.Popen[bytes]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from caffe_transfer.errors import CaffeTransferError, Incomplete
-from caffe_transfer.files import is_locked
+from caffe_transfer.lock import is_held
 from caffe_transfer.paths import NetworkFolder, RunFolder
 from caffe_transfer.report.logs import NetworkLog, log_files, read_logs
 from caffe_transfer.studies.load import load_study
@@ -152,7 +152,7 @@ def network_status(root: Path, log_of: Callable[[Path], NetworkLog] = _read) -> 
     iteration = int(log.train_loss.iterations[-1]) if len(log.train_loss.iterations) else 0
     problem = ""
     state = State.STOPPED if log_files(root) else State.WAITING
-    if is_locked(loaded.folder.lock):
+    if is_held(loaded.folder.lock):
         state = State.TRAINING
     elif failure := noted_failure(loaded.folder):
         state, problem = State.FAILED, failure
