@@ -58,6 +58,7 @@ class Callbacks:
         trained: called after the last training, before the report is made.
         network: progress of a network's training, a few times a second, from several threads.
         ended: result of a network's job.
+        failed: a failure of a network that is tried again.
     """
 
     step: OnStep = silent
@@ -67,6 +68,7 @@ class Callbacks:
     trained: Callable[[], None] = _ignore
     network: OnProgress = _ignore_progress
     ended: Callable[[JobResult], None] = _ignore_result
+    failed: Callable[[JobResult], None] = _ignore_result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +82,7 @@ class RunOptions:
         gpus: devices to share among the jobs; () leaves them to the solver.
         images_from: the images' folder or archive; None to fetch them.
         disk: the most bytes of databases at any moment; None for all that the study needs.
+        retries: how often a network that fails by itself is tried again.
     """
 
     settings: Settings | None = None
@@ -88,6 +91,7 @@ class RunOptions:
     gpus: Sequence[str] = ()
     images_from: Path | None = None
     disk: int | None = None
+    retries: int = schedule.RETRIES
 
     @property
     def reads_views(self) -> bool:
@@ -157,7 +161,14 @@ def run(
         for result in results:
             callbacks.ended(result)
         executor = _executor(folder, options, turns, callbacks, stop)
-        results += schedule.run_all(needs, executor, ended=callbacks.ended, stop=stop, turns=turns)
+        results += schedule.run_all(
+            needs,
+            executor,
+            ended=callbacks.ended,
+            stop=stop,
+            turns=turns,
+            retries=schedule.Retries(options.retries, callbacks.failed),
+        )
         callbacks.trained()
         if not stop.is_set():
             progress = stoppable(callbacks.step, stop)
@@ -204,8 +215,7 @@ def submit(
                 f"{options.cluster.on} does not let jobs wait for others, so that this command "
                 "must stay to the end; leave out --detach"
             )
-        schedule.submit_all(needs, executor)
-    return list(needs)
+        return schedule.submit_all(needs, executor)
 
 
 @listed_once()
@@ -305,5 +315,7 @@ def _executor(
         BadInput: the cluster cannot be used.
     """
     if options.cluster is None:
-        return LocalExecutor(folder.results, options.slots, callbacks.network, stop, turns.make)
+        return LocalExecutor(
+            folder.results, options.slots, callbacks.network, stop, turns.make, callbacks.warn
+        )
     return executor_for(options.cluster.on, folder, options.cluster.options)

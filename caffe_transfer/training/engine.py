@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from caffe_transfer import paths
-from caffe_transfer.errors import EngineError, Interrupted
+from caffe_transfer.errors import EngineError, Interrupted, RefusedNet
 
 CAFFE, CAFFE_TORCH = "caffe", "caffe-torch"
 ENGINES = (CAFFE, CAFFE_TORCH)
@@ -23,6 +23,10 @@ PRECISIONS = ("fp32", "tf32", "bf16")
 # glog's account of a crash.
 _IN_TRACE = re.compile(r" *@ +0x|PC: @|\*\*\* Aborted at ")
 _CRASH = re.compile(r"\*\*\* (SIG\w+) ")
+_SET_UP = "Solver scaffolding done."  # both engines say so when they have accepted the nets
+_DEVICE = re.compile(r"cuda|cublas|cudnn|curand|\bgpu\b", re.IGNORECASE)
+# Of Caffe's checks at the start: what may be otherwise the next time.
+_MAY_PASS = re.compile(f"{_DEVICE.pattern}|memory|mdb_status|input/output|stale", re.IGNORECASE)
 _STOP_POLL_SECONDS = 0.1
 # Runs a program that gets SIGINT, Caffe's "snapshot and stop", when its parent is killed: PDEATHSIG
 # is 1.  A preexec_fn would not be safe where there are threads.
@@ -246,6 +250,25 @@ def last_words(log: str) -> str:
         before = lines[-2]
         line = crash[1] if before.startswith(("I", "W")) else before
     return line.split("] ", 1)[-1].strip()
+
+
+def names_device(words: str) -> bool:
+    """Whether an engine's last words speak of the device or its libraries."""
+    return _DEVICE.search(words) is not None
+
+
+def failed(engine: Engine, status: int, log: Path) -> EngineError:
+    """The error for an engine that ended with a status other than 0.
+
+    It is a RefusedNet where the engine checked a net or a solver, before any training, and nothing
+    that a disk or a device may mend is to blame.
+    """
+    text = log.read_text(errors="replace")
+    words = last_words(text)
+    is_fatal = any(line.startswith("F") for line in text.splitlines())
+    refused = is_fatal and _SET_UP not in text and not _MAY_PASS.search(words)
+    kind = RefusedNet if refused else EngineError
+    return kind(f"{engine.name} ended with status {status}: {words}; see {log}")
 
 
 def will_read_views(engine: str | None) -> bool:

@@ -18,12 +18,15 @@ from typing import Protocol, cast
 from caffe_transfer.errors import BadInput, CaffeTransferError
 from caffe_transfer.paths import NetworkFolder, RunFolder
 from caffe_transfer.training import manifest as manifests
-from caffe_transfer.training.failure import noted_failure
+from caffe_transfer.training.failure import is_final, noted_failure
 from caffe_transfer.training.preflight import load_network
 
 LOCAL, SLURM, RAY = "local", "slurm", "ray"
 MODULES = {SLURM: "caffe_transfer.training.slurm", RAY: "caffe_transfer.training.ray_tasks"}
 _LIBRARIES = {SLURM: "submitit", RAY: "ray"}  # installed by the extra of the executor's name
+
+
+NOT_BEGUN = "stopped before its turn"  # the reason of a network that was submitted in vain
 
 
 class Outcome(StrEnum):
@@ -175,7 +178,8 @@ def result_of(folder: NetworkFolder, said: str, *, stopped: bool = False) -> Job
     if manifests.is_trained(folder, loaded.solver.max_iter):
         return JobResult(name, Outcome.DONE)
     if failure := noted_failure(folder):
-        return JobResult(name, Outcome.FAILED, f"{failure} ({said})", may_pass=True)
+        reason = f"{failure} ({said})"
+        return JobResult(name, Outcome.FAILED, reason, may_pass=not is_final(folder))
     if stopped:
         return JobResult(name, Outcome.STOPPED, f"stopped ({said})")
     return JobResult(name, Outcome.FAILED, f"its job ended: {said}", may_pass=True)

@@ -1,7 +1,6 @@
 """Trains networks on this machine, each in a thread that waits for its engine."""
 
 import os
-import queue
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -9,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from caffe_transfer.errors import Busy, CaffeTransferError, EngineError, Interrupted
-from caffe_transfer.training.executor import JobResult, Outcome
+from caffe_transfer.training.devices import Devices
+from caffe_transfer.training.executor import NOT_BEGUN, JobResult, Outcome
+from caffe_transfer.training.failure import may_pass
 from caffe_transfer.training.train import OnProgress, Settings, train_network
 
 BUSY_RETRY_SECONDS = 1.0
@@ -19,7 +20,8 @@ _WAIT_SECONDS = 0.5
 class LocalExecutor:
     """`executor.Executor` for this machine.
 
-    A network that another process is training is waited for.
+    A network that another process is training is waited for.  A device on which networks fail at
+    once is retired, and its networks are given to others.
 
     Args:
         results: the folder that holds the networks' folders.
@@ -27,6 +29,7 @@ class LocalExecutor:
         report: called with each network's progress, from several threads.
         stop: set it to end all training.
         make: makes what a network reads; called in the thread that trains it.
+        say: called with a sentence on a device that is retired.
     """
 
     waits_for_bases = False
@@ -38,30 +41,44 @@ class LocalExecutor:
         report: OnProgress,
         stop: threading.Event,
         make: Callable[[str], None] = lambda _: None,
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._results, self._report, self._stop, self._make = results, report, stop, make
-        self._free: queue.SimpleQueue[Settings] = queue.SimpleQueue()
-        for slot in slots:
-            self._free.put(slot)
-        self._jobs = len(slots)
-        self._pool = ThreadPoolExecutor(self._jobs)
-        self._futures: set[Future[JobResult]] = set()
+        self._results, self._report, self._stop = results, report, stop
+        self._make, self._say = make, say
+        self._free = list(slots)
+        self._devices = Devices([slot.gpu for slot in slots])
+        self._pool = ThreadPoolExecutor(len(slots))
+        self._running: dict[Future[JobResult], Settings] = {}
+        self._queue: list[str] = []  # those for whom no fit slot is free
 
     def room(self) -> bool:
         """Whether a slot is free."""
-        return len(self._futures) < self._jobs
+        return any(slot.gpu in self._devices.left for slot in self._free)
 
     def submit(self, name: str, after: Sequence[str]) -> None:
-        """Train a network, whose bases are done, in the next free slot."""
-        self._futures.add(self._pool.submit(self._work, name))
+        """Train a network, whose bases are done, in a free slot, or the next that fits it."""
+        self._queue.append(name)
+        self._start()
 
     def ended(self) -> list[JobResult]:
-        """Wait a little; the results of those that have ended."""
+        """Wait a little; the results of those that have ended.
+
+        Raises:
+            EngineError: all devices are retired.
+        """
         # The timeout lets signals through to the main thread.
-        finished, self._futures = wait(
-            self._futures, timeout=_WAIT_SECONDS, return_when=FIRST_COMPLETED
-        )
-        return [future.result() for future in finished]
+        finished, _ = wait(self._running, timeout=_WAIT_SECONDS, return_when=FIRST_COMPLETED)
+        results = [self._end(future) for future in finished]
+        if self._stop.is_set():
+            results += [JobResult(name, Outcome.STOPPED, NOT_BEGUN) for name in self._queue]
+            self._queue.clear()
+        self._start()
+        if not self._devices.left and not self._running:
+            raise EngineError(
+                "no device is left that trains networks; see what is said of each above, and run "
+                "the same command again when it is mended"
+            )
+        return [result for result in results if result is not None]
 
     def cancel(self) -> None:
         """Have the engines write snapshots and end."""
@@ -71,12 +88,31 @@ class LocalExecutor:
         """Wait until all threads have ended."""
         self._pool.shutdown()
 
-    def _work(self, name: str) -> JobResult:
-        slot = self._free.get()
-        try:
-            return self._train(self._results / name, slot)
-        finally:
-            self._free.put(slot)
+    def _start(self) -> None:
+        for name in list(self._queue):
+            slot = self._slot(name)
+            if slot is not None:
+                self._queue.remove(name)
+                self._free.remove(slot)
+                self._devices.begin(name, slot.gpu)
+                self._running[self._pool.submit(self._train, self._results / name, slot)] = slot
+
+    def _slot(self, name: str) -> Settings | None:
+        """A free slot, of a device on which the network has not failed if there is one."""
+        fit = self._devices.others(name) or self._devices.left
+        return next((slot for slot in self._free if slot.gpu in fit), None)
+
+    def _end(self, future: Future[JobResult]) -> JobResult | None:
+        """Note the end of a network; None if it is given to another device."""
+        self._free.append(self._running.pop(future))
+        result = future.result()
+        end = self._devices.end(result)
+        for sentence in end.retired:
+            self._say(sentence)
+        if end.is_moved and not self._stop.is_set():
+            self._queue.append(result.name)
+            return None
+        return result
 
     def _train(self, root: Path, settings: Settings) -> JobResult:
         while not self._stop.is_set():
@@ -89,9 +125,8 @@ class LocalExecutor:
             except Interrupted as error:
                 return JobResult(root.name, Outcome.STOPPED, str(error))
             except CaffeTransferError as error:
-                may_pass = isinstance(error, EngineError)
-                return JobResult(root.name, Outcome.FAILED, str(error), may_pass)
-        return JobResult(root.name, Outcome.STOPPED, "stopped before its turn")
+                return JobResult(root.name, Outcome.FAILED, str(error), may_pass(error))
+        return JobResult(root.name, Outcome.STOPPED, NOT_BEGUN)
 
 
 def slots(settings: Settings, jobs: int, gpus: Sequence[str]) -> list[Settings]:

@@ -1,13 +1,16 @@
 """Trains the networks of a study in the order of their dependencies, several at once."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from graphlib import TopologicalSorter
 from typing import Protocol
 
 from caffe_transfer.errors import BadInput, CaffeTransferError
 from caffe_transfer.studies.study import Study
-from caffe_transfer.training.executor import Executor, JobResult, Outcome
+from caffe_transfer.training.executor import NOT_BEGUN, Executor, JobResult, Outcome
+
+RETRIES = 1  # of a network that fails by itself
 
 
 def graph(study: Study) -> dict[str, tuple[str, ...]]:
@@ -62,6 +65,27 @@ class Turns(Protocol):
         """Note the result of a network, chosen or not."""
 
 
+class Retries:
+    """Networks that failed by themselves and are tried again.
+
+    Args:
+        most: how often each may be.
+        heard: called with each failure that is followed by another try.
+    """
+
+    def __init__(self, most: int, heard: Callable[[JobResult], None] = lambda _: None) -> None:
+        self._most, self._heard = most, heard
+        self._count: Counter[str] = Counter()
+
+    def another(self, result: JobResult) -> bool:
+        """Whether a network is tried again; it is counted."""
+        if not result.may_pass or self._count[result.name] >= self._most:
+            return False
+        self._count[result.name] += 1
+        self._heard(result)
+        return True
+
+
 class InOrder:
     """Networks start as soon as their bases are done; all that they read is there."""
 
@@ -82,6 +106,7 @@ def run_all(
     ended: Callable[[JobResult], None],
     stop: threading.Event,
     turns: Turns | None = None,
+    retries: Retries | None = None,
 ) -> list[JobResult]:
     """Have an executor train networks, bases first; a failure does not stop the others.
 
@@ -94,11 +119,12 @@ def run_all(
         ended: called with each result, from the calling thread.
         stop: set it to end all training.
         turns: chooses what starts next; by default the first whose bases are done.
+        retries: by default none.
 
     Returns:
         One result per network, in the order of `needs`.
     """
-    run = _Run(needs, executor, ended, stop, turns or InOrder())
+    run = _Run(needs, executor, ended, stop, turns or InOrder(), retries or Retries(0))
     try:
         run.to_end()
     except BaseException:
@@ -109,19 +135,30 @@ def run_all(
     return [run.results[name] for name in needs]
 
 
-def submit_all(needs: Mapping[str, Sequence[str]], executor: Executor) -> None:
+def submit_all(needs: Mapping[str, Sequence[str]], executor: Executor) -> list[str]:
     """Leave networks to an executor that waits for bases by itself, and close it.
+
+    Returns:
+        the names of those that are submitted: all but those whose bases have failed already.
 
     Raises:
         CaffeTransferError: the scheduler refuses one; those before it are submitted.
     """
+    submitted: list[str] = []
+    ended: dict[str, Outcome] = {}
     try:
         for name in TopologicalSorter(needs).static_order():
             while not executor.room():
-                executor.ended()
-            executor.submit(name, needs[name])
+                ended |= {result.name: result.outcome for result in executor.ended()}
+            after = [base for base in needs[name] if ended.get(base) is not Outcome.DONE]
+            if any(base in ended for base in after):
+                ended[name] = Outcome.SKIPPED
+                continue
+            executor.submit(name, after)
+            submitted.append(name)
     finally:
         executor.close()
+    return submitted
 
 
 class _Run:
@@ -134,10 +171,12 @@ class _Run:
         ended: Callable[[JobResult], None],
         stop: threading.Event,
         turns: Turns,
+        retries: Retries,
     ) -> None:
         self.results: dict[str, JobResult] = {}
         self._needs, self._executor, self._turns = needs, executor, turns
         self._heard, self._stop, self._cancelled = ended, stop, False
+        self._retries = retries
         self._sorter = TopologicalSorter(needs)
         self._sorter.prepare()
         self._ready: set[str] = set()  # their bases have ended
@@ -156,7 +195,7 @@ class _Run:
                 if blocked := self._blocked(name):
                     self._record(blocked)
                 elif name in self._early:
-                    self._record(self._early.pop(name))
+                    self._hear(self._early.pop(name))
                 elif name not in self._submitted:
                     self._waiting[name] = None
             if self._stop.is_set():
@@ -190,15 +229,29 @@ class _Run:
             self._executor.cancel()
             self._cancelled = True
         for name in self._ready & self._waiting.keys():
-            self._record(JobResult(name, Outcome.STOPPED, "stopped before its turn"))
+            self._record(JobResult(name, Outcome.STOPPED, NOT_BEGUN))
 
     def _hear(self, result: JobResult) -> None:
         if result.name in self.results:
             return  # a scheduler ends the jobs whose bases failed, which were skipped before
-        if result.name in self._ready:
-            self._record(result)
-        else:
+        if result.name not in self._ready:
             self._early[result.name] = result
+        elif not self._stop.is_set() and self._retries.another(result):
+            self._turns.end(result)
+            self._again(result.name)
+        else:
+            self._record(result)
+
+    def _again(self, name: str) -> None:
+        """Submit a network again, and those whose jobs wait for the one that failed."""
+        again = {name: None}
+        if self._executor.waits_for_bases:
+            for other in TopologicalSorter(self._needs).static_order():
+                if again.keys() & {*self._needs[other]} and other in self._submitted:
+                    again[other] = None
+                    self._early.pop(other, None)
+        # First, since those that wait already may wait for these.
+        self._waiting = again | self._waiting
 
     def _record(self, result: JobResult) -> None:
         self.results[result.name] = result

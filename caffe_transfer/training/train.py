@@ -21,7 +21,7 @@ from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.study import LAST
 from caffe_transfer.training import engine as engines
 from caffe_transfer.training import manifest as manifests
-from caffe_transfer.training.engine import Engine, last_words
+from caffe_transfer.training.engine import Engine
 from caffe_transfer.training.failure import failure_noted
 from caffe_transfer.training.finished import check_can_go_on, recorded_model
 from caffe_transfer.training.init_weights import prepare_init
@@ -142,10 +142,7 @@ def _run_engine(
     # An engine that still loads its libraries does not know the wish to stop, and dies of it.
     stopped_at_start = stop.is_set() and process.returncode == -signal.SIGINT
     if process.returncode and not stopped_at_start:
-        words = last_words(log.read_text(errors="replace"))
-        raise EngineError(
-            f"{settings.engine.name} ended with status {process.returncode}: {words}; see {log}"
-        )
+        raise engines.failed(settings.engine, process.returncode, log)
     newest = newest_complete(loaded.snapshots)
     if newest is None or newest.iteration < loaded.solver.max_iter:
         if stop.is_set():
