@@ -20,6 +20,7 @@ test: $(VENV)/.ready-test caffe browser lint
 	$(BIN)/python -m pytest
 
 cluster-test: $(VENV)/.ready-test
+	$(INSTALL) '.[ray]'
 	CLUSTER_TEST=1 $(BIN)/python -m pytest tests/cluster
 
 $(VENV)/.ready: setup.py

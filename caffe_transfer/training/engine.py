@@ -28,14 +28,14 @@ _DEVICE = re.compile(r"cuda|cublas|cudnn|curand|\bgpu\b", re.IGNORECASE)
 # Of Caffe's checks at the start: what may be otherwise the next time.
 _MAY_PASS = re.compile(f"{_DEVICE.pattern}|memory|mdb_status|input/output|stale", re.IGNORECASE)
 _STOP_POLL_SECONDS = 0.1
-# Runs a program that gets SIGINT, Caffe's "snapshot and stop", when its parent is killed: PDEATHSIG
-# is 1.  A preexec_fn would not be safe where there are threads.
+# Runs a program that gets a signal when its parent is killed: PR_SET_PDEATHSIG is 1.  A preexec_fn
+# would not be safe where there are threads.
 _WITH_PARENT = """
-import ctypes, os, signal, sys
-ctypes.CDLL(None).prctl(1, signal.SIGINT)
-if os.getppid() != int(sys.argv[1]):
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, int(sys.argv[1]))
+if os.getppid() != int(sys.argv[2]):
     sys.exit("the parent has ended")
-os.execv(sys.argv[2], sys.argv[2:])
+os.execv(sys.argv[3], sys.argv[3:])
 """
 _THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -213,7 +213,7 @@ def start(
     environment |= dict.fromkeys(_THREAD_VARIABLES, str(threads))
     try:
         return subprocess.Popen(
-            [*_with_parent(argv[0]), *argv[1:]],
+            [*with_parent(argv[0], signal.SIGINT), *argv[1:]],
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -226,12 +226,16 @@ def start(
         raise EngineError(f"cannot start {argv[0]}: {error.strerror}") from error
 
 
-def _with_parent(program: str) -> list[str]:
-    """The beginning of an argv that runs a program which ends with its parent."""
+def with_parent(program: str, number: signal.Signals) -> list[str]:
+    """The beginning of an argv that runs a program which gets a signal when its parent is killed.
+
+    On Linux; the parent is the thread that starts it.
+    """
     # A program that is not there is for Popen to tell, and one of another system has no prctl.
     if sys.platform != "linux" or not os.access(program, os.X_OK):
         return [program]
-    return [sys.executable, "-I", "-S", "-c", _WITH_PARENT, str(os.getpid()), program]
+    numbers = (str(number.value), str(os.getpid()))
+    return [sys.executable, "-I", "-S", "-c", _WITH_PARENT, *numbers, program]
 
 
 def snapshot_and_stop(process: subprocess.Popen[bytes]) -> None:
