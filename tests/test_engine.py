@@ -1,6 +1,9 @@
 """The boundary to training: which program, which argv."""
 
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -8,6 +11,8 @@ import pytest
 from caffe_transfer.errors import EngineError
 from caffe_transfer.training.engine import Engine, find_engine, last_words
 from tests.small_study import script
+
+PYTHON = sys.executable
 
 
 @pytest.fixture(autouse=True)
@@ -114,3 +119,34 @@ def test_last_words_of_a_crash() -> None:
     assert last_words(f"{said}free(): invalid pointer\n{trace}") == "free(): invalid pointer"
     assert last_words(said + trace) == "SIGABRT"
     assert last_words(trace).startswith("*** SIGABRT")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of a parent's end")
+def test_an_engine_whose_parent_is_killed_is_asked_to_stop(tmp_path: Path) -> None:
+    """Though the parent, as a worker of Ray, has that signal blocked."""
+    engine = script(
+        tmp_path / "engine",
+        f"trap 'touch {tmp_path}/stopped; exit' INT\ntouch {tmp_path}/begun\n"
+        "while :; do sleep 0.1; done",
+    )
+    code = (
+        "import signal, sys; from pathlib import Path; from caffe_transfer.training import engine\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])\n"
+        "log = open(sys.argv[2], 'wb')\n"
+        "engine.start([sys.argv[1]], Path.cwd(), log, 1, log.fileno()).wait()"
+    )
+    parent = subprocess.Popen(
+        [PYTHON, "-c", code, engine.program, tmp_path / "log"],
+        env=os.environ | {"PATH": os.defpath},
+    )
+    wait_for(tmp_path / "begun")
+    parent.kill()
+    parent.wait()
+    wait_for(tmp_path / "stopped")
+
+
+def wait_for(path: Path) -> None:
+    end = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < end, path
+        time.sleep(0.02)

@@ -29,9 +29,10 @@ _DEVICE = re.compile(r"cuda|cublas|cudnn|curand|\bgpu\b", re.IGNORECASE)
 _MAY_PASS = re.compile(f"{_DEVICE.pattern}|memory|mdb_status|input/output|stale", re.IGNORECASE)
 _STOP_POLL_SECONDS = 0.1
 # Runs a program that gets a signal when its parent is killed: PR_SET_PDEATHSIG is 1.  A preexec_fn
-# would not be safe where there are threads.
+# would not be safe where there are threads.  Workers of Ray block SIGINT, which programs inherit.
 _WITH_PARENT = """
-import ctypes, os, sys
+import ctypes, os, signal, sys
+signal.pthread_sigmask(signal.SIG_SETMASK, ())
 ctypes.CDLL(None).prctl(1, int(sys.argv[1]))
 if os.getppid() != int(sys.argv[2]):
     sys.exit("the parent has ended")

@@ -1,4 +1,4 @@
-"""A real Ray on this machine: a head that trains nothing, and nodes whose processes can be killed."""
+"""A real Ray on this machine: a head that trains nothing, and nodes that can be killed."""
 
 import importlib.util
 import os
@@ -101,8 +101,8 @@ class Ray:
 
     def _ray_start(self, *options: str, prefix: Sequence[str] = ()) -> None:
         argv = [
-            *prefix, sys.executable, "-m", "ray.scripts.scripts", "start", *options, "--disable-usage-stats",
-            f"--object-store-memory={_OBJECT_STORE}",
+            *prefix, sys.executable, "-m", "ray.scripts.scripts", "start", *options,
+            "--disable-usage-stats", f"--object-store-memory={_OBJECT_STORE}",
         ]  # fmt: skip
         for _ in range(_TRIES):
             done = subprocess.run(argv, env=self.environment, capture_output=True, text=True)

@@ -1,5 +1,6 @@
 """The paper's networks through a real Ray, by the replaying engine."""
 
+import itertools
 import os
 import random
 import signal
@@ -81,7 +82,7 @@ def test_a_killed_worker_and_a_killed_node(run: ReplayRun, ray: Ray) -> None:
     run.check_trained()
     begun = [each["from_iteration"] for each in manifest.read(base.manifest)["runs"]]
     assert begun[0] == 0
-    assert all(first < second for first, second in zip(begun, begun[1:], strict=False))
+    assert all(first < second for first, second in itertools.pairwise(begun))
 
 
 def test_ctrl_c_leaves_snapshots_from_which_the_next_run_goes_on(run: ReplayRun, ray: Ray) -> None:
