@@ -2,7 +2,7 @@
 
 A run's folder:
 
-    study.toml  lock  images/  data/  results/NETWORK/  report/
+    study.toml  lock  run.log  images/  data/  results/NETWORK/  report/
 """
 
 import os
@@ -139,6 +139,10 @@ class RunFolder:
     @property
     def lock(self) -> Path:
         return self.root / "lock"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "run.log"
 
     @property
     def images(self) -> Path:

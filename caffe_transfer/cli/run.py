@@ -16,6 +16,7 @@ from caffe_transfer.cli.cluster_options import (
 from caffe_transfer.cli.engine_options import EngineOptions, engine_option, precision_option
 from caffe_transfer.cli.options import SIZE, grouped
 from caffe_transfer.cli.plan import print_plan
+from caffe_transfer.cli.run_log import RunLog
 from caffe_transfer.cli.show import Screen
 from caffe_transfer.cli.stopping import STOPPED, stop_on_signal
 from caffe_transfer.data_prep.listings import listed_once
@@ -26,6 +27,7 @@ from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.study import Study
 from caffe_transfer.training.executor import JobResult, Outcome
 from caffe_transfer.training.remaining import left
+from caffe_transfer.training.schedule import RETRIES
 
 FOLDER = click.Path(path_type=Path)
 _NAMED = 3  # of the failed networks, in the last line
@@ -57,6 +59,12 @@ _NAMED = 3  # of the failed networks, in the last line
     help="Most that databases may take at once, such as 800GB; snapshots come on top.  For Caffe, "
     "parts of the whole become databases when networks need them, and are removed after the last.",
 )
+@click.option(
+    "--retries",
+    type=click.IntRange(0),
+    default=RETRIES,
+    help="Times that a network which fails by itself is tried again, from its newest snapshot.",
+)
 @on_option
 @scheduler_option
 @detach_option
@@ -77,6 +85,7 @@ def run_command(
     options: EngineOptions,
     where: ClusterOptions,
     disk: int | None,
+    retries: int,
     quick: bool,
     prepare: bool,
     dry_run: bool,
@@ -119,8 +128,11 @@ def run_command(
         gpus=gpus,
         images_from=given,
         disk=disk,
+        retries=retries,
     )
-    with stop_on_signal(patient=False) as stop, Screen(len(chosen.networks), stop) as screen:
+    log = RunLog()
+    count = len(chosen.networks)
+    with stop_on_signal(patient=False) as stop, Screen(count, stop, log) as screen:
 
         def prepared() -> None:
             stop.be_patient()
@@ -128,8 +140,9 @@ def run_command(
             screen.expect({each.network.name: each.iterations for each in networks})
 
         callbacks = pipeline.Callbacks(
-            step=screen.step, note=screen.say, warn=screen.say, prepared=prepared,
-            trained=stop.be_impatient, network=screen.network, ended=screen.ended,
+            begun=lambda: log.begin(RunFolder(out).log), step=screen.step, note=screen.say,
+            warn=screen.say, prepared=prepared, trained=stop.be_impatient, network=screen.network,
+            ended=screen.ended, failed=screen.failed,
         )  # fmt: skip
         if prepare:
             pipeline.prepare_run(
