@@ -23,6 +23,7 @@ from caffe_transfer.training.executor import (
     Outcome,
     executor_for,
 )
+from caffe_transfer.training.followed import FollowedExecutor
 from caffe_transfer.training.local import LocalExecutor
 from caffe_transfer.training.local import slots as slots_of
 from caffe_transfer.training.remaining import left
@@ -322,4 +323,5 @@ def _executor(
         return LocalExecutor(
             folder.results, options.slots, callbacks.network, stop, turns.make, callbacks.warn
         )
-    return executor_for(options.cluster.on, folder, options.cluster.options)
+    executor = executor_for(options.cluster.on, folder, options.cluster.options)
+    return FollowedExecutor(executor, folder, callbacks.network)
