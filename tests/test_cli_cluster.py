@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from caffe_transfer.cli import cli
+from caffe_transfer.errors import BadInput
 from caffe_transfer.paths import RunFolder
 from caffe_transfer.training import executor
 from caffe_transfer.training.engine import Engine
@@ -101,8 +102,8 @@ def test_networks_are_left_to_a_scheduler(tmp_path: Path, made: list[Scheduler])
     assert "6 networks are submitted to slurm; caffe-transfer status" in result.stderr
     (scheduler,) = made
     assert scheduler.closed
-    assert scheduler.submitted["transfer0A0B_1_3"] == ("half0A",)
-    assert scheduler.submitted["half0A"] == ()
+    assert scheduler.submitted["transfer0A0B_1_3"] == ["half0A"]
+    assert scheduler.submitted["half0A"] == []
 
 
 def test_only_a_scheduler_that_holds_jobs_can_be_left(
@@ -110,8 +111,8 @@ def test_only_a_scheduler_that_holds_jobs_can_be_left(
 ) -> None:
     monkeypatch.setattr(Scheduler, "waits_for_bases", False)
     result = run(tmp_path, "--on", "slurm", "--engine", "caffe", "--detach")
-    assert result.exit_code == 2
-    assert "does not let jobs wait for others, so that this command must stay" in result.stderr
+    assert isinstance(result.exception, BadInput)
+    assert "does not let jobs wait for others, so that this" in str(result.exception)
     assert made[0].closed
 
 
@@ -134,5 +135,6 @@ def test_options_that_do_not_go_together(
     tmp_path: Path, arguments: list[str], sentence: str, made: list[Scheduler]
 ) -> None:
     result = run(tmp_path, "--engine", "caffe-torch", *arguments)
-    assert result.exit_code == 2
-    assert sentence in " ".join(result.stderr.split())
+    told = f"{result.stderr} {result.exception}"
+    assert result.exit_code != 0
+    assert sentence in " ".join(told.split())

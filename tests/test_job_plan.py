@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,9 @@ def test_hours_by_the_study_or_unknown() -> None:
     assert demo.seconds_per_iteration is not None
     hours = job["iterations"] * demo.seconds_per_iteration / 3600
     assert job["hours"] == pytest.approx(hours, abs=1e-4)
-    assert {job["hours"] for job in plan_of_paper(True)["networks"]} == {None}
+    unknown = replace(demo, seconds_per_iteration=None)
+    plan = job_plan(unknown, RunFolder(Path("none")), **arguments)
+    assert {job["hours"] for job in plan["networks"]} == {None}
 
 
 def test_what_is_trained_is_told(small_run: SmallRun, tmp_path: Path) -> None:
