@@ -31,8 +31,9 @@ from caffe_transfer.studies.load import load_study as _load_study
 from caffe_transfer.studies.network import Network
 from caffe_transfer.studies.study import Study
 from caffe_transfer.training.engine import find_engine, will_read_views
+from caffe_transfer.training.executor import JobResult
+from caffe_transfer.training.local import threads_for
 from caffe_transfer.training.preflight import load_network
-from caffe_transfer.training.schedule import JobResult, threads_for
 from caffe_transfer.training.train import OnProgress, Settings, train_network
 from caffe_transfer.training.transplant import Transplant, transplant, transplant_into
 

@@ -20,6 +20,7 @@ FLOORS = (
     ("training", "export"),
     ("cost", "doctor"),
     ("questions",),
+    ("preparation",),
     ("pipeline",),
     ("new_study",),
     ("api", "cli"),

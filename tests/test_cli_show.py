@@ -8,7 +8,7 @@ import pytest
 
 from caffe_transfer.cli import show
 from caffe_transfer.cli.show import Overall, Pace, Screen
-from caffe_transfer.training.schedule import JobResult, Outcome
+from caffe_transfer.training.executor import JobResult, Outcome
 from caffe_transfer.training.train import TrainingProgress
 
 

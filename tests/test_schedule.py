@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from caffe_transfer.errors import BadInput, Busy, EngineError, Interrupted
 from caffe_transfer.studies.load import paper
 from caffe_transfer.studies.network import Mode, Network
-from caffe_transfer.training import schedule
+from caffe_transfer.training import local, schedule
 from caffe_transfer.training.engine import Engine
-from caffe_transfer.training.schedule import JobResult, Outcome
+from caffe_transfer.training.executor import JobResult, Outcome
+from caffe_transfer.training.local import LocalExecutor
 from caffe_transfer.training.train import OnProgress, Settings, TrainingProgress
 
 Train = Callable[[Path, Settings, OnProgress, threading.Event], None]
@@ -31,13 +32,13 @@ def run(
     stop: threading.Event | None = None,
     gpus: tuple[str, ...] = (),
 ) -> tuple[list[JobResult], list[JobResult]]:
-    monkeypatch.setattr(schedule, "train_network", train)
-    monkeypatch.setattr(schedule, "BUSY_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(local, "train_network", train)
+    monkeypatch.setattr(local, "BUSY_RETRY_SECONDS", 0.01)
     heard: list[JobResult] = []
-    results = schedule.run_all(
-        Path("results"), needs, SETTINGS, jobs=jobs, gpus=gpus, report=lambda _: None,
-        ended=heard.append, stop=stop or threading.Event(),
-    )  # fmt: skip
+    stop = stop or threading.Event()
+    slots = local.slots(SETTINGS, jobs, gpus)
+    executor = LocalExecutor(Path("results"), slots, lambda _: None, stop)
+    results = schedule.run_all(needs, executor, ended=heard.append, stop=stop)
     return results, heard
 
 
@@ -163,15 +164,14 @@ def test_ctrl_c_stops_the_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(_result: JobResult) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(schedule, "train_network", train)
+    monkeypatch.setattr(local, "train_network", train)
+    stop = threading.Event()
+    executor = LocalExecutor(Path("results"), [SETTINGS] * 2, lambda _: None, stop)
     with pytest.raises(KeyboardInterrupt):
-        schedule.run_all(
-            Path("results"), {"a": (), "b": ()}, SETTINGS, jobs=2, report=lambda _: None,
-            ended=interrupt, stop=threading.Event(),
-        )  # fmt: skip
+        schedule.run_all({"a": (), "b": ()}, executor, ended=interrupt, stop=stop)
     assert told_to_stop == [True]
 
 
 def test_threads_are_shared_among_jobs() -> None:
-    assert schedule.threads_for(10_000) == 1
-    assert schedule.threads_for(1) >= 1
+    assert local.threads_for(10_000) == 1
+    assert local.threads_for(1) >= 1

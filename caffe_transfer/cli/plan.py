@@ -16,6 +16,7 @@ from caffe_transfer.questions import parts, spaces, trial_seconds
 from caffe_transfer.studies.study import LMDB, VIEW, Study
 from caffe_transfer.training import schedule
 from caffe_transfer.training.disk_plan import DiskPlan
+from caffe_transfer.training.local import slots as slots_of
 from caffe_transfer.training.remaining import (
     Left,
     at_once,
@@ -173,7 +174,7 @@ def _trial_times(
 ) -> _Times:
     """By a trial of all slots at once."""
     settings = options.settings(jobs)
-    slots = schedule.slots(settings, min(jobs, len(wanted)), gpus)
+    slots = slots_of(settings, min(jobs, len(wanted)), gpus)
     with stop_on_signal(patient=False) as stop:
         seconds = trial_seconds(study, wanted, slots, lambda _: None, stop)
     pace = f"by a trial of {settings.engine.name} on this machine"

@@ -7,6 +7,12 @@ from pathlib import Path
 import click
 
 from caffe_transfer import pipeline
+from caffe_transfer.cli.cluster_options import (
+    ClusterOptions,
+    detach_option,
+    on_option,
+    scheduler_option,
+)
 from caffe_transfer.cli.engine_options import EngineOptions, engine_option, precision_option
 from caffe_transfer.cli.options import SIZE, grouped
 from caffe_transfer.cli.plan import print_plan
@@ -18,8 +24,8 @@ from caffe_transfer.paths import RunFolder, default_run
 from caffe_transfer.studies.changes import conflicts
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.study import Study
+from caffe_transfer.training.executor import JobResult, Outcome
 from caffe_transfer.training.remaining import left
-from caffe_transfer.training.schedule import JobResult, Outcome
 
 FOLDER = click.Path(path_type=Path)
 _NAMED = 3  # of the failed networks, in the last line
@@ -33,7 +39,11 @@ _NAMED = 3  # of the failed networks, in the last line
     help="Folder of the run.  [default: beside a TOML file, named like it without .toml; for a "
     "built-in study its name, here]",
 )
-@click.option("--jobs", type=click.IntRange(1), default=1, help="Networks to train at once.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    help="Networks to train at once.  [default: one a device of --gpu, else 1]",
+)
 @click.option("--from", "given", type=FOLDER, help="Folder or archive that holds the images.")
 @engine_option
 @precision_option
@@ -47,6 +57,9 @@ _NAMED = 3  # of the failed networks, in the last line
     help="Most that databases may take at once, such as 800GB; snapshots come on top.  For Caffe, "
     "parts of the whole become databases when networks need them, and are removed after the last.",
 )
+@on_option
+@scheduler_option
+@detach_option
 @click.option("--quick", is_flag=True, help="Run the study's quick form.")
 @click.option("--prepare", is_flag=True, help="Make images, databases and networks' folders only.")
 @click.option("--dry-run", is_flag=True, help="Print networks, order and cost, and do nothing.")
@@ -54,13 +67,15 @@ _NAMED = 3  # of the failed networks, in the last line
     "--trial", is_flag=True, help="With --dry-run: time this machine by a few iterations on noise."
 )
 @grouped(EngineOptions, "options")
+@grouped(ClusterOptions, "where")
 @listed_once()
 def run_command(
     study: str,
     out: Path | None,
-    jobs: int,
+    jobs: int | None,
     given: Path | None,
     options: EngineOptions,
+    where: ClusterOptions,
     disk: int | None,
     quick: bool,
     prepare: bool,
@@ -81,55 +96,71 @@ def run_command(
       caffe-transfer run mine.toml
     Example: databases today, on a machine without a GPU
       caffe-transfer run mine.toml --prepare
+    Example: on a cluster's partition gpu, a day for each job
+      caffe-transfer run mine.toml --on slurm --scheduler-option partition=gpu
+      --scheduler-option time=24:00:00
     """
     if trial and not dry_run:
         raise click.UsageError("--trial is for --dry-run: a run makes its trial by itself.")
     chosen = load_study(study, quick)
     if dry_run:
         root = RunFolder(out or default_run(study))
-        print_plan(chosen, root, options, jobs, disk=disk, trial=trial)
+        print_plan(chosen, root, options, jobs or 1, disk=disk, trial=trial)
         return
     out = out or pipeline.default_folder(study)
     _check_form(study, chosen, quick, out)
-    settings = None if prepare else options.settings(jobs)
+    cluster = where.cluster(options, jobs)
+    gpus = options.gpu.split(",") if options.gpu else []
+    at_once = jobs or len(gpus) or 1
+    wanted = pipeline.RunOptions(
+        settings=None if prepare or cluster else options.settings(at_once),
+        cluster=cluster,
+        jobs=at_once,
+        gpus=gpus,
+        images_from=given,
+        disk=disk,
+    )
     with stop_on_signal(patient=False) as stop, Screen(len(chosen.networks), stop) as screen:
 
         def prepared() -> None:
             stop.be_patient()
-            wanted = left(chosen, RunFolder(out))
-            screen.expect({each.network.name: each.iterations for each in wanted})
+            networks = left(chosen, RunFolder(out))
+            screen.expect({each.network.name: each.iterations for each in networks})
 
         callbacks = pipeline.Callbacks(
             step=screen.step, note=screen.say, warn=screen.say, prepared=prepared,
             trained=stop.be_impatient, network=screen.network, ended=screen.ended,
         )  # fmt: skip
-        if settings is None:
+        if prepare:
             pipeline.prepare_run(
                 chosen, out, images_from=given, reads_views=options.reads_views, disk=disk,
                 callbacks=callbacks, stop=stop,
             )  # fmt: skip
             screen.say(f"{out} is prepared; run the same command without --prepare to train")
             return
-        screen.say(f"training with {settings.engine.name}: {settings.engine.program}")
-        results = pipeline.run(
-            chosen,
-            out,
-            options=pipeline.RunOptions(
-                settings=settings,
-                jobs=jobs,
-                gpus=options.gpu.split(",") if options.gpu else (),
-                images_from=given,
-                disk=disk,
-            ),
-            callbacks=callbacks,
-            stop=stop,
-        )
+        if where.detach:
+            names = pipeline.submit(chosen, out, options=wanted, callbacks=callbacks, stop=stop)
+            screen.say(
+                f"{len(names)} networks are submitted to {where.on}; caffe-transfer status "
+                f"{shlex.quote(str(out))} shows how far they are"
+            )
+            return
+        screen.say(_engine(wanted))
+        results = pipeline.run(chosen, out, options=wanted, callbacks=callbacks, stop=stop)
     if stop.is_set():
         done = sum(result.outcome is Outcome.DONE for result in results)
         raise Interrupted(f"{done} of {len(results)} networks are trained; {STOPPED}")
     click.echo(_summary(results, out), err=True)
     if failure := _failure(results, out):
         raise EngineError(failure)
+
+
+def _engine(options: pipeline.RunOptions) -> str:
+    """One sentence on what trains the networks."""
+    if options.cluster is not None:
+        return f"training on {options.cluster.on}"
+    assert options.settings is not None
+    return f"training with {options.settings.engine.name}: {options.settings.engine.program}"
 
 
 def _check_form(study: str, chosen: Study, quick: bool, out: Path) -> None:

@@ -14,7 +14,7 @@ from rich.table import Column
 from caffe_transfer.units import duration
 
 if TYPE_CHECKING:
-    from caffe_transfer.training.schedule import JobResult
+    from caffe_transfer.training.executor import JobResult
     from caffe_transfer.training.train import TrainingProgress
 
 
