@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,10 @@ _ENDS = frozenset(
 # Reasons for which a job would wait until someone looks.
 _HELD = frozenset({"launch_failed_requeued_held", "JobHoldMaxRequeue", "DependencyNeverSatisfied"})
 _SPEAKER = re.compile(r"^(sbatch|squeue|scancel|scontrol)?:? *((error|fatal): )?")
+
+
+class SaidNothing(EngineError):
+    """A command of Slurm failed and did not say why."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,8 @@ def call(*argv: str) -> str:
             "controller runs: scontrol ping"
         ) from error
     if done.returncode:
-        raise EngineError(refusal(argv[0], done.stderr or done.stdout))
+        said = done.stderr or done.stdout
+        raise (EngineError if said.strip() else SaidNothing)(refusal(argv[0], said))
     return done.stdout
 
 
@@ -121,10 +127,8 @@ def cancel(jobs: Collection[str]) -> None:
     Raises:
         EngineError: Slurm does not answer.
     """
-    for some in _in_parts(jobs):
-        call("scancel", "--quiet", "--state=PENDING", *some)
-    for some in _in_parts(jobs):
-        call("scancel", "--quiet", "--batch", "--signal=INT", *some)
+    for how in (["--state=PENDING"], ["--batch", "--signal=INT"]):
+        _scancel(how, jobs)
 
 
 def kill(jobs: Collection[str]) -> None:
@@ -133,8 +137,13 @@ def kill(jobs: Collection[str]) -> None:
     Raises:
         EngineError: Slurm does not answer.
     """
+    _scancel([], jobs)
+
+
+def _scancel(options: Sequence[str], jobs: Collection[str]) -> None:
     for some in _in_parts(jobs):
-        call("scancel", "--quiet", *some)
+        with suppress(SaidNothing):  # some had ended by themselves
+            call("scancel", "--quiet", *options, *some)
 
 
 def array_size() -> int:

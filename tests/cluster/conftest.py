@@ -1,12 +1,20 @@
-"""A real scheduler for tests, where one can be started; elsewhere they skip and say why."""
+"""What tests of clusters share: real schedulers where they can be started; elsewhere they skip."""
 
 import importlib.util
+import os
 from collections.abc import Iterator
 
 import pytest
 
 from tests.cluster import slurm as slurms
 from tests.cluster.slurm import Slurm
+
+
+@pytest.fixture(scope="session")
+def minutes() -> None:
+    """For tests that take minutes."""
+    if not os.environ.get("CLUSTER_TEST"):
+        pytest.skip("it trains 170 networks, which takes minutes; `make cluster-test` does it")
 
 
 @pytest.fixture(scope="session")
