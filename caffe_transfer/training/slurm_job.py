@@ -40,6 +40,12 @@ def job_id(environment: Mapping[str, str] = os.environ) -> str:
         ) from None
 
 
+def cores(environment: Mapping[str, str] = os.environ) -> int | None:
+    """The processor cores of the job; None if Slurm does not say."""
+    number = environment.get("SLURM_CPUS_ON_NODE", "")
+    return int(number) if number.isdigit() else None
+
+
 def train_in_job(
     root: Path,
     settings: Settings,

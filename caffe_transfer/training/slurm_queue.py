@@ -18,9 +18,11 @@ TIMEOUT_SECONDS = 180.0  # Slurm's commands themselves try for a while to reach 
 _IDS_AT_ONCE = 500  # in one command line
 # States that a job does not leave; all others may still come to a training.
 _ENDS = frozenset(
-    "BOOT_FAIL CANCELLED COMPLETED DEADLINE FAILED NODE_FAIL OUT_OF_MEMORY PREEMPTED TIMEOUT "
-    "REVOKED".split()
-)
+    {
+        "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY",
+        "PREEMPTED", "REVOKED", "TIMEOUT",
+    }
+)  # fmt: skip
 # Reasons for which a job would wait until someone looks.
 _HELD = frozenset({"launch_failed_requeued_held", "JobHoldMaxRequeue", "DependencyNeverSatisfied"})
 _SPEAKER = re.compile(r"^(sbatch|squeue|scancel|scontrol)?:? *((error|fatal): )?")
@@ -70,7 +72,12 @@ def check_options(options: Sequence[str]) -> None:
     Raises:
         EngineError: it would not; with what it says.
     """
-    call("sbatch", "--test-only", *options, "--wrap=true")
+    try:
+        call("sbatch", "--test-only", *options, "--wrap=true")
+    except EngineError as error:
+        raise EngineError(
+            f"{error}; see --scheduler-option, which asks for other options"
+        ) from None
 
 
 def call(*argv: str) -> str:
@@ -93,15 +100,15 @@ def call(*argv: str) -> str:
         ) from error
     if done.returncode:
         said = done.stderr or done.stdout
-        raise (EngineError if said.strip() else SaidNothing)(refusal(argv[0], said))
+        raise (EngineError if said.strip() else SaidNothing)(what_it_says(argv[0], said))
     return done.stdout
 
 
-def refusal(program: str, said: str) -> str:
+def what_it_says(program: str, said: str) -> str:
     """One sentence of what a command of Slurm printed when it failed."""
     lines = [_SPEAKER.sub("", line.strip()) for line in said.splitlines()]
     words = "; ".join(dict.fromkeys(line.rstrip(".") for line in lines if line))
-    return f"Slurm refuses: {words or 'it does not say why'} ({program})"
+    return f"Slurm's {program} fails: {words or 'it does not say why'}"
 
 
 def jobs_known(folder: Path) -> dict[str, QueuedJob]:
