@@ -69,10 +69,10 @@ def test_one_that_was_cancelled_or_stopped_does_not(
     calls: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trains(monkeypatch, interrupted)
-    with pytest.raises(Interrupted, match="^stopped at iteration 3 of 9$"):
+    with pytest.raises(Interrupted, match=r"^stopped at iteration 3 of 9$"):
         call(limit=False)
     monkeypatch.setenv("STATE", "COMPLETING")
-    with pytest.raises(Interrupted, match="^stopped at iteration 3 of 9$"):
+    with pytest.raises(Interrupted, match=r"^stopped at iteration 3 of 9$"):
         call(limit=True)
     assert calls.read_text() == ""
 
@@ -90,7 +90,7 @@ def test_a_folder_that_is_busy_is_waited_for(calls: Path, monkeypatch: pytest.Mo
 def test_slurm_may_refuse(calls: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     trains(monkeypatch, interrupted)
     script(tmp_path / "bin/scontrol", "echo 'Requested operation is disabled' >&2; exit 1\n")
-    with pytest.raises(EngineError, match="^Slurm's scontrol fails: Requested operation"):
+    with pytest.raises(EngineError, match=r"^Slurm's scontrol fails: Requested operation"):
         call(limit=True)
 
 
