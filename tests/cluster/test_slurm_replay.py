@@ -27,7 +27,12 @@ def prepared(tmp_path: Path, authors: Path, study: Study, seconds: float = _SECO
 
 def test_the_published_networks(tmp_path: Path, authors: Path, slurm: Slurm) -> None:
     run = prepared(tmp_path, authors, published_part(authors), seconds=0)
-    assert run.start(*ON_SLURM, "--threads", "1").wait(500) == 0, run.output
+    arguments = (*ON_SLURM, "--threads", "1")
+    assert run.start(*arguments, "--detach").wait(500) == 0, run.output
+    submitted = run.folder.slurm_jobs.read_text()
+    assert len(slurm.jobs()) > len(run.study.networks) // 2  # the command has not waited for them
+    assert run.start(*arguments).wait(500) == 0, run.output
+    assert run.folder.slurm_jobs.read_text() == submitted
     run.check()
 
 
