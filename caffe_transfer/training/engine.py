@@ -28,6 +28,7 @@ _DEVICE = re.compile(r"cuda|cublas|cudnn|curand|\bgpu\b", re.IGNORECASE)
 # Of Caffe's checks at the start: what may be otherwise the next time.
 _MAY_PASS = re.compile(f"{_DEVICE.pattern}|out of memory|mdb_status|input/output|stale", re.IGNORECASE)
 _STOP_POLL_SECONDS = 0.1
+_FROM_SUPERVISORS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 _THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -187,7 +188,8 @@ def start(
     """Start an engine.
 
     It runs in a session of its own, so that Ctrl-C in the terminal reaches only this process,
-    which forwards it as Caffe's "snapshot and stop".
+    which forwards it as Caffe's "snapshot and stop".  What supervisors send to all processes of a
+    job, a container or a service would end it without a snapshot, and so does not reach it.
 
     Args:
         folder: the working directory.
@@ -200,6 +202,7 @@ def start(
     """
     environment = os.environ | {"GLOG_logtostderr": "1"}
     environment |= dict.fromkeys(_THREAD_VARIABLES, str(threads))
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _FROM_SUPERVISORS)  # the engine inherits it
     try:
         return subprocess.Popen(
             argv,
@@ -213,6 +216,8 @@ def start(
         )
     except OSError as error:
         raise EngineError(f"cannot start {argv[0]}: {error.strerror}") from error
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 def snapshot_and_stop(process: subprocess.Popen[bytes]) -> None:
