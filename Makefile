@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 DEMO ?= demo
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 
-.PHONY: demo test cluster-test caffe browser lint image-test bench docs clean
+.PHONY: demo test cluster-test caffe browser slurm lint image-test bench docs clean
 
 demo: $(VENV)/.ready
 	@$(MAKE) --no-print-directory caffe || { \
@@ -19,8 +19,8 @@ demo: $(VENV)/.ready
 test: $(VENV)/.ready-test caffe browser lint
 	$(BIN)/python -m pytest
 
-cluster-test: $(VENV)/.ready-test
-	$(INSTALL) '.[ray]'
+cluster-test: $(VENV)/.ready-test slurm
+	$(INSTALL) '.[test,ray]'
 	CLUSTER_TEST=1 $(BIN)/python -m pytest tests/cluster
 
 $(VENV)/.ready: setup.py
@@ -47,6 +47,16 @@ browser:
 	    > /dev/null || echo "chromium cannot be installed here; tests of the page are skipped"; \
 	else \
 	  echo "tests of the page are skipped: install chromium and chromium-driver, as root: make browser"; \
+	fi
+
+# For the tests with a real Slurm; without it they skip.
+slurm:
+	@if command -v sbatch > /dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	  { apt-get update && apt-get install -y --no-install-recommends slurm-wlm munge; } \
+	    > /dev/null || echo "Slurm cannot be installed here; tests with Slurm are skipped"; \
+	else \
+	  echo "tests with Slurm are skipped: install slurm-wlm and munge, as root: make slurm"; \
 	fi
 
 lint: $(VENV)/.ready-test

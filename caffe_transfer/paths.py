@@ -2,7 +2,7 @@
 
 A run's folder:
 
-    study.toml  lock  images/  data/  results/NETWORK/  report/
+    study.toml  lock  run.log  images/  data/  results/NETWORK/  report/  slurm/
 """
 
 import os
@@ -151,6 +151,10 @@ class RunFolder:
         return self.root / "lock"
 
     @property
+    def log(self) -> Path:
+        return self.root / "run.log"
+
+    @property
     def images(self) -> Path:
         return self.root / "images"
 
@@ -165,6 +169,18 @@ class RunFolder:
     @property
     def report(self) -> Path:
         return self.root / REPORT
+
+    @property
+    def slurm(self) -> Path:
+        return self.root / "slurm"
+
+    @property
+    def slurm_jobs(self) -> Path:
+        return self.slurm / "jobs.json"
+
+    def slurm_log(self, job: str) -> Path:
+        """What a job has printed; submitit gives this name."""
+        return self.slurm / f"{job}_0_log.out"
 
     def network(self, name: str) -> "NetworkFolder":
         return NetworkFolder(self.results / name)

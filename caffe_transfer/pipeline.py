@@ -23,6 +23,7 @@ from caffe_transfer.training.executor import (
     Outcome,
     executor_for,
 )
+from caffe_transfer.training.followed import FollowedExecutor
 from caffe_transfer.training.local import LocalExecutor
 from caffe_transfer.training.local import slots as slots_of
 from caffe_transfer.training.remaining import left
@@ -51,6 +52,7 @@ class Callbacks:
     """Progress callbacks of a run; each does nothing by default.
 
     Attributes:
+        begun: called when the run's folder is this run's, before anything is made in it.
         step: progress in preparing images: step, count done, total.
         note: one sentence on what is done before training, or was found.
         warn: one sentence that the user should know.
@@ -61,6 +63,7 @@ class Callbacks:
         failed: a failure of a network that is tried again.
     """
 
+    begun: Callable[[], None] = _ignore
     step: OnStep = silent
     note: Callable[[str], None] = _ignore_message
     warn: Callable[[str], None] = _ignore_message
@@ -120,7 +123,7 @@ def default_folder(study: str) -> Path:
     folder = RunFolder(root)
     if root.is_symlink() or root.exists():
         names = {each.name for each in root.iterdir()} if root.is_dir() else {root.name}
-        if not folder.study.is_file() and names - {folder.lock.name}:
+        if not folder.study.is_file() and names - {folder.lock.name, folder.log.name}:
             raise BadInput(f"{root} is there and holds no run; name the run's folder with --out")
     return root
 
@@ -248,6 +251,7 @@ def prepare_run(
     storage = Storage(takes_views(study, reads_views), disk)
     with locked(folder.lock):
         plan = plan_run(study, folder)
+        callbacks.begun()
         check_images_and_disk(study, folder, images_from, storage, snapshots=0)
         prepare_plan(plan, folder, images_from, callbacks.step, callbacks.warn, stop, storage)
 
@@ -272,6 +276,7 @@ def _ready_to_train(
     schedule.graph(study)
     storage = Storage(takes_views(study, options.reads_views), options.disk)
     plan = plan_run(study, folder)
+    callbacks.begun()
     snapshots = snapshot_bytes(study, plan.rendered, options.jobs)
     check_images_and_disk(study, folder, options.images_from, storage, snapshots)
     if options.cluster is None:
@@ -318,4 +323,5 @@ def _executor(
         return LocalExecutor(
             folder.results, options.slots, callbacks.network, stop, turns.make, callbacks.warn
         )
-    return executor_for(options.cluster.on, folder, options.cluster.options)
+    executor = executor_for(options.cluster.on, folder, options.cluster.options)
+    return FollowedExecutor(executor, folder, callbacks.network)

@@ -45,7 +45,7 @@ def plan_run(study: Study, folder: RunFolder) -> Plan:
     Raises:
         Incomplete, BadInput: as `run` does.
     """
-    kept = _continued(study, folder)
+    kept = continued(study, folder)
     check_source(study.images.source)
     rendered = {network: render(network, study) for network in study.networks}
     return Plan(study, kept != study, rendered, check_given(study))
@@ -99,7 +99,7 @@ def prepare_plan(
     return turns
 
 
-def _continued(study: Study, folder: RunFolder) -> Study | None:
+def continued(study: Study, folder: RunFolder) -> Study | None:
     """The study, with --quick or without, of the run that the folder holds; None if it is new.
 
     Raises:

@@ -21,7 +21,7 @@ FLOORS = (
     ("training", "export"),
     ("cost", "doctor"),
     ("questions",),
-    ("preparation",),
+    ("preparation", "job_plan"),
     ("pipeline",),
     ("new_study",),
     ("api", "cli"),

@@ -27,12 +27,16 @@ class EngineOptions:
         engine = find_engine(self.engine, self.precision)
         return Settings(engine, self.gpu, self.threads or threads_for(jobs))
 
+    @property
+    def gpus(self) -> list[str]:
+        """The devices that --gpu names."""
+        return self.gpu.split(",") if self.gpu else []
+
     def train_arguments(self) -> list[str]:
-        """The same options for `caffe-transfer train`, which may run on another machine."""
+        """The same options for `caffe-transfer train` on another machine, whose devices differ."""
         given = {
             "--engine": self.engine,
             "--precision": self.precision,
-            "--gpu": self.gpu,
             "--threads": self.threads,
         }
         return [

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from caffe_transfer import pipeline
+from caffe_transfer.cli.attach import attach
 from caffe_transfer.cli.cluster_options import (
     ClusterOptions,
     detach_option,
@@ -15,17 +16,20 @@ from caffe_transfer.cli.cluster_options import (
 )
 from caffe_transfer.cli.engine_options import EngineOptions, engine_option, precision_option
 from caffe_transfer.cli.options import SIZE, grouped
-from caffe_transfer.cli.plan import print_plan
+from caffe_transfer.cli.plan import print_jobs, print_plan
+from caffe_transfer.cli.run_log import RunLog
 from caffe_transfer.cli.show import Screen
 from caffe_transfer.cli.stopping import STOPPED, stop_on_signal
 from caffe_transfer.data_prep.listings import listed_once
 from caffe_transfer.errors import BadInput, EngineError, Interrupted
-from caffe_transfer.paths import RunFolder, default_run
+from caffe_transfer.files import is_locked
+from caffe_transfer.paths import STUDY_SUFFIX, RunFolder, default_run
 from caffe_transfer.studies.changes import conflicts
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.study import Study
 from caffe_transfer.training.executor import JobResult, Outcome
 from caffe_transfer.training.remaining import left
+from caffe_transfer.training.schedule import RETRIES
 
 FOLDER = click.Path(path_type=Path)
 _NAMED = 3  # of the failed networks, in the last line
@@ -57,12 +61,21 @@ _NAMED = 3  # of the failed networks, in the last line
     help="Most that databases may take at once, such as 800GB; snapshots come on top.  For Caffe, "
     "parts of the whole become databases when networks need them, and are removed after the last.",
 )
+@click.option(
+    "--retries",
+    type=click.IntRange(0),
+    default=RETRIES,
+    help="Times that a network which fails by itself is tried again, from its newest snapshot.",
+)
 @on_option
 @scheduler_option
 @detach_option
 @click.option("--quick", is_flag=True, help="Run the study's quick form.")
 @click.option("--prepare", is_flag=True, help="Make images, databases and networks' folders only.")
 @click.option("--dry-run", is_flag=True, help="Print networks, order and cost, and do nothing.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="With --dry-run: the plan for any scheduler, as JSON."
+)
 @click.option(
     "--trial", is_flag=True, help="With --dry-run: time this machine by a few iterations on noise."
 )
@@ -77,9 +90,11 @@ def run_command(
     options: EngineOptions,
     where: ClusterOptions,
     disk: int | None,
+    retries: int,
     quick: bool,
     prepare: bool,
     dry_run: bool,
+    as_json: bool,
     trial: bool,
 ) -> None:
     """Run a study from images to report; run it again to resume.
@@ -88,6 +103,8 @@ def run_command(
 
     First it asks: are the images there, is there space on the disk, and can the engine train a
     batch on the device? Ctrl-C stops it at any point, and loses nothing that is whole.
+
+    Where another run works in the folder, its progress is shown until it ends; Ctrl-C leaves it.
 
     \b
     Example:
@@ -100,27 +117,38 @@ def run_command(
       caffe-transfer run mine.toml --on slurm --scheduler-option partition=gpu
       --scheduler-option time=24:00:00
     """
-    if trial and not dry_run:
-        raise click.UsageError("--trial is for --dry-run: a run makes its trial by itself.")
+    if (trial or as_json) and not dry_run:
+        option = "--json" if as_json else "--trial"
+        raise click.UsageError(f"{option} is for --dry-run; add it, or leave {option} out.")
     chosen = load_study(study, quick)
+    at_once = jobs or len(options.gpus) or 1
     if dry_run:
         root = RunFolder(out or default_run(study))
-        print_plan(chosen, root, options, jobs or 1, disk=disk, trial=trial)
+        if as_json:
+            _refuse_local(options, disk)
+            words = _prepare_arguments(study, root, given, options, quick)
+            print_jobs(chosen, root, options, prepare=words, trial=trial)
+        else:
+            print_plan(chosen, root, options, at_once, disk=disk, trial=trial)
         return
     out = out or pipeline.default_folder(study)
     _check_form(study, chosen, quick, out)
+    if not (prepare or where.detach) and is_locked(RunFolder(out).lock):
+        attach(chosen, out)
+        return
     cluster = where.cluster(options, jobs)
-    gpus = options.gpu.split(",") if options.gpu else []
-    at_once = jobs or len(gpus) or 1
     wanted = pipeline.RunOptions(
         settings=None if prepare or cluster else options.settings(at_once),
         cluster=cluster,
         jobs=at_once,
-        gpus=gpus,
+        gpus=options.gpus,
         images_from=given,
         disk=disk,
+        retries=retries,
     )
-    with stop_on_signal(patient=False) as stop, Screen(len(chosen.networks), stop) as screen:
+    log = RunLog()
+    count = len(chosen.networks)
+    with stop_on_signal(patient=False) as stop, Screen(count, stop, log) as screen:
 
         def prepared() -> None:
             stop.be_patient()
@@ -128,8 +156,9 @@ def run_command(
             screen.expect({each.network.name: each.iterations for each in networks})
 
         callbacks = pipeline.Callbacks(
-            step=screen.step, note=screen.say, warn=screen.say, prepared=prepared,
-            trained=stop.be_impatient, network=screen.network, ended=screen.ended,
+            begun=lambda: log.begin(RunFolder(out).log), step=screen.step, note=screen.say,
+            warn=screen.say, prepared=prepared, trained=stop.be_impatient, network=screen.network,
+            ended=screen.ended, failed=screen.failed,
         )  # fmt: skip
         if prepare:
             pipeline.prepare_run(
@@ -153,6 +182,30 @@ def run_command(
     click.echo(_summary(results, out), err=True)
     if failure := _failure(results, out):
         raise EngineError(failure)
+
+
+def _refuse_local(options: EngineOptions, disk: int | None) -> None:
+    """Refuse what a plan for schedulers cannot hold."""
+    for option, value in (("--gpu", options.gpu), ("--disk", disk)):
+        if value is not None:
+            raise click.UsageError(
+                f"{option} is for runs on one machine; leave it out with --json, whose networks "
+                "any scheduler may train."
+            )
+
+
+def _prepare_arguments(
+    study: str, folder: RunFolder, given: Path | None, options: EngineOptions, quick: bool
+) -> list[str]:
+    """The arguments that prepare the same run, from any working folder."""
+    file = Path(study)
+    named = str(file.absolute()) if file.suffix == STUDY_SUFFIX else study
+    return [
+        "run", named, "--out", str(folder.root.absolute()), "--prepare",
+        *(["--quick"] if quick else []),
+        *(["--from", str(given.absolute())] if given else []),
+        *(["--engine", options.engine] if options.engine else []),
+    ]  # fmt: skip
 
 
 def _engine(options: pipeline.RunOptions) -> str:

@@ -26,18 +26,21 @@ _CRASH = re.compile(r"\*\*\* (SIG\w+) ")
 _SET_UP = "Solver scaffolding done."  # both engines say so when they have accepted the nets
 _DEVICE = re.compile(r"cuda|cublas|cudnn|curand|\bgpu\b", re.IGNORECASE)
 # Of Caffe's checks at the start: what may be otherwise the next time.
-_MAY_PASS = re.compile(f"{_DEVICE.pattern}|memory|mdb_status|input/output|stale", re.IGNORECASE)
+_MAY_PASS = re.compile(
+    f"{_DEVICE.pattern}|out of memory|mdb_status|input/output|stale", re.IGNORECASE
+)
 _STOP_POLL_SECONDS = 0.1
 # Runs a program that gets a signal when its parent is killed: PR_SET_PDEATHSIG is 1.  A preexec_fn
 # would not be safe where there are threads.  Workers of Ray block SIGINT, which programs inherit.
 _WITH_PARENT = """
 import ctypes, os, signal, sys
-signal.pthread_sigmask(signal.SIG_SETMASK, ())
+signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGHUP))
 ctypes.CDLL(None).prctl(1, int(sys.argv[1]))
 if os.getppid() != int(sys.argv[2]):
     sys.exit("the parent has ended")
 os.execv(sys.argv[3], sys.argv[3:])
 """
+_FROM_SUPERVISORS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 _THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -197,9 +200,12 @@ def start(
     """Start an engine.
 
     It runs in a session of its own, so that Ctrl-C in the terminal reaches only this process,
-    which forwards it as Caffe's "snapshot and stop".  If this process is killed, or the thread that
-    called this ends, the engine is asked to do the same (on Linux): nobody would show any more that
-    it works in its folder, and another machine would take it for dead.
+    which forwards it as Caffe's "snapshot and stop".  What supervisors send to all processes of a
+    job, a container or a service would end it without a snapshot, and so does not reach it.
+
+    If this process is killed, or the thread that called this ends, the engine is asked to snapshot
+    and stop (on Linux): nobody would show any more that it works in its folder, and another machine
+    would take it for dead.
 
     Args:
         folder: the working directory.
@@ -212,6 +218,7 @@ def start(
     """
     environment = os.environ | {"GLOG_logtostderr": "1"}
     environment |= dict.fromkeys(_THREAD_VARIABLES, str(threads))
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _FROM_SUPERVISORS)  # the engine inherits it
     try:
         return subprocess.Popen(
             [*with_parent(argv[0], signal.SIGINT), *argv[1:]],
@@ -225,6 +232,8 @@ def start(
         )
     except OSError as error:
         raise EngineError(f"cannot start {argv[0]}: {error.strerror}") from error
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 def with_parent(program: str, number: signal.Signals) -> list[str]:

@@ -16,7 +16,7 @@ from caffe_transfer.studies.load import load_study
 from caffe_transfer.training import manifest
 from caffe_transfer.training.failure import noted_failure
 from caffe_transfer.training.preflight import load_network
-from caffe_transfer.training.remaining import pace_of, time_left
+from caffe_transfer.training.remaining import expected_pace, time_left
 from caffe_transfer.training.schedule import graph
 
 
@@ -126,7 +126,7 @@ def seconds_left(reader: StatusReader, rows: Sequence[Status]) -> float | None:
     seconds = {}
     for name, network in networks.items():
         left = study.solver_of(network).max_iter - reached.get(name, 0)
-        pace = pace_of(network, paces) if paces else study.seconds_per_iteration
+        pace = expected_pace(network, paces, study)
         if left > 0 and pace is not None:
             seconds[name] = left * pace
     at_once = sum(row.state is State.TRAINING for row in rows)
