@@ -23,6 +23,7 @@ VAL_LINK_2014 = "imagenet_val_leveldb"
 DATA_2014 = "../../ilsvrc12/data"
 BASENET_LINK = "basenet"
 
+LOCK = "lock"
 REPORT = "report"
 RESULTS = "results"
 
@@ -121,6 +122,11 @@ def lock_beside(path: Path) -> Path:
     return _with_ending(path, ".lock")
 
 
+def is_of_lock(name: str) -> bool:
+    """Whether a file is a run's or a network's lock, or one of its records."""
+    return name == LOCK or name.startswith(f"{LOCK}.")
+
+
 def lock_record(lock: Path) -> Path:
     """Who holds a lock, beside its file: lock.held beside lock."""
     return _with_ending(lock, ".held")
@@ -148,7 +154,7 @@ class RunFolder:
 
     @property
     def lock(self) -> Path:
-        return self.root / "lock"
+        return self.root / LOCK
 
     @property
     def log(self) -> Path:
@@ -280,7 +286,7 @@ class NetworkFolder:
 
     @property
     def lock(self) -> Path:
-        return self.root / "lock"
+        return self.root / LOCK
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,8 @@ def default_folder(study: str) -> Path:
     folder = RunFolder(root)
     if root.is_symlink() or root.exists():
         names = {each.name for each in root.iterdir()} if root.is_dir() else {root.name}
-        if not folder.study.is_file() and names - {folder.lock.name, folder.log.name}:
+        own = {name for name in names if paths.is_of_lock(name)} | {folder.log.name}
+        if not folder.study.is_file() and names - own:
             raise BadInput(f"{root} is there and holds no run; name the run's folder with --out")
     return root
 

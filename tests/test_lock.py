@@ -278,7 +278,7 @@ def test_many_processes_on_machines_with_clocks_that_jump(tmp_path: Path) -> Non
     """Kernel locks end at each machine's border, and processes are killed with the lock."""
     workers = []
     for number in range(6):
-        argv = [sys.executable, "-c", WORKER, tmp_path, f"node{number % 3}", str(number)]
+        argv = [sys.executable, "-c", WORKER, str(tmp_path), f"node{number % 3}", str(number)]
         workers.append(subprocess.Popen(argv, stdout=subprocess.PIPE, text=True))
     told = [worker.communicate()[0].split("\n")[:-1] for worker in workers]
     hosts = {host for lines in told for host in lines}
