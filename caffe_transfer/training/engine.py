@@ -26,7 +26,9 @@ _CRASH = re.compile(r"\*\*\* (SIG\w+) ")
 _SET_UP = "Solver scaffolding done."  # both engines say so when they have accepted the nets
 _DEVICE = re.compile(r"cuda|cublas|cudnn|curand|\bgpu\b", re.IGNORECASE)
 # Of Caffe's checks at the start: what may be otherwise the next time.
-_MAY_PASS = re.compile(f"{_DEVICE.pattern}|out of memory|mdb_status|input/output|stale", re.IGNORECASE)
+_MAY_PASS = re.compile(
+    f"{_DEVICE.pattern}|out of memory|mdb_status|input/output|stale", re.IGNORECASE
+)
 _STOP_POLL_SECONDS = 0.1
 _FROM_SUPERVISORS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 _THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
