@@ -1,13 +1,14 @@
 # make demo    sets up, builds Caffe once, runs the study fashion-mnist: figures in demo/report;
 #              where Caffe cannot be built, caffe-torch trains instead
 # make test    sets up, builds Caffe once, lints, runs the tests
+# make cluster-test  runs the paper's 170 networks on this machine and on the clusters it can make
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 
-.PHONY: demo test caffe browser lint image-test bench docs clean
+.PHONY: demo test cluster-test caffe browser slurm lint image-test bench docs clean
 
 demo: $(VENV)/.ready
 	@$(MAKE) --no-print-directory caffe || { \
@@ -17,6 +18,10 @@ demo: $(VENV)/.ready
 
 test: $(VENV)/.ready-test caffe browser lint
 	$(BIN)/python -m pytest
+
+cluster-test: $(VENV)/.ready-test slurm
+	$(INSTALL) '.[test,ray]'
+	CLUSTER_TEST=1 $(BIN)/python -m pytest tests/cluster
 
 $(VENV)/.ready: setup.py
 	$(PYTHON) -m venv $(VENV)
@@ -42,6 +47,16 @@ browser:
 	    > /dev/null || echo "chromium cannot be installed here; tests of the page are skipped"; \
 	else \
 	  echo "tests of the page are skipped: install chromium and chromium-driver, as root: make browser"; \
+	fi
+
+# For the tests with a real Slurm; without it they skip.
+slurm:
+	@if command -v sbatch > /dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	  { apt-get update && apt-get install -y --no-install-recommends slurm-wlm munge; } \
+	    > /dev/null || echo "Slurm cannot be installed here; tests with Slurm are skipped"; \
+	else \
+	  echo "tests with Slurm are skipped: install slurm-wlm and munge, as root: make slurm"; \
 	fi
 
 lint: $(VENV)/.ready-test

@@ -25,9 +25,9 @@ from caffe_transfer.pipeline import Callbacks, RunOptions, prepare_run, run
 from caffe_transfer.report.results import read_results
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.study import Study
-from caffe_transfer.training import manifest, schedule
+from caffe_transfer.training import local, manifest
 from caffe_transfer.training.engine import CAFFE, Engine
-from caffe_transfer.training.schedule import JobResult, Outcome
+from caffe_transfer.training.executor import JobResult, Outcome
 from caffe_transfer.training.train import Settings
 from tests.images import write_images
 from tests.small_study import TEXT, script, write_study
@@ -135,7 +135,7 @@ def runs(study: Study, tmp_path: Path, caffe_bin: Path) -> Runs:
 @pytest.fixture
 def fake(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runs:
     """Networks whose training does nothing."""
-    monkeypatch.setattr(schedule, "train_network", lambda *_: None)
+    monkeypatch.setattr(local, "train_network", lambda *_: None)
     monkeypatch.setattr("caffe_transfer.questions.check_engine", lambda *_: None)
     monkeypatch.setattr("caffe_transfer.pipeline.make_report", lambda *_, **__: None)
     return Runs(study, tmp_path, script(tmp_path / "engine", "exit 0\n"))

@@ -58,6 +58,15 @@ def interrupt_when(condition: Callable[[], bool], arguments: list[str]) -> None:
     assert "Traceback" not in error
 
 
+def started_in(run: Path, arguments: list[str]) -> subprocess.Popen[bytes]:
+    """A run that works in its folder."""
+    running = subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not (run / "study.toml").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return running
+
+
 @pytest.fixture
 def caffe_environment(caffe_bin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The program under test finds the real Caffe that the tests found."""
@@ -110,7 +119,8 @@ class TestRun:
         assert done.returncode == 2
         assert done.stderr.count("half0A failed: ") == 1
         assert "half0A: " not in done.stderr.replace("not trained: half0A failed", "")
-        assert "transfer0A0B_1_3 skipped: its base half0A is not trained" in done.stderr
+        log = (tmp_path / "run/run.log").read_text()
+        assert "transfer0A0B_1_3 skipped: its base half0A is not trained" in log
         assert "3 of 6 networks are trained" in done.stderr
         last = done.stderr.splitlines()[-1]
         assert last.startswith("caffe-transfer: 3 of 6 networks are not trained: half0A failed, 2")
@@ -156,8 +166,11 @@ class TestRun:
         running = subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.PIPE, text=True)
         assert running.stderr is not None
         for line in running.stderr:
-            if line.startswith("[6/6]"):
+            if line.startswith("training with"):
                 break
+        log = tmp_path / "run/run.log"
+        while log.read_text().count(" done\n") < 12:  # six of each run
+            time.sleep(0.01)
         running.send_signal(signal.SIGINT)
         sent = time.monotonic()
         _, error = running.communicate(timeout=60)
@@ -182,18 +195,53 @@ class TestRun:
         manifest = json.loads((state.parent.parent / "manifest.json").read_text())
         assert [each["from_iteration"] for each in manifest["runs"]] == [0, snapshot.iteration]
 
-    def test_two_runs_in_one_folder(self, tmp_path: Path) -> None:
+    def test_a_second_run_shows_the_first_and_leaves_it_by_ctrl_c(self, tmp_path: Path) -> None:
         study = write_study(tmp_path, TEXT.replace("max_iter = 4", "max_iter = 100000"))
         arguments = run_arguments(tmp_path, study)
-        running = subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 60
-        while not (tmp_path / "run/study.toml").exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
-        second = call(*arguments)
-        running.send_signal(signal.SIGTERM)
-        assert running.wait(timeout=60) == 130
+        first = started_in(tmp_path / "run", arguments)
+        second = subprocess.Popen(
+            [*COMMAND, *arguments], stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+        assert second.stderr is not None
+        assert "another run works in" in second.stderr.readline()
+        time.sleep(1)
+        second.send_signal(signal.SIGINT)
+        _, error = second.communicate(timeout=60)
+        assert second.returncode == 0, error
+        assert "goes on; the same command shows it again" in error
+        assert first.poll() is None
+        prepare = call(*arguments, "--prepare")
+        assert prepare.returncode == 2
+        assert "another process works in" in prepare.stderr
+        study.write_text(study.read_text().replace("batch = 4", "batch = 8", 1))
+        other = call(*arguments)
+        assert other.returncode == 2
+        assert "holds a run of study 'small' with other settings" in other.stderr
+        first.send_signal(signal.SIGTERM)
+        assert first.wait(timeout=60) == 130
+
+    def test_a_second_run_ends_with_the_first(self, tmp_path: Path) -> None:
+        study = write_study(tmp_path, TEXT.replace("max_iter = 4", "max_iter = 300"))
+        arguments = run_arguments(tmp_path, study)
+        first = started_in(tmp_path / "run", arguments)
+        done = call(*arguments)
+        assert first.wait(timeout=60) == 0
+        assert done.returncode == 0, done.stderr
+        assert "has ended: 6 of 6 networks are trained" in done.stderr
+
+    def test_a_second_run_tells_that_the_first_was_stopped(self, tmp_path: Path) -> None:
+        study = write_study(tmp_path, TEXT.replace("max_iter = 4", "max_iter = 100000"))
+        arguments = run_arguments(tmp_path, study)
+        first = started_in(tmp_path / "run", arguments)
+        second = subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.PIPE, text=True)
+        assert second.stderr is not None
+        assert "another run works in" in second.stderr.readline()
+        first.send_signal(signal.SIGINT)
+        assert first.wait(timeout=60) == 130
+        _, error = second.communicate(timeout=60)
         assert second.returncode == 2
-        assert "another process works in" in second.stderr
+        assert "has ended: 0 of 6 networks are trained" in error
+        assert error.rstrip().endswith("run the same command again to go on")
 
     def test_another_study_in_the_same_folder(self, tmp_path: Path) -> None:
         study = write_study(tmp_path)

@@ -15,7 +15,7 @@ from caffe_transfer.report.results import read_results
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.study import Study
 from caffe_transfer.training.engine import Engine
-from caffe_transfer.training.schedule import Outcome
+from caffe_transfer.training.executor import Outcome
 from caffe_transfer.training.train import Settings
 from tests.models import write_model
 from tests.small_study import TEXT, write_study

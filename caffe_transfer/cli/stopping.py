@@ -18,11 +18,13 @@ class Stop(threading.Event):
     Attributes:
         patient: the work looks at it, as training does.  Other work, such as a download that
             hangs, is ended by an exception in the main thread soon after the signal.
+        limit: set where the signal said that a job's time is over, not that the user has enough.
     """
 
     def __init__(self, patient: bool) -> None:
         super().__init__()
         self.patient = patient
+        self.limit = threading.Event()
 
     def be_patient(self) -> None:
         """From now on the work looks at it."""
@@ -55,15 +57,21 @@ class _Enough(KeyboardInterrupt):
 
 
 @contextmanager
-def stop_on_signal(*, patient: bool = True) -> Iterator[Stop]:
+def stop_on_signal(*, patient: bool = True, in_job: bool = False) -> Iterator[Stop]:
     """A wish to stop that Ctrl-C and SIGTERM set.
+
+    Args:
+        in_job: a scheduler's SIGTERM, and its SIGUSR1, say that a job's time is over.
 
     Raises:
         Interrupted: they came while the work did not look at it.
     """
     stop = Stop(patient)
+    limits = (signal.SIGTERM, signal.SIGUSR1) if in_job else ()
 
-    def handle(_number: int, _frame: FrameType | None) -> None:
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if number in limits:
+            stop.limit.set()
         stop.set()
         signal.setitimer(signal.ITIMER_REAL, PATIENCE_SECONDS)
 
@@ -71,7 +79,8 @@ def stop_on_signal(*, patient: bool = True) -> Iterator[Stop]:
         if not stop.patient:
             raise _Enough
 
-    handlers = {signal.SIGINT: handle, signal.SIGTERM: handle, signal.SIGALRM: lose_patience}
+    handlers = dict.fromkeys((signal.SIGINT, signal.SIGTERM, *limits), handle)
+    handlers[signal.SIGALRM] = lose_patience
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield stop
