@@ -1,12 +1,13 @@
 """The boundary to training: which program, which argv."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from caffe_transfer.errors import EngineError
-from caffe_transfer.training.engine import Engine, find_engine, last_words
+from caffe_transfer.training.engine import Engine, find_engine, last_words, start
 from tests.small_study import script
 
 
@@ -114,3 +115,13 @@ def test_last_words_of_a_crash() -> None:
     assert last_words(f"{said}free(): invalid pointer\n{trace}") == "free(): invalid pointer"
     assert last_words(said + trace) == "SIGABRT"
     assert last_words(trace).startswith("*** SIGABRT")
+
+
+def test_what_supervisors_send_to_all_processes_does_not_reach_it(tmp_path: Path) -> None:
+    """SIGTERM would end an engine without a snapshot; what starts it passes on the wish to stop."""
+    engine = script(tmp_path / "mine", "kill -TERM $$; kill -USR1 $$; echo goes on\n")
+    log = tmp_path / "log"
+    with log.open("w+b") as file:
+        assert start([str(engine.program)], tmp_path, file, 1, file.fileno()).wait() == 0
+    assert log.read_text() == "goes on\n"
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, []) & {signal.SIGTERM, signal.SIGUSR1}
