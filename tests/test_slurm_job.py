@@ -45,6 +45,10 @@ def busy(*_: object) -> dict[str, object]:
     raise Busy("another process works in it")
 
 
+def finished(*_: object) -> dict[str, object]:
+    return {"finished": "now"}
+
+
 def event(is_set: bool) -> threading.Event:
     made = threading.Event()
     if is_set:
@@ -78,8 +82,12 @@ def test_one_that_was_cancelled_or_stopped_does_not(
 
 
 def test_a_folder_that_is_busy_is_waited_for(calls: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = [busy, busy, lambda *_: {"finished": "now"}]
-    trains(monkeypatch, lambda *given: answers.pop(0)(*given))
+    answers = [busy, busy, finished]
+
+    def train(*_: object) -> dict[str, object]:
+        return answers.pop(0)()
+
+    trains(monkeypatch, train)
     monkeypatch.setattr(slurm_job, "BUSY_RETRY_SECONDS", 0.0)
     assert call(limit=False) == {"finished": "now"}
     trains(monkeypatch, busy)

@@ -15,7 +15,7 @@ from caffe_transfer.training.slurm_job import Command
 # A user may change these.
 _DEFAULTS = {"signal": "B:USR1@60"}
 # The run's own: with others, jobs would not be found again, or not go on.
-_OURS = {
+_OURS: dict[str, str | bool] = {
     "requeue": True,
     "kill-on-invalid-dep": "yes",
     "open-mode": "append",

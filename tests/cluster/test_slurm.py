@@ -1,5 +1,6 @@
 """Networks as jobs of a real Slurm, trained by real Caffe."""
 
+import functools
 import json
 import os
 import signal
@@ -119,9 +120,8 @@ def test_a_job_at_its_limit_goes_on_later(long_run: SmallRun, slurm: Slurm, numb
     job = job_of(long_run, BASE)
     reached = [0]
     for start in (1, 2):
-        wait_until(
-            lambda start=start: is_training(long_run, BASE, start), f"start {start}", slurm.logs
-        )
+        trains = functools.partial(is_training, long_run, BASE, start)
+        wait_until(trains, f"start {start}", slurm.logs)
         slurm.run("scancel", "--batch", f"--signal={number}", job)
         wait_until(lambda: iteration(long_run, BASE) > reached[-1], "a snapshot", slurm.logs)
         reached.append(iteration(long_run, BASE))
