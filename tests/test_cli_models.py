@@ -115,6 +115,8 @@ def test_compare_for_machines_and_of_trees(tmp_path: Path) -> None:
         "2 files: 1 identical, 1 only in the second", "only in the second b.caffemodel",
     ]  # fmt: skip
     assert done.returncode == 1
+    assert done.stderr == "comparing: 0.6 kB\n"
+    assert call("compare", "x/a.caffemodel", "y/a.caffemodel", cwd=tmp_path).stderr == ""
     assert (
         "identical          a.caffemodel" in call("compare", "--all", "x", "y", cwd=tmp_path).stdout
     )
