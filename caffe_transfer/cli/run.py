@@ -11,9 +11,9 @@ from caffe_transfer.cli.engine_options import EngineOptions, engine_option, prec
 from caffe_transfer.cli.options import SIZE, grouped
 from caffe_transfer.cli.plan import print_plan
 from caffe_transfer.cli.show import Screen
-from caffe_transfer.cli.stopping import STOPPED, stop_on_signal
+from caffe_transfer.cli.stopping import stop_on_signal
 from caffe_transfer.data_prep.listings import listed_once
-from caffe_transfer.errors import BadInput, EngineError, Interrupted
+from caffe_transfer.errors import STOPPED, BadInput, EngineError, Interrupted
 from caffe_transfer.paths import RunFolder, default_run
 from caffe_transfer.studies.changes import conflicts
 from caffe_transfer.studies.load import load_study
