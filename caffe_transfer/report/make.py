@@ -7,7 +7,7 @@ from pathlib import Path
 from caffe_transfer import paths
 from caffe_transfer.errors import BadInput
 from caffe_transfer.files import atomic_text
-from caffe_transfer.report import figures, results, style, tables
+from caffe_transfer.report import results, tables
 from caffe_transfer.report.contents import Report
 from caffe_transfer.report.metric import Metric
 from caffe_transfer.report.page.curves import Curves
@@ -123,6 +123,9 @@ def _read_published(source: Path | None, metric: Metric, progress: OnNetworkRead
 
 def _write_files(label: str, own: _Read, out_dir: Path, published: _Read, bare: bool) -> Run:
     """Write everything of a run's report but its page."""
+    # Here, since matplotlib takes as long to import as all that `run` needs before.
+    from caffe_transfer.report import figures, style
+
     rows = own.results.rows
     drawn = figures.draw_all(rows, published.results.rows, bare)
     folder = paths.ReportFolder(out_dir)
