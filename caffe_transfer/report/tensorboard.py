@@ -10,7 +10,8 @@ import numpy as np
 
 from caffe_transfer.errors import BadInput
 from caffe_transfer.files import atomic_folder, unwritable
-from caffe_transfer.report.logs import NetworkLog, Series
+from caffe_transfer.report.log_scanner import Series
+from caffe_transfer.report.logs import NetworkLog
 
 MOST_POINTS = 1000  # of a curve: as many as TensorBoard shows unless told otherwise
 _EVENTS = "events.out.tfevents."  # what TensorBoard looks for
