@@ -1,11 +1,13 @@
 """The program: caffe-transfer, and python -m caffe_transfer."""
 
-# No more than these, of which Python has most anyway: before main, Ctrl-C is a traceback.
-import os
-import signal
-from types import FrameType
+try:
+    import os
+    import signal
+    from types import FrameType
 
-from caffe_transfer.errors import STOPPED, Interrupted
+    from caffe_transfer.errors import STOPPED, Interrupted
+except KeyboardInterrupt:  # within the milliseconds before `main` can answer it
+    raise SystemExit(130) from None
 
 
 def main() -> None:
