@@ -89,7 +89,7 @@ setup(
     },
     entry_points={
         "console_scripts": [
-            "caffe-transfer=caffe_transfer.cli:main",
+            "caffe-transfer=caffe_transfer.__main__:main",
             "caffe-torch=caffe_transfer.caffe_torch.__main__:main",
         ]
     },

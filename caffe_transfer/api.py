@@ -284,11 +284,12 @@ def fit(model: AnyPath, net: AnyPath, *, images: tuple[int, int, int] | None = N
     """Say which parameters of a prototxt's net a model has, lacks, or has in other shapes.
 
     Args:
-        images: as for `describe`.
+        images: as for `describe`; where the net does not say it, axes that depend on it are None
+            and taken to fit.
 
     Raises:
         Incomplete, FormatError: a file is missing or is not what it should be.
-        BadInput: the net does not say the size of its images, or a layer does not fit its input.
+        BadInput: a layer does not fit its input.
     """
     return fitting.fit(Path(model), Path(net), images)
 

@@ -13,6 +13,8 @@ Every message is one sentence that names the file, layer or option and says what
 The command line exits with its `status`.
 """
 
+STOPPED = "stopped; run the same command again to go on"
+
 
 class CaffeTransferError(Exception):
     """Base class of all errors that the library raises on purpose."""

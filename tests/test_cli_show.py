@@ -51,6 +51,23 @@ def test_lines_where_there_is_no_terminal(
     ]
 
 
+def test_bytes_are_written_as_sizes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = Clock(monkeypatch)
+    with Screen(total=0) as screen:
+        for done in range(0, 6_000_000_001, 100_000_000):
+            screen.comparing(done, 6_000_000_000, say_end=True)
+            clock.now += show.LINE_SECONDS / 20
+        screen.comparing(5, 10, say_end=False)
+        screen.comparing(10, 10, say_end=False)
+    assert capsys.readouterr().err.splitlines() == [
+        "comparing: 2.0 GB of 6.0 GB  66.7 MB/s  60 s left",
+        "comparing: 4.0 GB of 6.0 GB  66.7 MB/s  30 s left",
+        "comparing: 6.0 GB",
+    ]
+
+
 def training(name: str, iteration: int, left: float | None = None) -> TrainingProgress:
     return TrainingProgress(name, iteration, 1000, 0.5, math.nan, left)
 

@@ -19,9 +19,9 @@ from caffe_transfer.cli.options import SIZE, grouped
 from caffe_transfer.cli.plan import print_jobs, print_plan
 from caffe_transfer.cli.run_log import RunLog
 from caffe_transfer.cli.show import Screen
-from caffe_transfer.cli.stopping import STOPPED, stop_on_signal
+from caffe_transfer.cli.stopping import stop_on_signal
 from caffe_transfer.data_prep.listings import listed_once
-from caffe_transfer.errors import BadInput, EngineError, Interrupted
+from caffe_transfer.errors import STOPPED, BadInput, EngineError, Interrupted
 from caffe_transfer.files import is_locked
 from caffe_transfer.paths import STUDY_SUFFIX, RunFolder, default_run
 from caffe_transfer.studies.changes import conflicts

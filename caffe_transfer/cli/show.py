@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from rich.console import Console, Group, RenderableType
@@ -12,7 +12,7 @@ from rich.text import Text
 from caffe_transfer.cli.networks import Networks, training_note
 from caffe_transfer.cli.rows import Row, rendered
 from caffe_transfer.cli.run_log import RunLog
-from caffe_transfer.units import duration
+from caffe_transfer.units import duration, size
 
 if TYPE_CHECKING:
     from caffe_transfer.training.executor import JobResult
@@ -74,25 +74,38 @@ class Screen:
         with self._lock:
             self._networks.expect(left)
 
-    def step(self, step: str, done: int, total: int) -> None:
-        """Show a step of preparing images: its pace, and a line when it is done.
+    def step(self, step: str, done: int, total: int, amount: Callable[[int], str] = str) -> None:
+        """Show a step of long work: its pace, and a line when it is done.
 
         In a terminal it has a bar, elsewhere a line now and then.
+
+        Args:
+            amount: how to write what is done, and what is to be done.
         """
         with self._lock:
             pace = self._paces.setdefault(step, Pace(done))
-            note = pace.note(done, total)
-            self._steps[step] = Row(step, done, total, [f"{done}/{total}", note])
+            note = pace.note(done, total, amount)
+            self._steps[step] = Row(step, done, total, [f"{amount(done)}/{amount(total)}", note])
             if done >= total:
                 del self._steps[step], self._paces[step]
                 self._clocks.pop(step, None)
-                self.say(f"{step}: {total}")
+                self.say(f"{step}: {amount(total)}")
             elif not self.console.is_terminal and self._is_line_due(step):
-                self._print(f"{step}: {done} of {total}{'  ' if note else ''}{note}")
+                said = f"{step}: {amount(done)} of {amount(total)}"
+                self._print(f"{said}{'  ' if note else ''}{note}")
 
     def reading(self, done: int, total: int, name: str) -> None:
         """Show how many networks' logs are read, before that of `name`."""
         self.step("reading logs", done, total)
+
+    def comparing(self, done: int, total: int, *, say_end: bool) -> None:
+        """Show how many bytes are compared.
+
+        Args:
+            say_end: print a line at the end, too.
+        """
+        if say_end or done < total:
+            self.step("comparing", done, total, size)
 
     def network(self, progress: "TrainingProgress") -> None:
         """Show the progress of a network's training."""
@@ -183,10 +196,11 @@ class Pace:
     def __init__(self, first: int) -> None:
         self._first, self._start = first, time.monotonic()
 
-    def note(self, done: int, total: int) -> str:
+    def note(self, done: int, total: int, amount: Callable[[int], str] = str) -> str:
         """ "955/s  20 min left"; empty before much can be said."""
         seconds = time.monotonic() - self._start
         if seconds < 1 or done <= self._first:
             return ""
         rate = (done - self._first) / seconds
-        return f"{rate:.{0 if rate >= 10 else 1}f}/s  {duration((total - done) / rate)} left"
+        pace = amount(round(rate)) if rate >= 10 else f"{rate:.1f}"
+        return f"{pace}/s  {duration((total - done) / rate)} left"
