@@ -58,15 +58,15 @@ def test_a_study_with_some_of_its_networks() -> None:
     assert [network.name for network in study.select("half0B", "netbase").networks] == [
         "half0B", "netbase",
     ]  # fmt: skip
-    with pytest.raises(ct.BadInput, match="has no network 'half1A'; it has netbase, half0A"):
-        study.select("half1A")
+    with pytest.raises(ct.BadInput, match="has no network 'half2A'; it has netbase, half0A"):
+        study.select("half2A")
 
 
 def test_folders_of_networks(tmp_path: Path) -> None:
     study = ct.load_study("fashion-mnist", quick=True)
     (folder,) = ct.generate(study, ct.Network.parse("half0A"), out=tmp_path)
     assert folder == tmp_path / "half0A"
-    assert len(ct.generate("fashion-mnist", out=str(tmp_path))) == 98
+    assert len(ct.generate("fashion-mnist", out=str(tmp_path))) == 73
     (comparison,) = ct.compare(folder / "solver.prototxt", folder / "solver.prototxt")
     assert comparison.verdict == "identical"
 

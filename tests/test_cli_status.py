@@ -41,13 +41,13 @@ def test_why_a_network_failed(run: RunFolder) -> None:
     assert done.returncode == 0
     assert re.search(r"^half0B +failed +0/960 ", done.stdout, re.M)
     assert "\nhalf0B failed: caffe ended with status 1: out of memory\n" in done.stdout
-    assert done.stdout.endswith("0 of 98 networks are trained, 97 waiting, 1 failed\n")
+    assert done.stdout.endswith("0 of 73 networks are trained, 72 waiting, 1 failed\n")
 
 
 def test_json(run: RunFolder) -> None:
     done = call("status", str(run.root), "--json")
     rows = {row["name"]: row for row in map(json.loads, done.stdout.splitlines())}
-    assert len(rows) == 98
+    assert len(rows) == 73
     assert rows["half0B"]["problem"] == "caffe ended with status 1: out of memory"
     assert rows["half0A"] == {
         "name": "half0A", "state": "waiting", "iteration": 0, "max_iter": 960, "loss": None,
@@ -90,7 +90,7 @@ def watch(run: RunFolder, end: bytes | signal.Signals) -> tuple[int, str]:
 def test_watch_ends_by_a_key_or_a_signal(run: RunFolder, end: bytes | signal.Signals) -> None:
     status, output = watch(run, end)
     assert status == 0, output
-    assert "0 of 98 networks are trained, 97 waiting, 1 failed" in output
+    assert "0 of 73 networks are trained, 72 waiting, 1 failed" in output
     assert "half0B failed: caffe ended with status 1: out of memory" in output
     assert "Traceback" not in output
 

@@ -102,5 +102,5 @@ def test_the_wheel_holds_the_packages_data_files(wheel: Path) -> None:
     assert {str(path.relative_to(ROOT)) for path in data} - held == set()
 
 
-def test_98_networks_were_written(from_checkout: dict[str, bytes]) -> None:
-    assert len({name.split("/")[0] for name in from_checkout}) == 98
+def test_73_networks_were_written(from_checkout: dict[str, bytes]) -> None:
+    assert len({name.split("/")[0] for name in from_checkout}) == 73
