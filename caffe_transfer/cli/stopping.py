@@ -82,6 +82,7 @@ def stop_on_signal(*, patient: bool = True, in_job: bool = False) -> Iterator[St
     wishes = dict.fromkeys((signal.SIGINT, signal.SIGTERM, *limits), handle)
     handlers = {**wishes, signal.SIGALRM: lose_patience}
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, limits)  # a job may begin with them held back
     try:
         yield stop
     except _Enough:
