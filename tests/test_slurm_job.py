@@ -124,6 +124,17 @@ def test_which_signals_are_limits(number: signal.Signals, limit: bool) -> None:
         assert stop.limit.is_set() == limit
 
 
+def test_a_limit_that_came_before_anyone_listened() -> None:
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGUSR1,))
+    try:
+        signal.raise_signal(signal.SIGUSR1)
+        with stop_on_signal(in_job=True) as stop:
+            time.sleep(0.01)
+            assert stop.limit.is_set()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
 def test_elsewhere_sigterm_is_none() -> None:
     with stop_on_signal() as stop:
         signal.raise_signal(signal.SIGTERM)

@@ -103,6 +103,7 @@ def stop_on_signal(*, patient: bool = True, in_job: bool = False) -> Iterator[St
 
     handlers = dict.fromkeys((*_NUMBERS, *limits), handle) | {signal.SIGALRM: lose_patience}
     with _handled(handlers):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, limits)  # a job may begin with them held back
         try:
             yield stop
         except _Enough:

@@ -134,6 +134,18 @@ def test_a_job_at_its_limit_goes_on_later(long_run: SmallRun, slurm: Slurm, numb
     assert [each["from_iteration"] for each in manifest["runs"]] == reached
 
 
+def test_a_limit_that_comes_while_the_job_begins(long_run: SmallRun, slurm: Slurm) -> None:
+    set_iterations(long_run, BASE, 20)
+    running = executor(long_run)
+    running.submit(BASE, ())
+    running.ended()
+    wait_until(lambda: long_run.folder.slurm_log(job_of(long_run, BASE)).exists(), "it begins")
+    slurm.run("scancel", "--batch", "--signal=USR1", job_of(long_run, BASE))
+    wait_until(lambda: "PD" in slurm.run("squeue", "-h", "-o%t"), "it waits again", slurm.logs)
+    assert results_of(running, 1)[BASE].outcome is Outcome.DONE
+    assert "in the queue again" in long_run.folder.slurm_log(job_of(long_run, BASE)).read_text()
+
+
 def test_a_real_time_limit(long_run: SmallRun, slurm: Slurm) -> None:
     running = executor(long_run, time="1", signal="B:USR1@50")
     running.submit(BASE, ())
