@@ -3,8 +3,8 @@
 python -m benchmarks.cluster [COUNT...]
 
 As root, with Slurm (`make slurm`) and the extra slurm.  All but ten of the networks wait for one of
-those ten; none is started.  Seconds are those of the submitting process and of Slurm's commands that
-it calls, memory is its own.
+those ten; none is started.  Seconds are those of the submitting process and of the commands that it
+calls, memory is its own.
 """
 
 import resource
@@ -18,7 +18,7 @@ from caffe_transfer.nets.write import write_network
 from caffe_transfer.paths import RunFolder
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.network import Network
-from caffe_transfer.training import slurm
+from caffe_transfer.training import slurm, slurm_queue
 from caffe_transfer.training.executor import ExecutorOptions
 from tests.cluster.slurm import lacking, started
 
@@ -64,6 +64,7 @@ def submit(root: str, count: int) -> None:
     slurm.LOOK_SECONDS = 0.0
     assert executor.ended() == []
     looked = _now()
+    assert len(slurm_queue.jobs_known(folder.root)) == count
     times = [
         after - before
         for first, second in ((begun, submitted), (submitted, looked))

@@ -1,6 +1,7 @@
 """The boundary to training: which program, which argv."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -9,7 +10,14 @@ from pathlib import Path
 import pytest
 
 from caffe_transfer.errors import EngineError, RefusedNet
-from caffe_transfer.training.engine import Engine, failed, find_engine, last_words, names_device
+from caffe_transfer.training.engine import (
+    Engine,
+    failed,
+    find_engine,
+    last_words,
+    names_device,
+    start,
+)
 from tests.small_study import script
 
 PYTHON = sys.executable
@@ -195,3 +203,13 @@ def test_real_caffe_refuses_a_net(tmp_path: Path, caffe_bin: Path) -> None:
             env=os.environ | {"GLOG_logtostderr": "1"}, check=False,
         )  # fmt: skip
     assert isinstance(failed(Engine("caffe", caffe_bin), done.returncode, log), RefusedNet)
+
+
+def test_what_supervisors_send_to_all_processes_does_not_reach_it(tmp_path: Path) -> None:
+    """SIGTERM would end an engine without a snapshot; what starts it passes on the wish to stop."""
+    engine = script(tmp_path / "mine", "kill -TERM $$; kill -USR1 $$; echo goes on\n")
+    log = tmp_path / "log"
+    with log.open("w+b") as file:
+        assert start([str(engine.program)], tmp_path, file, 1, file.fileno()).wait() == 0
+    assert log.read_text() == "goes on\n"
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, []) & {signal.SIGTERM, signal.SIGUSR1}

@@ -45,6 +45,10 @@ def busy(*_: object) -> dict[str, object]:
     raise Busy("another process works in it")
 
 
+def finished(*_: object) -> dict[str, object]:
+    return {"finished": "now"}
+
+
 def event(is_set: bool) -> threading.Event:
     made = threading.Event()
     if is_set:
@@ -78,8 +82,12 @@ def test_one_that_was_cancelled_or_stopped_does_not(
 
 
 def test_a_folder_that_is_busy_is_waited_for(calls: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = [busy, busy, lambda *_: {"finished": "now"}]
-    trains(monkeypatch, lambda *given: answers.pop(0)(*given))
+    answers = [busy, busy, finished]
+
+    def train(*_: object) -> dict[str, object]:
+        return answers.pop(0)()
+
+    trains(monkeypatch, train)
     monkeypatch.setattr(slurm_job, "BUSY_RETRY_SECONDS", 0.0)
     assert call(limit=False) == {"finished": "now"}
     trains(monkeypatch, busy)
@@ -114,6 +122,17 @@ def test_which_signals_are_limits(number: signal.Signals, limit: bool) -> None:
         time.sleep(0.01)
         assert stop.is_set()
         assert stop.limit.is_set() == limit
+
+
+def test_a_limit_that_came_before_anyone_listened() -> None:
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGUSR1,))
+    try:
+        signal.raise_signal(signal.SIGUSR1)
+        with stop_on_signal(in_job=True) as stop:
+            time.sleep(0.01)
+            assert stop.limit.is_set()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
 
 def test_elsewhere_sigterm_is_none() -> None:

@@ -75,13 +75,14 @@ def stop_on_signal(*, patient: bool = True, in_job: bool = False) -> Iterator[St
         stop.set()
         signal.setitimer(signal.ITIMER_REAL, PATIENCE_SECONDS)
 
-    def lose_patience(_number: int, _frame: FrameType | None) -> None:
+    def lose_patience(number: int, _frame: FrameType | None) -> None:
         if not stop.patient:
             raise _Enough
 
-    handlers = dict.fromkeys((signal.SIGINT, signal.SIGTERM, *limits), handle)
-    handlers[signal.SIGALRM] = lose_patience
+    wishes = dict.fromkeys((signal.SIGINT, signal.SIGTERM, *limits), handle)
+    handlers = {**wishes, signal.SIGALRM: lose_patience}
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, limits)  # a job may begin with them held back
     try:
         yield stop
     except _Enough:

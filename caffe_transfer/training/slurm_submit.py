@@ -15,13 +15,20 @@ from caffe_transfer.training.slurm_job import Command
 # A user may change these.
 _DEFAULTS = {"signal": "B:USR1@60"}
 # The run's own: with others, jobs would not be found again, or not go on.
-_OURS = {
+_OURS: dict[str, str | bool] = {
     "requeue": True,
     "kill-on-invalid-dep": "yes",
     "open-mode": "append",
 }
 _NOT_THE_USERS = frozenset(
     {*_OURS, "array", "chdir", "dependency", "error", "no-requeue", "output", "parsable", "wrap"}
+)
+# Runs a program to which the signals of limits come only when it listens to them: a warning may
+# come when the job has just begun.
+_WITH_SIGNALS_HELD = (
+    "import os, signal, sys; "
+    "signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGUSR1, signal.SIGTERM)); "
+    "os.execv(sys.argv[1], sys.argv[1:])"
 )
 
 
@@ -56,10 +63,10 @@ def submit(
         EngineError: Slurm refuses them; with what it says.
     """
     folder.slurm.mkdir(parents=True, exist_ok=True)
-    executor = submitit.SlurmExecutor(folder.slurm, python=f"exec {shlex.quote(sys.executable)}")
+    # The batch script becomes the training itself, which so gets the job's signals.
+    python = shlex.join([sys.executable, "-I", "-S", "-c", _WITH_SIGNALS_HELD, sys.executable])
+    executor = submitit.SlurmExecutor(folder.slurm, python=f"exec {python}")
     executor.update_parameters(
-        # The batch script becomes the training itself, which so gets the job's signals; what comes
-        # before it listens does not end it.
         use_srun=False,
         setup=["trap '' USR1"],
         stderr_to_stdout=True,

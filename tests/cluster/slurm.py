@@ -13,7 +13,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "scancel", "srun")
+PROGRAMS = (
+    "munged",
+    "slurmctld",
+    "slurmd",
+    "sbatch",
+    "squeue",
+    "scontrol",
+    "scancel",
+    "srun",
+    "setpriv",
+)
 # Cores of each node: jobs wait for cores, and those of a test hardly compute.
 CORES = 4
 NODES = ("n1", "n2")
@@ -142,9 +152,10 @@ class Slurm:
 
     def _start(self, name: str, *argv: str) -> None:
         with (self.root / f"{name}.out").open("wb") as output:
+            # A test that is killed leaves no daemon.
             self._daemons[name] = subprocess.Popen(
-                argv, env=self.environment, stdin=subprocess.DEVNULL, stdout=output,
-                stderr=output, start_new_session=True,
+                ["setpriv", "--pdeathsig", "KILL", *argv], env=self.environment,
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
             )  # fmt: skip
 
     def idle(self) -> set[str]:

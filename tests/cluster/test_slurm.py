@@ -1,5 +1,6 @@
 """Networks as jobs of a real Slurm, trained by real Caffe."""
 
+import functools
 import json
 import os
 import signal
@@ -119,9 +120,8 @@ def test_a_job_at_its_limit_goes_on_later(long_run: SmallRun, slurm: Slurm, numb
     job = job_of(long_run, BASE)
     reached = [0]
     for start in (1, 2):
-        wait_until(
-            lambda start=start: is_training(long_run, BASE, start), f"start {start}", slurm.logs
-        )
+        trains = functools.partial(is_training, long_run, BASE, start)
+        wait_until(trains, f"start {start}", slurm.logs)
         slurm.run("scancel", "--batch", f"--signal={number}", job)
         wait_until(lambda: iteration(long_run, BASE) > reached[-1], "a snapshot", slurm.logs)
         reached.append(iteration(long_run, BASE))
@@ -132,6 +132,18 @@ def test_a_job_at_its_limit_goes_on_later(long_run: SmallRun, slurm: Slurm, numb
     assert job_of(long_run, BASE) == job
     manifest = json.loads(long_run.folder.network(BASE).manifest.read_text())
     assert [each["from_iteration"] for each in manifest["runs"]] == reached
+
+
+def test_a_limit_that_comes_while_the_job_begins(long_run: SmallRun, slurm: Slurm) -> None:
+    set_iterations(long_run, BASE, 20)
+    running = executor(long_run)
+    running.submit(BASE, ())
+    running.ended()
+    wait_until(lambda: long_run.folder.slurm_log(job_of(long_run, BASE)).exists(), "it begins")
+    slurm.run("scancel", "--batch", "--signal=USR1", job_of(long_run, BASE))
+    wait_until(lambda: "PD" in slurm.run("squeue", "-h", "-o%t"), "it waits again", slurm.logs)
+    assert results_of(running, 1)[BASE].outcome is Outcome.DONE
+    assert "in the queue again" in long_run.folder.slurm_log(job_of(long_run, BASE)).read_text()
 
 
 def test_a_real_time_limit(long_run: SmallRun, slurm: Slurm) -> None:

@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def test_all_networks_whatever_happens(tmp_path: Path, authors: Path, slurm: Slu
     run = prepared(tmp_path, authors, replay_study())
     arguments = (*ON_SLURM, "--threads", "1")
     process, chance = run.start(*arguments), random.Random(0)
-    deeds = {
+    deeds: dict[int, Callable[[], object]] = {
         4: lambda: slurm.kill_node("n1"),
         12: lambda: slurm.start_node("n1"),
         # It comes back by itself when its daemon is heard of.
@@ -50,7 +51,8 @@ def test_all_networks_whatever_happens(tmp_path: Path, authors: Path, slurm: Slu
     }
     for number in range(30):
         time.sleep(3)
-        deeds.get(number, lambda: None)()
+        if number in deeds:
+            deeds[number]()
         _reach_limits(slurm, chance)
         if number % 3 == 0:
             _kill_one(run, chance)
