@@ -10,7 +10,7 @@ from caffe_transfer.cli.show import LineClock
 from caffe_transfer.cli.status import summary, watch_until
 from caffe_transfer.cli.stopping import ended_by_ctrl_c
 from caffe_transfer.errors import EngineError, Incomplete
-from caffe_transfer.files import is_locked
+from caffe_transfer.lock import is_held
 from caffe_transfer.paths import RunFolder
 from caffe_transfer.preparation import continued
 from caffe_transfer.studies.study import Study
@@ -31,7 +31,7 @@ def attach(study: Study, out: Path) -> None:
     click.echo(f"another run works in {out}; this is its progress, and Ctrl-C leaves it", err=True)
     with ended_by_ctrl_c():
         _follow(reader, folder)
-    if is_locked(folder.lock):
+    if is_held(folder.lock):
         click.echo(f"the run in {out} goes on; the same command shows it again", err=True)
         return
     try:
@@ -50,7 +50,7 @@ def _follow(reader: StatusReader, folder: RunFolder) -> None:
     """Show what there is to see, on a terminal or by a line now and then, until the run ends."""
     console, clock = Console(highlight=False), LineClock()
     is_told = False
-    while is_locked(folder.lock):
+    while is_held(folder.lock):
         try:
             rows = reader.read()
         except Incomplete:
@@ -59,7 +59,7 @@ def _follow(reader: StatusReader, folder: RunFolder) -> None:
             is_told = True
         else:
             if console.is_terminal:
-                watch_until(reader, console, ended=lambda: not is_locked(folder.lock))
+                watch_until(reader, console, ended=lambda: not is_held(folder.lock))
                 return
             if clock.is_due():
                 click.echo(summary(reader, rows), err=True)

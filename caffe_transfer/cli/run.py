@@ -22,7 +22,7 @@ from caffe_transfer.cli.show import Screen
 from caffe_transfer.cli.stopping import stop_on_signal
 from caffe_transfer.data_prep.listings import listed_once
 from caffe_transfer.errors import STOPPED, BadInput, EngineError, Interrupted
-from caffe_transfer.files import is_locked
+from caffe_transfer.lock import is_held
 from caffe_transfer.paths import STUDY_SUFFIX, RunFolder, default_run
 from caffe_transfer.studies.changes import conflicts
 from caffe_transfer.studies.load import load_study
@@ -133,7 +133,7 @@ def run_command(
         return
     out = out or pipeline.default_folder(study)
     _check_form(study, chosen, quick, out)
-    if not (prepare or where.detach) and is_locked(RunFolder(out).lock):
+    if not (prepare or where.detach) and is_held(RunFolder(out).lock):
         attach(chosen, out)
         return
     cluster = where.cluster(options, jobs)
