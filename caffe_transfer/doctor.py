@@ -20,6 +20,8 @@ EXTRAS = {
     "torch": ("the engine caffe-torch", ("torch",)),
     "export": ("export", ("torch", "safetensors", "onnx", "onnxscript", "onnxruntime")),
     "tensorboard": ("report --tensorboard", ("tensorboardX",)),
+    "slurm": ("run --on slurm", ("submitit",)),
+    "ray": ("run --on ray", ("ray",)),
 }
 IMAGE = Path("/etc/caffe-transfer-image")  # versions in a container image, see docker/pin.sh
 CONVERTERS = ("convert_imageset", "compute_image_mean", "upgrade_net_proto_text")
