@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("submitit", reason="no submitit here; pip install 'caffe-transfer[slurm]'")
+
 from caffe_transfer.errors import BadInput, EngineError
 from caffe_transfer.formats.prototxt import read_solver
 from caffe_transfer.training import slurm as module
