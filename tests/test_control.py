@@ -8,7 +8,7 @@ from caffe_transfer.report.control import control
 from caffe_transfer.report.tables import control_sentence
 from tests.test_decomposition import rows
 
-# Top-1 of half B at n = 1..7 in README.md's table: BnB+ and AnB+.
+# Top-1 of half B at n = 1..7 in a run of Fashion-MNIST: BnB+ and AnB+.
 DEMO = {
     "transfer__ft0B0B_1_": (0.878, 0.878, 0.882, 0.885, 0.885, 0.888, 0.889),
     "transfer__ft0A0B_1_": (0.876, 0.886, 0.882, 0.880, 0.880, 0.881, 0.883),

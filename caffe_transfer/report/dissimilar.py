@@ -38,6 +38,7 @@ from caffe_transfer.report.style import (
 from caffe_transfer.studies.network import WHOLE, Mode
 
 _RANDOM = {"marker": "v", "color": OLIVE}
+_MOST_OF_OTHERS = 2.0  # so far below the deepest of the others random features are still shown
 
 
 @styled()
@@ -123,7 +124,7 @@ def _curve(
 
 
 def _draw_relative(axes: Axes, rows: Rows, splits: Sequence[str], published: bool) -> None:
-    """Means minus the level of their bases; random filters may fall below the panel."""
+    """Means minus the level of their bases; random filters far below the others leave the panel."""
     curves = [curve for curve in relative_curves(rows, splits) if curve.values]
     if not curves:
         return
@@ -136,8 +137,10 @@ def _draw_relative(axes: Axes, rows: Rows, splits: Sequence[str], published: boo
         axes.plot([0], [0], **REFERENCE, label="reference")
         shown = [v for curve in curves if curve.key != FILTERS for v in curve.values.values()]
         if shown:  # as in the paper: the drop of random features must not flatten the others
-            highest = max(v for curve in curves for v in curve.values.values())
-            axes.set_ylim(bottom=1.2 * min([*shown, -0.01]), top=max(0.02, 1.2 * highest))
+            every = [v for curve in curves for v in curve.values.values()]
+            lowest = min([*shown, -0.01])
+            lowest = min([lowest, *(v for v in every if v > _MOST_OF_OTHERS * lowest)])
+            axes.set_ylim(bottom=1.2 * lowest, top=max(0.02, 1.2 * max(every)))
 
 
 def _look(curve: RelativeCurve, splits: Sequence[str]) -> dict[str, Any]:
