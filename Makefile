@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 DEMO ?= demo
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 
-.PHONY: demo test caffe browser lint image-test bench docs clean
+.PHONY: demo test caffe caffe-gpu browser lint image-test bench docs clean
 
 demo: $(VENV)/.ready
 	@$(MAKE) --no-print-directory caffe || { \
@@ -15,7 +15,7 @@ demo: $(VENV)/.ready
 	  $(INSTALL) '.[torch]'; }
 	$(BIN)/caffe-transfer run fashion-mnist --out $(DEMO) --jobs 2
 
-test: $(VENV)/.ready-test caffe browser lint
+test: $(VENV)/.ready-test caffe caffe-gpu browser lint
 	$(BIN)/python -m pytest
 
 $(VENV)/.ready: setup.py
@@ -33,6 +33,10 @@ caffe: $(VENV)/.ready
 	else \
 	  docker/install-caffe.sh "$$($(BIN)/python -c 'from caffe_transfer import paths; print(paths.caffe_prefix())')"; \
 	fi
+
+# Caffe with CUDA, for all cards that the toolkit knows; CUDA is fetched where there is none.
+caffe-gpu: $(VENV)/.ready
+	docker/install-caffe.sh "$$($(BIN)/python -c 'from caffe_transfer import paths; print(paths.caffe_prefix())')" --cuda
 
 # For the tests of the report's page; without it they skip.
 browser:
