@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 DEMO ?= demo
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 
-.PHONY: demo test cluster-test caffe browser slurm lint image-test bench docs clean
+.PHONY: demo test cluster-test caffe caffe-gpu browser slurm lint image-test bench docs clean
 
 demo: $(VENV)/.ready
 	@$(MAKE) --no-print-directory caffe || { \
@@ -16,7 +16,7 @@ demo: $(VENV)/.ready
 	  $(INSTALL) '.[torch]'; }
 	$(BIN)/caffe-transfer run fashion-mnist --out $(DEMO) --jobs 2
 
-test: $(VENV)/.ready-test caffe browser lint
+test: $(VENV)/.ready-test caffe caffe-gpu browser lint
 	$(BIN)/python -m pytest
 
 cluster-test: $(VENV)/.ready-test slurm
@@ -38,6 +38,10 @@ caffe: $(VENV)/.ready
 	else \
 	  docker/install-caffe.sh "$$($(BIN)/python -c 'from caffe_transfer import paths; print(paths.caffe_prefix())')"; \
 	fi
+
+# Caffe with CUDA, for all cards that the toolkit knows; CUDA is fetched where there is none.
+caffe-gpu: $(VENV)/.ready
+	docker/install-caffe.sh "$$($(BIN)/python -c 'from caffe_transfer import paths; print(paths.caffe_prefix())')" --cuda
 
 # For the tests of the report's page; without it they skip.
 browser:
