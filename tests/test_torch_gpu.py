@@ -1,5 +1,6 @@
 """Layers of caffe-torch on a GPU: as on the processor, where real Caffe is their judge."""
 
+import importlib
 from collections.abc import Callable
 
 import numpy as np
@@ -10,29 +11,16 @@ pytest.importorskip("torch", reason="no PyTorch here; pip install 'caffe-transfe
 import torch
 
 from caffe_transfer.caffe_torch.precision import Precision
-from tests import (
-    test_torch_layers,
-    test_torch_layers_axes,
-    test_torch_layers_batches,
-    test_torch_layers_losses,
-    test_torch_layers_recurrent,
-    test_torch_layers_values,
-)
+from tests import test_torch_layers
 from tests.torch_layers import Case, Draw, compare, one_thread, run_ours
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 
+PARTS = ("", "_axes", "_batches", "_losses", "_recurrent", "_values")
 MAKERS = [
     make
-    for module in (
-        test_torch_layers,
-        test_torch_layers_axes,
-        test_torch_layers_batches,
-        test_torch_layers_losses,
-        test_torch_layers_recurrent,
-        test_torch_layers_values,
-    )
-    for make in module.ALL
+    for part in PARTS
+    for make in importlib.import_module(f"tests.test_torch_layers{part}").ALL
     if make is not test_torch_layers.dropout  # another generator draws its masks there
 ]
 # cuDNN and cuBLAS add up in another order, and Winograd's convolutions round more.
