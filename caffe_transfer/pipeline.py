@@ -12,7 +12,7 @@ from caffe_transfer.data_prep.progress import OnStep, silent, stoppable
 from caffe_transfer.errors import BadInput
 from caffe_transfer.lock import locked
 from caffe_transfer.paths import RunFolder
-from caffe_transfer.preparation import check_images_and_disk, plan_run, prepare_plan
+from caffe_transfer.preparation import check_images_and_disk, keep_study, plan_run, prepare_plan
 from caffe_transfer.report.make import make_report
 from caffe_transfer.studies.study import Study
 from caffe_transfer.training import schedule
@@ -209,16 +209,9 @@ def submit(
     folder, callbacks = RunFolder(root), callbacks or Callbacks()
     stop = stop or threading.Event()
     with locked(folder.lock):
-        turns = _ready_to_train(study, folder, options, callbacks, stop)
+        turns = _ready_to_train(study, folder, options, callbacks, stop, is_left=True)
         needs, _ = _left_to_train(study, folder, options)
         executor = _executor(folder, options, turns, callbacks, stop)
-        if not executor.waits_for_bases:
-            executor.close()
-            assert options.cluster is not None
-            raise BadInput(
-                f"{options.cluster.on} does not let jobs wait for others, so that this command "
-                "must stay to the end; leave out --detach"
-            )
         return schedule.submit_all(needs, executor)
 
 
@@ -263,8 +256,13 @@ def _ready_to_train(
     options: RunOptions,
     callbacks: Callbacks,
     stop: threading.Event,
+    *,
+    is_left: bool = False,
 ) -> schedule.Turns:
     """Ask what can be known beforehand, and make all that the first training needs.
+
+    Args:
+        is_left: the networks are left to a cluster.
 
     Returns:
         the turns of the networks.
@@ -282,11 +280,29 @@ def _ready_to_train(
     check_images_and_disk(study, folder, options.images_from, storage, snapshots)
     if options.cluster is None:
         questions.check_engine(study, folder, options.slots, callbacks.note, stop)
+    else:
+        keep_study(plan, folder)
+        _check_cluster(options.cluster, folder, is_left=is_left)
     turns = prepare_plan(
         plan, folder, options.images_from, callbacks.step, callbacks.warn, stop, storage
     )
     callbacks.prepared()
     return turns
+
+
+def _check_cluster(cluster: Cluster, folder: RunFolder, *, is_left: bool) -> None:
+    """Ask whether the cluster can be used, before hours of preparing for it.
+
+    Raises:
+        CaffeTransferError: it cannot.
+    """
+    executor = executor_for(cluster.on, folder, cluster.options)
+    executor.close()
+    if is_left and not executor.waits_for_bases:
+        raise BadInput(
+            f"{cluster.on} does not let jobs wait for others, so that this command must stay to "
+            "the end; leave out --detach"
+        )
 
 
 def _left_to_train(

@@ -72,6 +72,12 @@ def check_images_and_disk(
     questions.check_disk(cost, folder)
 
 
+def keep_study(plan: Plan, folder: RunFolder) -> None:
+    """Write the study into the run's folder, unless it is there."""
+    if plan.is_new:
+        atomic_text(folder.study, study_text(plan.study))
+
+
 def prepare_plan(
     plan: Plan,
     folder: RunFolder,
@@ -87,8 +93,7 @@ def prepare_plan(
         the turns of the networks, in which databases are made that have no room together.
     """
     study = plan.study
-    if plan.is_new:
-        atomic_text(folder.study, study_text(study))
+    keep_study(plan, folder)
     left_out = prepare(study, folder, images_from, step, stop=stop, views=storage.begins_with_views)
     turns = storage.turns(study, folder, step, stop)
     for warning in [*torn_paths(study), *left_out, *validation_warnings(study, folder.data)]:

@@ -84,7 +84,9 @@ def test_a_run_on_a_scheduler_from_images_to_report(tmp_path: Path, made: list[S
     assert result.exit_code == 0, result.output
     assert "6 of 6 networks are trained" in result.stderr
     assert (tmp_path / "run/report/results.csv").is_file()
-    (scheduler,) = made
+    asked, scheduler = made
+    assert asked.closed
+    assert asked.submitted == {}
     assert scheduler.closed
     assert scheduler.options == ExecutorOptions(
         train=["--engine", "caffe"], jobs=3, scheduler={"partition": "gpu", "time": "24:00:00"}
@@ -93,14 +95,14 @@ def test_a_run_on_a_scheduler_from_images_to_report(tmp_path: Path, made: list[S
     assert log.count(" done\n") == 6
     again = run(tmp_path, "--on", "slurm", "--engine", "caffe")
     assert again.exit_code == 0, again.output
-    assert made[1].submitted == {}  # nothing is left to do
+    assert made[-1].submitted == {}  # nothing is left to do
 
 
 def test_networks_are_left_to_a_scheduler(tmp_path: Path, made: list[Scheduler]) -> None:
     result = run(tmp_path, "--on", "slurm", "--engine", "caffe", "--detach")
     assert result.exit_code == 0, result.output
     assert "6 networks are submitted to slurm; caffe-transfer status" in result.stderr
-    (scheduler,) = made
+    scheduler = made[-1]
     assert scheduler.closed
     assert scheduler.submitted["transfer0A0B_1_3"] == ["half0A"]
     assert scheduler.submitted["half0A"] == []
@@ -114,6 +116,7 @@ def test_only_a_scheduler_that_holds_jobs_can_be_left(
     assert isinstance(result.exception, BadInput)
     assert "does not let jobs wait for others, so that this" in str(result.exception)
     assert made[0].closed
+    assert not (tmp_path / "run/data").exists()  # it is said before anything is made
 
 
 @pytest.mark.parametrize(

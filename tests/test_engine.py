@@ -205,8 +205,11 @@ def test_real_caffe_refuses_a_net(tmp_path: Path, caffe_bin: Path) -> None:
     assert isinstance(failed(Engine("caffe", caffe_bin), done.returncode, log), RefusedNet)
 
 
-def test_what_supervisors_send_to_all_processes_does_not_reach_it(tmp_path: Path) -> None:
+def test_what_supervisors_send_to_all_processes_does_not_reach_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """SIGTERM would end an engine without a snapshot; what starts it passes on the wish to stop."""
+    monkeypatch.setattr("sys.executable", PYTHON)
     engine = script(tmp_path / "mine", "kill -TERM $$; kill -USR1 $$; echo goes on\n")
     log = tmp_path / "log"
     with log.open("w+b") as file:
