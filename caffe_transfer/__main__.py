@@ -1,5 +1,30 @@
-"""python -m caffe_transfer"""
+"""The program: caffe-transfer, and python -m caffe_transfer."""
 
-from caffe_transfer.cli import main
+try:
+    import os
+    import signal
+    from types import FrameType
 
-main()
+    from caffe_transfer.errors import STOPPED, Interrupted
+except KeyboardInterrupt:  # within the milliseconds before `main` can answer it
+    raise SystemExit(130) from None
+
+
+def main() -> None:
+    """Run the command line; until a command begins, Ctrl-C and SIGTERM end the program at once."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup and `&` have it
+            signal.signal(number, _end)
+    from caffe_transfer import cli
+
+    cli.main()
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    """End without an exception, which would come out of an import as a traceback, or be lost."""
+    os.write(2, f"caffe-transfer: {STOPPED}\n".encode())
+    os._exit(Interrupted.status)
+
+
+if __name__ == "__main__":
+    main()

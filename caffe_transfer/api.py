@@ -31,8 +31,10 @@ from caffe_transfer.studies.load import load_study as _load_study
 from caffe_transfer.studies.network import Network
 from caffe_transfer.studies.study import Study
 from caffe_transfer.training.engine import find_engine, will_read_views
+from caffe_transfer.training.executor import JobResult
+from caffe_transfer.training.local import threads_for
 from caffe_transfer.training.preflight import load_network
-from caffe_transfer.training.schedule import JobResult, threads_for
+from caffe_transfer.training.schedule import RETRIES
 from caffe_transfer.training.train import OnProgress, Settings, train_network
 from caffe_transfer.training.transplant import Transplant, transplant, transplant_into
 
@@ -77,10 +79,11 @@ def run(
     engine: str | None = None,
     precision: str | None = None,
     gpus: Sequence[str] = (),
-    jobs: int = 1,
+    jobs: int | None = None,
     threads: int | None = None,
     images: AnyPath | None = None,
     disk: int | None = None,
+    retries: int = RETRIES,
     callbacks: Callbacks | None = None,
     stop: Event | None = None,
 ) -> list[JobResult]:
@@ -91,11 +94,12 @@ def run(
         engine: "caffe", "caffe-torch" or a program's path; by default Caffe where there is one.
         precision: of caffe-torch: "fp32", "tf32" or "bf16".
         gpus: device numbers to share among the jobs; () leaves it to the solver.
-        jobs: networks trained at once; threads: of the BLAS library for each, by default all
-            cores shared among the jobs.
+        jobs: networks trained at once, by default one for each of `gpus`, or one; threads: of
+            the BLAS library for each, by default all cores shared among the jobs.
         images: the images' folder or archive, where they are not to be fetched.
         disk: the most bytes of databases at any moment, for an engine that reads no views: some
             are then made when networks need them, and removed after the last.
+        retries: how often a network that fails by itself is tried again.
         stop: set it to have the running networks write a snapshot and end.
 
     Raises:
@@ -104,12 +108,14 @@ def run(
         EngineError: there is no such engine.
     """
     chosen = study if isinstance(study, Study) else load_study(study)
+    at_once = jobs or len(gpus) or 1
     options = RunOptions(
-        settings=Settings(find_engine(engine, precision), threads=threads or threads_for(jobs)),
-        jobs=jobs,
+        settings=Settings(find_engine(engine, precision), threads=threads or threads_for(at_once)),
+        jobs=at_once,
         gpus=tuple(gpus),
         images_from=None if images is None else Path(images),
         disk=disk,
+        retries=retries,
     )
     return pipeline.run(chosen, Path(out), options=options, callbacks=callbacks, stop=stop)
 
@@ -278,11 +284,12 @@ def fit(model: AnyPath, net: AnyPath, *, images: tuple[int, int, int] | None = N
     """Say which parameters of a prototxt's net a model has, lacks, or has in other shapes.
 
     Args:
-        images: as for `describe`.
+        images: as for `describe`; where the net does not say it, axes that depend on it are None
+            and taken to fit.
 
     Raises:
         Incomplete, FormatError: a file is missing or is not what it should be.
-        BadInput: the net does not say the size of its images, or a layer does not fit its input.
+        BadInput: a layer does not fit its input.
     """
     return fitting.fit(Path(model), Path(net), images)
 

@@ -57,8 +57,7 @@ def estimate(study: Study, jobs: int = 1, views: bool = False) -> Estimate:
         Incomplete, FormatError: a given model is missing, or is none.
         BadInput: its source does not exist, or a network or a given model does not fit its net.
     """
-    check_source(study.images.source)
-    check_given(study)
+    check_given_and_source(study)
     pace = study.seconds_per_iteration
     iterations = sum(study.solver_of(network).max_iter for network in study.networks)
     return Estimate(
@@ -71,14 +70,46 @@ def estimate(study: Study, jobs: int = 1, views: bool = False) -> Estimate:
     )
 
 
+def check_given_and_source(study: Study) -> None:
+    """Refuse a study whose images or given models cannot be.
+
+    Raises:
+        CaffeTransferError: as `estimate` does.
+    """
+    check_source(study.images.source)
+    check_given(study)
+
+
 def snapshot_bytes(study: Study, rendered: Rendered, jobs: int) -> int:
     """Bytes of the networks' models and solver states, when they take most.
 
-    In the end each network has its model, and the weights that it started from, where it is cut
-    from another.  One in training has the pairs that are kept of it, and one more that is being
-    written.
+    Args:
+        jobs: networks trained at once.
     """
-    finals, pairs = [], []
+    networks = network_bytes(study, rendered).values()
+    return sum(each.kept for each in networks) + sum(
+        sorted(each.training for each in networks)[-jobs:]
+    )
+
+
+@dataclass(frozen=True)
+class NetworkBytes:
+    """Bytes of one network's models and solver states.
+
+    Attributes:
+        kept: what stays: its model, and the weights that it started from, where it is cut from
+            another.
+        training: more while it is in training: the pairs that are kept of it, and one more that is
+            being written.
+    """
+
+    kept: int
+    training: int
+
+
+def network_bytes(study: Study, rendered: Rendered) -> dict[Network, NetworkBytes]:
+    """Bytes of each network's models and solver states."""
+    found = {}
     plain, seen = plain_net(study), source_of(study).input_shape
     for network, files in rendered.items():
         layers = _layer_bytes(files, seen)
@@ -92,11 +123,10 @@ def snapshot_bytes(study: Study, rendered: Rendered, jobs: int) -> int:
         count = math.ceil(solver.max_iter / solver.snapshot)
         pair = (1 + histories) * model
         if study.keep_snapshots == LAST:
-            finals.append(first + model)
-            pairs.append(min(count, KEPT_PAIRS + 1) * pair)
+            found[network] = NetworkBytes(first + model, min(count, KEPT_PAIRS + 1) * pair)
         else:
-            finals.append(first + count * pair)
-    return sum(finals) + sum(sorted(pairs)[-jobs:])
+            found[network] = NetworkBytes(first + count * pair, 0)
+    return found
 
 
 def _layer_bytes(files: Mapping[str, str], seen: Shape) -> dict[str, int]:

@@ -14,7 +14,15 @@ from caffe_transfer.training import engine
 from caffe_transfer.version import __version__
 
 REQUIRED = ("click", "h5py", "isal", "jinja2", "lmdb", "matplotlib", "numpy",
-            "opencv-python-headless", "protobuf", "rich")  # fmt: skip
+            "opencv-python-headless", "protobuf", "rich", "scipy")  # fmt: skip
+# Extra -> what needs it, and its packages.
+EXTRAS = {
+    "torch": ("the engine caffe-torch", ("torch",)),
+    "export": ("export", ("torch", "safetensors", "onnx", "onnxscript", "onnxruntime")),
+    "tensorboard": ("report --tensorboard", ("tensorboardX",)),
+    "slurm": ("run --on slurm", ("submitit",)),
+    "ray": ("run --on ray", ("ray",)),
+}
 IMAGE = Path("/etc/caffe-transfer-image")  # versions in a container image, see docker/pin.sh
 CONVERTERS = ("convert_imageset", "compute_image_mean", "upgrade_net_proto_text")
 
@@ -41,18 +49,24 @@ def examine() -> Iterator[Finding]:
     for name in REQUIRED:
         yield Finding(name, _version(name), "pip install caffe-transfer")
     yield from _engines()
-    yield Finding(
-        "torch",
-        _version("torch"),
-        "pip install 'caffe-transfer[torch]', for the engine caffe-torch",
-        needed=False,
-    )
+    yield from _extras()
     for program, use in (("apt-get", "fetches Fashion-MNIST"), ("dpkg-deb", "unpacks it")):
         yield Finding(program, shutil.which(program), f"{use}; or give --from", needed=False)
     yield from _image()
     yield Finding("processor cores", str(len(os.sched_getaffinity(0))))
     free = shutil.disk_usage(Path.cwd()).free / 1e9
     yield Finding("free disk here", f"{free:.1f} GB")
+
+
+def _extras() -> Iterator[Finding]:
+    """Yield each package of the extras once, with the first extra that brings it."""
+    seen: set[str] = set()
+    for extra, (use, packages) in EXTRAS.items():
+        for name in packages:
+            if name not in seen:
+                seen.add(name)
+                remedy = f"pip install 'caffe-transfer[{extra}]', for {use}"
+                yield Finding(name, _version(name), remedy, needed=False)
 
 
 def _engines() -> Iterator[Finding]:

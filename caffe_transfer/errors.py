@@ -6,11 +6,14 @@ CaffeTransferError
  +-- Busy            another process works in the same folder
  +-- Incomplete      something that is needed first does not exist yet
  +-- EngineError     the training program is missing or failed
+ |    +-- RefusedNet     it refuses a net or a solver, and would do so again
  +-- Interrupted     stopped on request; the state is kept
 
 Every message is one sentence that names the file, layer or option and says what to do.
 The command line exits with its `status`.
 """
+
+STOPPED = "stopped; run the same command again to go on"
 
 
 class CaffeTransferError(Exception):
@@ -37,6 +40,10 @@ class Incomplete(CaffeTransferError):
 
 class EngineError(CaffeTransferError):
     """The training program is missing or failed."""
+
+
+class RefusedNet(EngineError):
+    """The training program refuses a net or a solver, and would do so again."""
 
 
 class Interrupted(CaffeTransferError):

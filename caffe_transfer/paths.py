@@ -2,7 +2,7 @@
 
 A run's folder:
 
-    study.toml  lock  images/  data/  results/NETWORK/  report/
+    study.toml  lock  run.log  images/  data/  results/NETWORK/  report/  slurm/
 """
 
 import os
@@ -23,6 +23,7 @@ VAL_LINK_2014 = "imagenet_val_leveldb"
 DATA_2014 = "../../ilsvrc12/data"
 BASENET_LINK = "basenet"
 
+LOCK = "lock"
 REPORT = "report"
 RESULTS = "results"
 
@@ -121,6 +122,21 @@ def lock_beside(path: Path) -> Path:
     return _with_ending(path, ".lock")
 
 
+def is_of_lock(name: str) -> bool:
+    """Whether a file is a run's or a network's lock, or one of its records."""
+    return name == LOCK or name.startswith(f"{LOCK}.")
+
+
+def lock_record(lock: Path) -> Path:
+    """Who holds a lock, beside its file: lock.held beside lock."""
+    return _with_ending(lock, ".held")
+
+
+def lock_heir(lock: Path, name: str) -> Path:
+    """Who took a lock from the dead holder of a name, beside its file."""
+    return _with_ending(lock, f".after-{name}")
+
+
 def image_list(database: Path) -> Path:
     """The list of the images that a database was made of, beside it: files.txt beside lmdb."""
     return database.with_name("files.txt")
@@ -138,7 +154,11 @@ class RunFolder:
 
     @property
     def lock(self) -> Path:
-        return self.root / "lock"
+        return self.root / LOCK
+
+    @property
+    def log(self) -> Path:
+        return self.root / "run.log"
 
     @property
     def images(self) -> Path:
@@ -155,6 +175,18 @@ class RunFolder:
     @property
     def report(self) -> Path:
         return self.root / REPORT
+
+    @property
+    def slurm(self) -> Path:
+        return self.root / "slurm"
+
+    @property
+    def slurm_jobs(self) -> Path:
+        return self.slurm / "jobs.json"
+
+    def slurm_log(self, job: str) -> Path:
+        """What a job has printed; submitit gives this name."""
+        return self.slurm / f"{job}_0_log.out"
 
     def network(self, name: str) -> "NetworkFolder":
         return NetworkFolder(self.results / name)
@@ -254,7 +286,7 @@ class NetworkFolder:
 
     @property
     def lock(self) -> Path:
-        return self.root / "lock"
+        return self.root / LOCK
 
 
 @dataclass(frozen=True)

@@ -1,31 +1,32 @@
 """A whole study, from images to report: run again, it does only what is missing."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from caffe_transfer import paths, questions
-from caffe_transfer.cost import Estimate, image_bytes, snapshot_bytes
+from caffe_transfer.cost import snapshot_bytes
 from caffe_transfer.data_prep.listings import listed_once
-from caffe_transfer.data_prep.prepare import prepare, validation_warnings
 from caffe_transfer.data_prep.progress import OnStep, silent, stoppable
-from caffe_transfer.data_prep.sources import check_source
 from caffe_transfer.errors import BadInput
-from caffe_transfer.files import atomic_text
 from caffe_transfer.lock import locked
-from caffe_transfer.nets.render import render, torn_paths
-from caffe_transfer.nets.write import write_files
 from caffe_transfer.paths import RunFolder
+from caffe_transfer.preparation import check_images_and_disk, keep_study, plan_run, prepare_plan
 from caffe_transfer.report.make import make_report
-from caffe_transfer.studies.changes import conflicts
-from caffe_transfer.studies.load import load_study
-from caffe_transfer.studies.network import Network
 from caffe_transfer.studies.study import Study
-from caffe_transfer.studies.write import study_text
 from caffe_transfer.training import schedule
-from caffe_transfer.training.given import Given, check_given, write_given_bases
-from caffe_transfer.training.schedule import JobResult
+from caffe_transfer.training.executor import (
+    Cluster,
+    Executor,
+    JobResult,
+    Outcome,
+    executor_for,
+)
+from caffe_transfer.training.followed import FollowedExecutor
+from caffe_transfer.training.local import LocalExecutor
+from caffe_transfer.training.local import slots as slots_of
+from caffe_transfer.training.remaining import left
 from caffe_transfer.training.storage import Storage, takes_views
 from caffe_transfer.training.train import OnProgress, Settings, TrainingProgress
 
@@ -51,6 +52,7 @@ class Callbacks:
     """Progress callbacks of a run; each does nothing by default.
 
     Attributes:
+        begun: called when the run's folder is this run's, before anything is made in it.
         step: progress in preparing images: step, count done, total.
         note: one sentence on what is done before training, or was found.
         warn: one sentence that the user should know.
@@ -58,8 +60,10 @@ class Callbacks:
         trained: called after the last training, before the report is made.
         network: progress of a network's training, a few times a second, from several threads.
         ended: result of a network's job.
+        failed: a failure of a network that is tried again.
     """
 
+    begun: Callable[[], None] = _ignore
     step: OnStep = silent
     note: Callable[[str], None] = _ignore_message
     warn: Callable[[str], None] = _ignore_message
@@ -67,6 +71,7 @@ class Callbacks:
     trained: Callable[[], None] = _ignore
     network: OnProgress = _ignore_progress
     ended: Callable[[JobResult], None] = _ignore_result
+    failed: Callable[[JobResult], None] = _ignore_result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,18 +79,35 @@ class RunOptions:
     """How a study is run, whatever the study.
 
     Attributes:
-        settings: how each network is trained.
-        jobs: networks trained at once.
+        settings: how each network is trained on this machine; None with a cluster.
+        cluster: where networks are trained instead.
+        jobs: networks trained at once on this machine.
         gpus: devices to share among the jobs; () leaves them to the solver.
         images_from: the images' folder or archive; None to fetch them.
         disk: the most bytes of databases at any moment; None for all that the study needs.
+        retries: how often a network that fails by itself is tried again.
     """
 
-    settings: Settings
+    settings: Settings | None = None
+    cluster: Cluster | None = None
     jobs: int = 1
     gpus: Sequence[str] = ()
     images_from: Path | None = None
     disk: int | None = None
+    retries: int = schedule.RETRIES
+
+    @property
+    def reads_views(self) -> bool:
+        """Whether the engine reads views."""
+        if self.cluster is not None:
+            return self.cluster.reads_views
+        assert self.settings is not None
+        return self.settings.engine.reads_views
+
+    @property
+    def slots(self) -> list[Settings]:
+        """The settings of each of the networks that are trained at once on this machine."""
+        return slots_of(self.settings, self.jobs, self.gpus) if self.settings else []
 
 
 def default_folder(study: str) -> Path:
@@ -101,7 +123,8 @@ def default_folder(study: str) -> Path:
     folder = RunFolder(root)
     if root.is_symlink() or root.exists():
         names = {each.name for each in root.iterdir()} if root.is_dir() else {root.name}
-        if not folder.study.is_file() and names - {folder.lock.name}:
+        own = {name for name in names if paths.is_of_lock(name)} | {folder.log.name}
+        if not folder.study.is_file() and names - own:
             raise BadInput(f"{root} is there and holds no run; name the run's folder with --out")
     return root
 
@@ -136,26 +159,19 @@ def run(
     """
     folder, callbacks = RunFolder(root), callbacks or Callbacks()
     stop = stop or threading.Event()
-    needs = schedule.graph(study)
-    storage = Storage(takes_views(study, options.settings.engine.reads_views), options.disk)
     with locked(folder.lock):
-        plan = _plan(study, folder)
-        snapshots = snapshot_bytes(study, plan.rendered, options.jobs)
-        _check_images_and_disk(study, folder, options.images_from, storage, snapshots)
-        slots = schedule.slots(options.settings, options.jobs, options.gpus)
-        questions.check_engine(study, folder, slots, callbacks.note, stop)
-        turns = _prepare(plan, folder, options.images_from, callbacks, stop, storage)
-        callbacks.prepared()
-        results = schedule.run_all(
-            folder.results,
+        turns = _ready_to_train(study, folder, options, callbacks, stop)
+        needs, results = _left_to_train(study, folder, options)
+        for result in results:
+            callbacks.ended(result)
+        executor = _executor(folder, options, turns, callbacks, stop)
+        results += schedule.run_all(
             needs,
-            options.settings,
-            jobs=options.jobs,
-            gpus=options.gpus,
-            report=callbacks.network,
+            executor,
             ended=callbacks.ended,
             stop=stop,
             turns=turns,
+            retries=schedule.Retries(options.retries, callbacks.failed),
         )
         callbacks.trained()
         if not stop.is_set():
@@ -165,7 +181,38 @@ def run(
                 folder.report,
                 progress=lambda done, total, _: progress("reading logs", done, total),
             )
-    return results
+    by_name = {result.name: result for result in results}
+    return [by_name[network.name] for network in study.networks]
+
+
+@listed_once()
+def submit(
+    study: Study,
+    root: Path,
+    *,
+    options: RunOptions,
+    callbacks: Callbacks | None = None,
+    stop: threading.Event | None = None,
+) -> list[str]:
+    """Do what `run` does before the first training, and leave the networks to a cluster.
+
+    Args:
+        options: with a cluster whose scheduler lets jobs wait for others.
+
+    Returns:
+        the names of the networks that are submitted.
+
+    Raises:
+        Busy, BadInput, Interrupted: as `run` does.
+        CaffeTransferError: the scheduler refuses a network.
+    """
+    folder, callbacks = RunFolder(root), callbacks or Callbacks()
+    stop = stop or threading.Event()
+    with locked(folder.lock):
+        turns = _ready_to_train(study, folder, options, callbacks, stop, is_left=True)
+        needs, _ = _left_to_train(study, folder, options)
+        executor = _executor(folder, options, turns, callbacks, stop)
+        return schedule.submit_all(needs, executor)
 
 
 @listed_once()
@@ -192,104 +239,106 @@ def prepare_run(
     Raises:
         Busy, BadInput, Interrupted: as `run` does.
     """
-    folder = RunFolder(root)
+    folder, callbacks = RunFolder(root), callbacks or Callbacks()
+    stop = stop or threading.Event()
     schedule.graph(study)
     storage = Storage(takes_views(study, reads_views), disk)
     with locked(folder.lock):
-        plan = _plan(study, folder)
-        _check_images_and_disk(study, folder, images_from, storage, snapshots=0)
-        _prepare(
-            plan, folder, images_from, callbacks or Callbacks(), stop or threading.Event(), storage
-        )
+        plan = plan_run(study, folder)
+        callbacks.begun()
+        check_images_and_disk(study, folder, images_from, storage, snapshots=0)
+        prepare_plan(plan, folder, images_from, callbacks.step, callbacks.warn, stop, storage)
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """A study that fits, before anything is made of it.
-
-    Attributes:
-        is_new: the run's folder does not hold exactly this study yet.
-    """
-
-    study: Study
-    is_new: bool
-    rendered: Mapping[Network, Mapping[str, str]]
-    given: Mapping[Network, Given]
-
-
-def _plan(study: Study, folder: RunFolder) -> _Plan:
-    """Refuse what does not fit.
-
-    Raises:
-        Incomplete, BadInput: as `run` does.
-    """
-    kept = _continued(study, folder)
-    check_source(study.images.source)
-    rendered = {network: render(network, study) for network in study.networks}
-    return _Plan(study, kept != study, rendered, check_given(study))
-
-
-def _check_images_and_disk(
-    study: Study, folder: RunFolder, images_from: Path | None, storage: Storage, snapshots: int
-) -> None:
-    """Ask whether the images are there, and whether the disk has space for what is made of them.
-
-    Args:
-        snapshots: bytes that the networks will take.
-
-    Raises:
-        Incomplete, BadInput: as `run` does.
-    """
-    cost = Estimate(
-        data_bytes=storage.estimate(study, folder),
-        snapshot_bytes=snapshots,
-        seconds=None,
-        image_bytes=image_bytes(study),
-    )
-    questions.check_images(study, folder, images_from)
-    questions.check_disk(cost, folder)
-
-
-def _prepare(
-    plan: _Plan,
+def _ready_to_train(
+    study: Study,
     folder: RunFolder,
-    images_from: Path | None,
+    options: RunOptions,
     callbacks: Callbacks,
     stop: threading.Event,
-    storage: Storage,
+    *,
+    is_left: bool = False,
 ) -> schedule.Turns:
-    """Make what is missing of images, databases and networks' folders.
+    """Ask what can be known beforehand, and make all that the first training needs.
+
+    Args:
+        is_left: the networks are left to a cluster.
 
     Returns:
-        the turns of the networks, in which databases are made that have no room together.
+        the turns of the networks.
     """
-    study = plan.study
-    if plan.is_new:
-        atomic_text(folder.study, study_text(study))
-    left_out = prepare(
-        study, folder, images_from, callbacks.step, stop=stop, views=storage.begins_with_views
+    if options.cluster is not None and options.disk is not None:
+        raise BadInput(
+            "--disk makes databases in turns, which only one machine can do; leave it out with "
+            f"--on {options.cluster.on}"
+        )
+    schedule.graph(study)
+    storage = Storage(takes_views(study, options.reads_views), options.disk)
+    plan = plan_run(study, folder)
+    callbacks.begun()
+    snapshots = snapshot_bytes(study, plan.rendered, options.jobs)
+    check_images_and_disk(study, folder, options.images_from, storage, snapshots)
+    if options.cluster is None:
+        questions.check_engine(study, folder, options.slots, callbacks.note, stop)
+    else:
+        keep_study(plan, folder)
+        _check_cluster(options.cluster, folder, is_left=is_left)
+    turns = prepare_plan(
+        plan, folder, options.images_from, callbacks.step, callbacks.warn, stop, storage
     )
-    turns = storage.turns(study, folder, callbacks.step, stop)
-    for warning in [*torn_paths(study), *left_out, *validation_warnings(study, folder.data)]:
-        callbacks.warn(warning)
-    write_given_bases(plan.given, folder.results)
-    for network, files in plan.rendered.items():
-        write_files(network, files, folder.results)
+    callbacks.prepared()
     return turns
 
 
-def _continued(study: Study, folder: RunFolder) -> Study | None:
-    """The study, with --quick or without, of the run that the folder holds; None if it is new.
+def _check_cluster(cluster: Cluster, folder: RunFolder, *, is_left: bool) -> None:
+    """Ask whether the cluster can be used, before hours of preparing for it.
 
     Raises:
-        BadInput: `study` cannot continue that run.
+        CaffeTransferError: it cannot.
     """
-    if not folder.study.is_file():
-        return None
-    kept = load_study(str(folder.study))
-    if found := conflicts(kept, study):
+    executor = executor_for(cluster.on, folder, cluster.options)
+    executor.close()
+    if is_left and not executor.waits_for_bases:
         raise BadInput(
-            f"{folder.root} holds a run of study {kept.name!r} with other settings: "
-            f"{', '.join(map(str, found))}; name another --out"
+            f"{cluster.on} does not let jobs wait for others, so that this command must stay to "
+            "the end; leave out --detach"
         )
-    return kept
+
+
+def _left_to_train(
+    study: Study, folder: RunFolder, options: RunOptions
+) -> tuple[dict[str, tuple[str, ...]], list[JobResult]]:
+    """What each network needs that is to be trained, and the results of the others.
+
+    On this machine all are: what is trained already costs no job, and is verified.
+    """
+    needs = schedule.graph(study)
+    if options.cluster is None:
+        return needs, []
+    wanted = {each.network.name for each in left(study, folder)}
+    done = [JobResult(name, Outcome.DONE) for name in needs if name not in wanted]
+    return {
+        name: tuple(base for base in needs[name] if base in wanted)
+        for name in needs
+        if name in wanted
+    }, done
+
+
+def _executor(
+    folder: RunFolder,
+    options: RunOptions,
+    turns: schedule.Turns,
+    callbacks: Callbacks,
+    stop: threading.Event,
+) -> Executor:
+    """Where the networks are trained.
+
+    Raises:
+        BadInput: the cluster cannot be used.
+    """
+    if options.cluster is None:
+        return LocalExecutor(
+            folder.results, options.slots, callbacks.network, stop, turns.make, callbacks.warn
+        )
+    executor = executor_for(options.cluster.on, folder, options.cluster.options)
+    return FollowedExecutor(executor, folder, callbacks.network)

@@ -131,7 +131,7 @@ def check_engine(
     is left to train, or if one was trained to its end with the same engine on the same device.
 
     Args:
-        slots: as `schedule.slots` returns them.
+        slots: as `local.slots` returns them.
         note: called with what is asked and what was found.
 
     Raises:
@@ -171,7 +171,7 @@ def trial_seconds(
 
     Args:
         wanted: one network at least.
-        slots: as `schedule.slots` returns them, at most one for each network.
+        slots: as `local.slots` returns them, at most one for each network.
         note: called with what is tried.
 
     Raises:

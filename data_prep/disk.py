@@ -83,7 +83,7 @@ def disk_estimate(study: Study, views: bool) -> int | None:
         return None
     made, taken, record = found
     each = _VIEW_RECORD if views else record
-    return math.ceil(record * made + each * sum(taken.values()))
+    return math.ceil(record * sum(made.values()) + each * sum(taken.values()))
 
 
 def estimated_sizes(study: Study) -> DatabaseSizes | None:
@@ -93,7 +93,7 @@ def estimated_sizes(study: Study) -> DatabaseSizes | None:
         return None
     made, taken, record = found
     sizes = {name: copy_bytes(count, record) for name, count in taken.items()}
-    return DatabaseSizes(math.ceil(record * made), sizes)
+    return DatabaseSizes(math.ceil(record * sum(made.values())), sizes)
 
 
 def copy_bytes(count: float, record: float) -> int:
@@ -105,16 +105,52 @@ def copy_bytes(count: float, record: float) -> int:
     return math.ceil(_COPY_MARGIN * record * count) + _SMALLEST
 
 
-def _counts(study: Study) -> tuple[float, dict[str, float], float] | None:
-    """Images that are made into records, those of each set that is taken, bytes of a record."""
+@dataclass(frozen=True)
+class PlannedDatabase:
+    """A database of a study before it is made.
+
+    Attributes:
+        taken_from: the data set of which it is a part; None for one that is made from images.
+        bytes: None where the number of images is not known.
+    """
+
+    name: str
+    taken_from: str | None
+    bytes: int | None
+
+
+def planned_databases(study: Study, views: bool) -> list[PlannedDatabase]:
+    """The study's databases in the order in which they are made.
+
+    Args:
+        views: data sets that are part of another's database are views of it.
+    """
+    found = _counts(study)
+    planned = []
+    for plan in plans(study):
+        for name in (*plan.converted, *plan.taken):
+            size = None
+            if found is not None:
+                made, taken, record = found
+                each = _VIEW_RECORD if views and name in taken else record
+                # One that holds all images is the same files under two names.
+                size = math.ceil(each * (made | taken).get(name, 0))
+            taken_from = plan.base if name in plan.taken else None
+            planned.append(PlannedDatabase(name, taken_from, size))
+    return planned
+
+
+def _counts(study: Study) -> tuple[dict[str, float], dict[str, float], float] | None:
+    """Images of each set that is made from images, of each that is taken, bytes of a record."""
     source = _count(study.images)
     if source is None:
         return None
     count = source.limited(study.images)
     sets = data_sets(study)
-    made, taken = 0.0, {}
+    made, taken = {}, {}
     for plan in plans(study):
-        made += sum(_images(name, sets.get(name), study, count) for name in plan.converted)
+        for name in plan.converted:
+            made[name] = _images(name, sets.get(name), study, count)
         for name in plan.taken:
             if not _is_whole(sets[name], name, study, count):
                 taken[name] = _images(name, sets[name], study, count)

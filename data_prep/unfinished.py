@@ -93,9 +93,9 @@ def unfinished(path: Path, job: LmdbJob | CopyJob, root: Path) -> Iterator[Unfin
         BadInput: the folder is not writable, or its file system does not support locks.
     """
     lock = paths.lock_beside(paths.unfinished(path))
-    with locked(lock) as descriptor:
-        _claim(descriptor, lock)
-        work = Unfinished(path, descriptor)
+    with locked(lock) as held:
+        _claim(held.descriptor, lock)
+        work = Unfinished(path, held.descriptor)
         try:
             remove_leftovers(path)
             work.begin(job, root)
@@ -115,9 +115,9 @@ def forget_unfinished(path: Path) -> None:
     """
     lock = paths.lock_beside(paths.unfinished(path))
     if paths.unfinished(path).exists():
-        with locked(lock) as descriptor:
-            _claim(descriptor, lock)
-            Unfinished(path, descriptor).forget()
+        with locked(lock) as held:
+            _claim(held.descriptor, lock)
+            Unfinished(path, held.descriptor).forget()
             lock.unlink(missing_ok=True)
 
 

@@ -1,13 +1,20 @@
 #!/bin/bash
-# Builds BVLC Caffe 1.0 (99bd997, 2018) with its programs and pycaffe: CPU, OpenBLAS, LMDB, HDF5,
-# OpenCV, on Debian 12, from the source package that Debian 11 ships.  About 3 minutes on 2 cores.
+# Builds BVLC Caffe 1.0 (99bd997, 2018) with its programs and pycaffe: OpenBLAS, LMDB, HDF5, OpenCV,
+# on Debian 12, from the source package that Debian 11 ships; for the processor, or with CUDA and
+# cuDNN too.  About 3 minutes on 2 cores, with CUDA and all architectures some 40.
 #
-#   docker/install-caffe.sh PREFIX
+#   docker/install-caffe.sh PREFIX [--cuda [VERSION]] [--arch 9.0,12.0] [--tests]
+#
+# --cuda   builds with the machine's toolkit (CUDA_HOME, or nvcc on PATH; 11.8 to 13), or else with
+#          CUDA 13.0, fetched from PyPI
+# --arch   compute capabilities to compile for, by default all that the toolkit knows
+# --tests  builds Caffe's own tests too, as share/caffe/test/test.testbin
 #
 # Does nothing when PREFIX holds this build already.  The prefix cannot be moved afterwards.
 # Needs root only to install Debian packages; without root it names those that are missing.
-#   CAFFE_SRC  a folder that holds the .dsc and its two tarballs, instead of fetching them by apt
-#   BUILD_DIR  a folder to build in, kept afterwards (default: a temporary one)
+#   CAFFE_SRC    a folder that holds the .dsc and its two tarballs, instead of fetching them by apt
+#   BUILD_DIR    a folder to build in, kept afterwards (default: a temporary one)
+#   CUDAHOSTCXX  the compiler that nvcc calls (default: g++)
 set -euo pipefail
 
 readonly version=1.0.0+git20180821.99bd997
@@ -24,11 +31,11 @@ readonly packages=(
 die() { echo "install-caffe.sh: $*" >&2; exit 2; }
 
 main() {
-  [ $# -eq 1 ] || die "name the folder to install into: install-caffe.sh PREFIX"
-  mkdir -p "$1" || die "cannot make the folder $1; name another"
-  prefix=$(cd "$1" && pwd)
+  read_arguments "$@"
+  mkdir -p "$folder" || die "cannot make the folder $folder; name another"
+  prefix=$(cd "$folder" && pwd)
   stamp=$prefix/share/caffe/BUILD
-  wanted="$version-$revision $(sha256sum < "$script" | cut -c1-16)"
+  wanted="$version-$revision $(cat "$script" ${with_cuda:+"$here"/cuda/*} | sha256sum | cut -c1-16)${kind:+ $kind}"
   if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && "$prefix/bin/caffe" --version &>/dev/null; then
     echo "$prefix holds Caffe $version already"
     return
@@ -46,11 +53,40 @@ main() {
   unpack_source
   stand_in_for_highgui
   make_python
+  flags=(-DCPU_ONLY=ON)
+  if [ -n "$with_cuda" ]; then
+    # shellcheck source=docker/cuda/toolkit.sh
+    . "$here/cuda/toolkit.sh"
+    find_toolkit "$cuda_version"
+    cuda_flags "$architectures"
+    patch -d tree -p1 -s < "$here/cuda/caffe.patch"
+  fi
   build
   install_parts
   "$prefix/bin/caffe" --version
   "$prefix/venv/bin/python" -c 'import caffe; print("pycaffe", caffe.__version__)'
   echo "$wanted" > "$stamp"
+}
+
+read_arguments() {
+  folder='' with_cuda='' cuda_version='' architectures='' with_tests=''
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --cuda)
+        with_cuda=yes
+        if [[ ${2:-} =~ ^[0-9]+\.[0-9]+$ ]]; then cuda_version=$2; shift; fi ;;
+      --arch)
+        [[ ${2:-} =~ ^[0-9]+(\.[0-9])?(,[0-9]+(\.[0-9])?)*$ ]] || die "--arch takes compute capabilities: --arch 9.0,12.0"
+        architectures=$2; shift ;;
+      --tests) with_tests=yes ;;
+      -*) die "there is no option $1; see the head of $script" ;;
+      *) [ -z "$folder" ] || die "name one folder, not $folder and $1"; folder=$1 ;;
+    esac
+    shift
+  done
+  [ -n "$folder" ] || die "name the folder to install into: install-caffe.sh PREFIX"
+  [ -z "$architectures" ] || [ -n "$with_cuda" ] || die "--arch is for --cuda"
+  kind=${with_cuda:+cuda $cuda_version $architectures}${with_tests:+ tests}
 }
 
 install_packages() {
@@ -149,17 +185,17 @@ build() {
   local tools
   echo "building Caffe $version in $work"
   cmake -S tree -B "$work/build" -Wno-dev -DCMAKE_BUILD_TYPE=Release \
-    -DCMAKE_INSTALL_PREFIX="$prefix" -DCPU_ONLY=ON -DBLAS=Open \
+    -DCMAKE_INSTALL_PREFIX="$prefix" "${flags[@]}" -DBLAS=Open \
     -DUSE_LMDB=ON -DUSE_LEVELDB=OFF -DUSE_HDF5=ON -DUSE_OPENCV=ON -DOpenCV_DIR="$work/cv" \
     -DBUILD_docs=OFF -DBUILD_matlab=OFF -DBUILD_python=ON -DBUILD_python_layer=ON \
     -Dpython_version=3.11 -DPYTHON_EXECUTABLE="$prefix/venv/bin/python" \
     -DPYTHON_INCLUDE_DIR=/usr/include/python3.11 \
     -DPYTHON_LIBRARY="/usr/lib/$(gcc -print-multiarch)/libpython3.11.so" \
-    -DCMAKE_CXX_FLAGS="-w '-DSetTotalBytesLimit(n,...)=SetTotalBytesLimit(n)'" \
+    -DCMAKE_CXX_FLAGS="-w${with_cuda:+ -std=c++17 -isystem $toolkit/include/cccl} '-DSetTotalBytesLimit(n,...)=SetTotalBytesLimit(n)'" \
     > "$work/cmake.log" 2>&1 || { tail -40 "$work/cmake.log" >&2; die "cmake failed"; }
   tools=$(cd tree/tools && ls ./*.cpp | sed -e 's#^\./##' -e 's/\.cpp$//' -e 's/^caffe$/caffe.bin/')
   # shellcheck disable=SC2086  # one word a tool
-  make -C "$work/build" -j"$(nproc)" caffe pycaffe $tools > "$work/make.log" 2>&1 ||
+  make -C "$work/build" -j"$(nproc)" caffe pycaffe $tools ${with_tests:+test.testbin} > "$work/make.log" 2>&1 ||
     { grep -E -A5 'error|Error' "$work/make.log" | head -60 >&2; die "the build failed"; }
 }
 
@@ -171,7 +207,19 @@ install_parts() {
   done
   mkdir -p "$prefix/share/caffe"
   cp -r tree/models tree/LICENSE "$prefix/share/caffe/"
+  [ -z "$with_cuda" ] || keep_libraries
+  [ -z "$with_tests" ] || install_tests
+}
+
+# They look for their data below the folder that they run in.
+install_tests() {
+  local tests=$prefix/share/caffe/test
+  rm -rf "$tests"
+  mkdir -p "$tests/src/caffe/test"
+  cp "$work/build/test/test.testbin" "$tests/"
+  cp -r tree/src/caffe/test/test_data "$tests/src/caffe/test/"
 }
 
 script=$(readlink -f "$0")
+here=$(dirname "$script")
 main "$@"

@@ -28,8 +28,13 @@ def test_functions_stay_functions_after_all_modules_were_imported() -> None:
     code = (
         "import pkgutil, importlib, caffe_transfer as ct\n"
         "for each in pkgutil.walk_packages(ct.__path__, 'caffe_transfer.'):\n"
-        "    if not each.name.endswith('__main__'):\n"
+        "    if each.name.endswith('__main__'):\n"
+        "        continue\n"
+        "    try:\n"
         "        importlib.import_module(each.name)\n"
+        "    except ModuleNotFoundError as error:\n"
+        "        if error.name not in ('submitit', 'ray'):  # extras\n"
+        "            raise\n"
         "print([name for name in ct.__all__ if type(getattr(ct, name)).__name__ == 'module'])\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -13,6 +13,7 @@ PACKAGE = ROOT / "caffe_transfer"
 FLOORS = (
     ("allocator", "errors", "paths", "units", "version"),
     ("files", "formats"),
+    ("lock_records",),
     ("lock",),
     ("studies",),
     ("nets",),
@@ -20,6 +21,7 @@ FLOORS = (
     ("training", "export"),
     ("cost", "doctor"),
     ("questions",),
+    ("preparation", "job_plan"),
     ("pipeline",),
     ("new_study",),
     ("api", "cli"),

@@ -24,10 +24,9 @@ from caffe_transfer.paths import RunFolder
 from caffe_transfer.pipeline import Callbacks, RunOptions, prepare_run, run
 from caffe_transfer.report.results import read_results
 from caffe_transfer.studies.load import load_study
-from caffe_transfer.studies.study import Study
-from caffe_transfer.training import manifest, schedule
+from caffe_transfer.training import local, manifest
 from caffe_transfer.training.engine import CAFFE, Engine
-from caffe_transfer.training.schedule import JobResult, Outcome
+from caffe_transfer.training.executor import JobResult, Outcome
 from caffe_transfer.training.train import Settings
 from tests.images import write_images
 from tests.small_study import TEXT, script, write_study
@@ -39,19 +38,38 @@ STUDY = (
 )
 
 
-@pytest.fixture
-def study(tmp_path: Path) -> Study:
-    """Two splits of databases that are much larger than what surrounds their records."""
-    found = load_study(str(write_study(tmp_path, STUDY)))
-    given = tmp_path / "given"
-    shutil.rmtree(given / "all")
-    images = write_images(given / "all", count=800, classes=4)
-    lines = [
-        f"all/{name} {label}\n" for name, label in zip(images.paths, images.labels, strict=True)
-    ]
-    (given / "train.txt").write_text("".join(lines))
-    (given / "valid.txt").write_text("".join(lines[:200]))
-    return found
+class Given:
+    """A study of two splits of databases that are much larger than what surrounds their records.
+
+    Attributes:
+        sizes: what its databases take.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.file, self.images = write_study(root, STUDY), root / "given"
+        self.study = load_study(str(self.file))
+        shutil.rmtree(self.images / "all")
+        images = write_images(self.images / "all", count=800, classes=4)
+        lines = [
+            f"all/{name} {label}\n" for name, label in zip(images.paths, images.labels, strict=True)
+        ]
+        (self.images / "train.txt").write_text("".join(lines))
+        (self.images / "valid.txt").write_text("".join(lines[:200]))
+        folder = RunFolder(root / "measured")
+        prepare_run(self.study, folder.root, images_from=self.images)
+        self.sizes = sizes_of(data_sets(self.study), folder.data)
+
+    def limit(self, halves: int) -> int:
+        """Room for the whole and some halves, as a prepared run has it."""
+        taken = self.sizes.taken
+        one = max(taken[f"half{s}{side}_train"] + taken[f"half{s}{side}_valid"]
+                  for s in "01" for side in "AB")  # fmt: skip
+        return self.sizes.kept + halves * one
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory: pytest.TempPathFactory) -> Given:
+    return Given(tmp_path_factory.mktemp("bounded"))
 
 
 def disk(folder: RunFolder) -> int:
@@ -70,7 +88,7 @@ def watched(folder: RunFolder) -> Iterator[list[int]]:
     seen, end = [0], threading.Event()
 
     def look() -> None:
-        while not end.wait(0.002):
+        while not end.wait(0.005):
             seen.append(disk(folder))
 
     thread = threading.Thread(target=look)
@@ -85,8 +103,9 @@ def watched(folder: RunFolder) -> Iterator[list[int]]:
 class Runs:
     """Runs of one study, each in a folder of its own."""
 
-    def __init__(self, study: Study, root: Path, engine: Engine) -> None:
-        self.study, self.root, self.engine = study, root, engine
+    def __init__(self, given: Given, root: Path, engine: Engine) -> None:
+        self.study, self.images, self.limit = given.study, given.images, given.limit
+        self.root, self.engine = root, engine
 
     def run(
         self,
@@ -101,21 +120,10 @@ class Runs:
         return run(
             self.study,
             self.root / name,
-            options=RunOptions(
-                settings=settings, images_from=self.root / "given", disk=limit, jobs=jobs
-            ),
+            options=RunOptions(settings=settings, images_from=self.images, disk=limit, jobs=jobs),
             callbacks=Callbacks(ended=ended, step=step),
             stop=stop,
         )
-
-    def limit(self, halves: int) -> int:
-        """Room for the whole and some halves, as a prepared run has it."""
-        folder = RunFolder(self.root / "measured")
-        prepare_run(self.study, folder.root, images_from=self.root / "given")
-        sizes = sizes_of(data_sets(self.study), folder.data)
-        one = max(sizes.taken[f"half{s}{side}_train"] + sizes.taken[f"half{s}{side}_valid"]
-                  for s in "01" for side in "AB")  # fmt: skip
-        return sizes.kept + halves * one
 
     def snapshots(self, name: str) -> dict[str, bytes]:
         folder = RunFolder(self.root / name)
@@ -128,36 +136,43 @@ class Runs:
 
 
 @pytest.fixture
-def runs(study: Study, tmp_path: Path, caffe_bin: Path) -> Runs:
-    return Runs(study, tmp_path, Engine(CAFFE, caffe_bin))
+def runs(given: Given, tmp_path: Path, caffe_bin: Path) -> Runs:
+    return Runs(given, tmp_path, Engine(CAFFE, caffe_bin))
+
+
+@pytest.fixture(scope="module")
+def free(given: Given, tmp_path_factory: pytest.TempPathFactory, caffe_bin: Path) -> Runs:
+    """The run "free", which has no limit."""
+    runs = Runs(given, tmp_path_factory.mktemp("unlimited"), Engine(CAFFE, caffe_bin))
+    runs.run("free", None, jobs=2)
+    return runs
 
 
 @pytest.fixture
-def fake(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runs:
+def fake(given: Given, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runs:
     """Networks whose training does nothing."""
-    monkeypatch.setattr(schedule, "train_network", lambda *_: None)
+    monkeypatch.setattr(local, "train_network", lambda *_: None)
     monkeypatch.setattr("caffe_transfer.questions.check_engine", lambda *_: None)
     monkeypatch.setattr("caffe_transfer.pipeline.make_report", lambda *_, **__: None)
-    return Runs(study, tmp_path, script(tmp_path / "engine", "exit 0\n"))
+    return Runs(given, tmp_path, script(tmp_path / "engine", "exit 0\n"))
 
 
 @pytest.mark.parametrize(("halves", "jobs"), [(1, 1), (2, 2)])
 def test_real_caffe_trains_the_same_models_within_a_limit(
-    runs: Runs, halves: int, jobs: int
+    runs: Runs, free: Runs, halves: int, jobs: int
 ) -> None:
-    runs.run("free", None, jobs=2)
     limit = runs.limit(halves)
-    assert disk(RunFolder(runs.root / "free")) > limit
+    assert disk(RunFolder(free.root / "free")) > limit
     with watched(RunFolder(runs.root / "bounded")) as seen:
         results = runs.run("bounded", limit, jobs)
     assert {result.outcome for result in results} == {Outcome.DONE}
     assert 0.8 * limit < max(seen) <= limit
     assert all(runs.views("bounded").values())
-    assert not any(runs.views("free").values())
-    free = runs.snapshots("free")
-    assert len(free) == 2 * len(runs.study.networks)
-    assert runs.snapshots("bounded") == free
-    rows, others = (read_results(runs.root / name).rows for name in ("bounded", "free"))
+    assert not any(free.views("free").values())
+    snapshots = free.snapshots("free")
+    assert len(snapshots) == 2 * len(runs.study.networks)
+    assert runs.snapshots("bounded") == snapshots
+    rows, others = (read_results(path).rows for path in (runs.root / "bounded", free.root / "free"))
     assert rows == others
     assert all(row.valid_images for row in rows)
 
@@ -180,9 +195,9 @@ copies.relabelled = slow
 def say(*what):
     print(*what, flush=True)
 run(
-    load_study("small.toml"), Path("bounded"),
+    load_study(sys.argv[3]), Path("bounded"),
     options=RunOptions(settings=Settings(Engine("caffe", Path(sys.argv[1])), keep_snapshots="all"),
-                       images_from=Path("given"), disk=int(sys.argv[2])),
+                       images_from=Path(sys.argv[4]), disk=int(sys.argv[2])),
     callbacks=Callbacks(step=lambda name, done, total: say("step", name, done),
                         network=lambda each: say("network", each.name, each.iteration),
                         ended=lambda result: say("ended", result.name)),
@@ -191,14 +206,14 @@ say("all")
 """
 
 
-def test_killed_again_and_again(runs: Runs) -> None:
+def test_killed_again_and_again(given: Given, runs: Runs, free: Runs) -> None:
     """In preparing, in a copy, in training, while databases go."""
-    runs.run("free", None, jobs=2)
     # A base that was killed has unused pages.
     limit = int(1.2 * runs.limit(1))
     assert limit < runs.limit(2)
     folder = RunFolder(runs.root / "bounded")
-    argv = [sys.executable, "-c", SLOW, str(runs.engine.program), str(limit)]
+    argv = [sys.executable, "-c", SLOW, str(runs.engine.program), str(limit), str(given.file),
+            str(given.images)]  # fmt: skip
     with watched(folder) as seen:
         for moment in (
             "step whole_train", "copying images", "network half", "ended half", "copying images",
@@ -218,7 +233,7 @@ def test_killed_again_and_again(runs: Runs) -> None:
     left = [path.parent.name for path in folder.data.root.rglob(paths.LMDB_DATA)]
     assert sorted(set(left)) == ["lmdb"]
     assert disk(folder) == sizes_of(data_sets(runs.study), folder.data).kept
-    ours, free = runs.snapshots("bounded"), runs.snapshots("free")
+    ours, unbroken_models = runs.snapshots("bounded"), free.snapshots("free")
     # Caffe that goes on from a snapshot begins the database anew.
     unbroken = [
         network.name
@@ -232,7 +247,7 @@ def test_killed_again_and_again(runs: Runs) -> None:
     bases = [name for name in unbroken if name.startswith(("half", "net", "nolearn"))]
     for name in bases:
         model = f"results/{name}/snapshots/net_iter_4.caffemodel"
-        assert ours[model] == free[model]
+        assert ours[model] == unbroken_models[model]
 
 
 def test_a_stopped_run_goes_on_and_copies_nothing_twice(fake: Runs) -> None:
@@ -321,7 +336,7 @@ def test_a_limit_that_is_too_small(fake: Runs) -> None:
     ):
         fake.run("run", limit)
     with pytest.raises(BadInput, match="of which none can be removed; give --disk"):
-        prepare_run(fake.study, fake.root / "views", images_from=fake.root / "given", disk=1000)
+        prepare_run(fake.study, fake.root / "views", images_from=fake.images, disk=1000)
 
 
 def test_a_built_in_study_is_refused_before_anything_is_made(fake: Runs, tmp_path: Path) -> None:

@@ -64,3 +64,13 @@ def test_help_answers_without_the_heavy_libraries() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_matplotlib_waits_for_figures() -> None:
+    code = (
+        "import sys, importlib\nfrom caffe_transfer.cli import COMMANDS\n"
+        "for module in COMMANDS.values(): importlib.import_module(f'caffe_transfer.cli.{module}')\n"
+        "print([each for each in ('matplotlib', 'scipy', 'torch') if each in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from caffe_transfer.training.engine import Engine
-from tests.small_study import SmallRun
+from tests.small_study import SmallRun, write_study
 
 
 def call(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -39,7 +39,8 @@ def test_real_caffe_starts_the_training_of_a_generated_network(
     small_run: SmallRun, tmp_path: Path, caffe_bin: Path
 ) -> None:
     """As a user would: generate, then call caffe by hand in the folder."""
-    study = next(tmp_path.parent.parent.rglob("small.toml"))
+    (tmp_path / "study").mkdir()
+    study = write_study(tmp_path / "study")
     done = call(small_run.folder.root, "--n", "4", "--mode", "transfer", "--study", str(study))
     assert done.returncode == 0, done.stderr
     small_run.train("half0A")

@@ -115,6 +115,8 @@ def test_compare_for_machines_and_of_trees(tmp_path: Path) -> None:
         "2 files: 1 identical, 1 only in the second", "only in the second b.caffemodel",
     ]  # fmt: skip
     assert done.returncode == 1
+    assert done.stderr == "comparing: 0.6 kB\n"
+    assert call("compare", "x/a.caffemodel", "y/a.caffemodel", cwd=tmp_path).stderr == ""
     assert (
         "identical          a.caffemodel" in call("compare", "--all", "x", "y", cwd=tmp_path).stdout
     )
@@ -145,6 +147,10 @@ layer { name: "conv1" type: "Convolution" bottom: "d" top: "c"
         ('"conv1"', '"new"', 1, ["missing, only in the net:", "new 0  4x3x2x2", "draws what is"]),
         ("kernel_size: 2", "kernel_size: 3", 1,
          ["misshapen, in the model and in the net:", "conv1 0  4x3x2x2  4x3x3x3", "refuses"]),
+        ('"Input" top: "d" input_param { shape { dim: 1 dim: 3 dim: 3 dim: 3 } }',
+         '"Data" top: "d" data_param { batch_size: 1 source: "none" }', 0,
+         ["1 blobs fit, 1 as far as their shapes are known", "conv1 0  4x3x2x2  4x?x2x2",
+          "provided", "--shape C,H,W"]),
         ("kernel_size: 2", "kernel_size: 2 bias_term: false", 1,
          ["Caffe refuses to load it: another number of blobs in conv1"]),
     ],

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,53 @@ def interrupt_when(condition: Callable[[], bool], arguments: list[str]) -> None:
     assert "Traceback" not in error
 
 
+def started_in(run: Path, arguments: list[str]) -> subprocess.Popen[bytes]:
+    """A run that works in its folder."""
+    running = subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not (run / "study.toml").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return running
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that `run` has finished, with study and images beside it.
+
+    Attributes:
+        arguments: those that it was run with.
+        said: what it printed as progress.
+    """
+
+    folder: Path
+    said: str
+
+    @property
+    def arguments(self) -> list[str]:
+        return run_arguments(self.folder, self.folder / "small.toml", "--jobs", "2")
+
+    def again(self) -> subprocess.CompletedProcess[str]:
+        return call(*self.arguments)
+
+
+@pytest.fixture(scope="module")
+def finished_once(tmp_path_factory: pytest.TempPathFactory, caffe_bin: Path) -> Finished:
+    folder = tmp_path_factory.mktemp("finished")
+    write_study(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CAFFE_BIN", str(caffe_bin))
+        done = Finished(folder, "").again()
+    assert done.returncode == 0, done.stderr
+    return Finished(folder, done.stderr)
+
+
+@pytest.fixture
+def finished(finished_once: Finished, tmp_path: Path) -> Finished:
+    """A copy of it for one test."""
+    shutil.copytree(finished_once.folder, tmp_path, symlinks=True, dirs_exist_ok=True)
+    return replace(finished_once, folder=tmp_path)
+
+
 @pytest.fixture
 def caffe_environment(caffe_bin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The program under test finds the real Caffe that the tests found."""
@@ -66,20 +114,17 @@ def caffe_environment(caffe_bin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("caffe_environment")
 class TestRun:
-    def test_from_images_to_report_and_again(self, tmp_path: Path) -> None:
-        arguments = run_arguments(tmp_path, write_study(tmp_path), "--jobs", "2")
-        done = call(*arguments)
-        assert done.returncode == 0, done.stderr
-        assert "6 of 6 networks are trained" in done.stderr
-        results = rows(tmp_path)
+    def test_from_images_to_report_and_again(self, finished: Finished) -> None:
+        assert "6 of 6 networks are trained" in finished.said
+        results = rows(finished.folder)
         assert set(results) == NETWORKS
         assert {row["complete"] for row in results.values()} == {"true"}
         assert all(row["top1"] and row["train_loss"] for row in results.values())
-        logs = sorted((tmp_path / "run/results").glob("*/logs/*"))
-        again = call(*arguments)
-        assert again.returncode == 0
-        assert sorted((tmp_path / "run/results").glob("*/logs/*")) == logs
-        status = call("status", tmp_path / "run")
+        logs = sorted(finished.folder.glob("run/results/*/logs/*"))
+        assert len(logs) == 6
+        assert finished.again().returncode == 0
+        assert sorted(finished.folder.glob("run/results/*/logs/*")) == logs
+        status = call("status", finished.folder / "run")
         assert status.stdout.count("done") == 6
 
     def test_kill_9_in_the_middle_and_a_second_run(self, tmp_path: Path) -> None:
@@ -100,46 +145,39 @@ class TestRun:
         assert all(row["iterations"] == "40" for row in results.values())
         assert all(row["top1"] and row["valid_loss"] for row in results.values())
 
-    def test_a_failure_is_told_at_the_end(self, tmp_path: Path) -> None:
-        study = write_study(tmp_path)
-        done = call(*run_arguments(tmp_path, study))
-        assert done.returncode == 0, done.stderr
-        broken = tmp_path / "run/results/half0A"
+    def test_a_failure_is_told_at_the_end(self, finished: Finished) -> None:
+        broken = finished.folder / "run/results/half0A"
         (broken / "manifest.json").write_text("no manifest")
-        done = call(*run_arguments(tmp_path, study))
+        done = finished.again()
         assert done.returncode == 2
         assert done.stderr.count("half0A failed: ") == 1
         assert "half0A: " not in done.stderr.replace("not trained: half0A failed", "")
-        assert "transfer0A0B_1_3 skipped: its base half0A is not trained" in done.stderr
+        log = (finished.folder / "run/run.log").read_text()
+        assert "transfer0A0B_1_3 skipped: its base half0A is not trained" in log
         assert "3 of 6 networks are trained" in done.stderr
         last = done.stderr.splitlines()[-1]
         assert last.startswith("caffe-transfer: 3 of 6 networks are not trained: half0A failed, 2")
         assert "run says why" in last
-        told = call("status", tmp_path / "run").stdout
+        told = call("status", finished.folder / "run").stdout
         assert f"half0A broken: {broken / 'manifest.json'} is not a manifest" in told
         assert "5 of 6 networks are trained, 1 broken" in told  # the others in the first run
 
-    def test_what_an_engine_said_is_shown_by_status(self, tmp_path: Path) -> None:
-        study = write_study(tmp_path)
-        assert call(*run_arguments(tmp_path, study)).returncode == 0
-        net = tmp_path / "run/results/nolearn_1_2"
+    def test_what_an_engine_said_is_shown_by_status(self, finished: Finished) -> None:
+        run = finished.folder / "run"
+        net = run / "results/nolearn_1_2"
         (net / "manifest.json").unlink()
         shutil.rmtree(net / "snapshots")
         solver = (net / "solver.prototxt").read_text()
         (net / "solver.prototxt").write_text(solver.replace(": CPU", ": GPU"))
         done = call("train", net)
         assert done.returncode == 2
-        rows = [
-            json.loads(row)
-            for row in call("status", tmp_path / "run", "--json").stdout.split("\n")
-            if row
-        ]
+        rows = [json.loads(row) for row in call("status", run, "--json").stdout.split("\n") if row]
         (failed,) = [row for row in rows if row["state"] != "done"]
         assert (failed["name"], failed["state"]) == ("nolearn_1_2", "failed")
         assert f"caffe-transfer: {failed['problem']}\n" in done.stderr
         (net / "solver.prototxt").write_text(solver)
         assert call("train", net).returncode == 0
-        assert "failed" not in call("status", tmp_path / "run").stdout
+        assert "failed" not in call("status", run).stdout
 
     def test_a_quick_run_in_the_folder(self, tmp_path: Path) -> None:
         study = write_study(tmp_path, TEXT + "[quick.solver]\nmax_iter = 2\n")
@@ -148,16 +186,19 @@ class TestRun:
         assert done.returncode == 2
         assert "run that was begun with --quick; go on with it, or name another" in done.stderr
 
-    def test_ctrl_c_while_the_report_is_made(self, tmp_path: Path) -> None:
-        arguments = run_arguments(tmp_path, write_study(tmp_path))
-        assert call(*arguments).returncode == 0
-        page = tmp_path / "run/report/index.html"
+    def test_ctrl_c_while_the_report_is_made(self, finished: Finished) -> None:
+        page = finished.folder / "run/report/index.html"
         page.unlink()
-        running = subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.PIPE, text=True)
+        running = subprocess.Popen(
+            [*COMMAND, *finished.arguments], stderr=subprocess.PIPE, text=True
+        )
         assert running.stderr is not None
         for line in running.stderr:
-            if line.startswith("[6/6]"):
+            if line.startswith("training with"):
                 break
+        log = finished.folder / "run/run.log"
+        while log.read_text().count(" done\n") < 12:  # six of each run
+            time.sleep(0.01)
         running.send_signal(signal.SIGINT)
         sent = time.monotonic()
         _, error = running.communicate(timeout=60)
@@ -182,24 +223,57 @@ class TestRun:
         manifest = json.loads((state.parent.parent / "manifest.json").read_text())
         assert [each["from_iteration"] for each in manifest["runs"]] == [0, snapshot.iteration]
 
-    def test_two_runs_in_one_folder(self, tmp_path: Path) -> None:
+    def test_a_second_run_shows_the_first_and_leaves_it_by_ctrl_c(self, tmp_path: Path) -> None:
         study = write_study(tmp_path, TEXT.replace("max_iter = 4", "max_iter = 100000"))
         arguments = run_arguments(tmp_path, study)
-        running = subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 60
-        while not (tmp_path / "run/study.toml").exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
-        second = call(*arguments)
-        running.send_signal(signal.SIGTERM)
-        assert running.wait(timeout=60) == 130
-        assert second.returncode == 2
-        assert "another process works in" in second.stderr
+        first = started_in(tmp_path / "run", arguments)
+        second = subprocess.Popen(
+            [*COMMAND, *arguments], stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+        assert second.stderr is not None
+        assert "another run works in" in second.stderr.readline()
+        time.sleep(1)
+        second.send_signal(signal.SIGINT)
+        _, error = second.communicate(timeout=60)
+        assert second.returncode == 0, error
+        assert "goes on; the same command shows it again" in error
+        assert first.poll() is None
+        prepare = call(*arguments, "--prepare")
+        assert prepare.returncode == 2
+        assert "another process works in" in prepare.stderr
+        study.write_text(study.read_text().replace("batch = 4", "batch = 8", 1))
+        other = call(*arguments)
+        assert other.returncode == 2
+        assert "holds a run of study 'small' with other settings" in other.stderr
+        first.send_signal(signal.SIGTERM)
+        assert first.wait(timeout=60) == 130
 
-    def test_another_study_in_the_same_folder(self, tmp_path: Path) -> None:
-        study = write_study(tmp_path)
-        assert call(*run_arguments(tmp_path, study)).returncode == 0
-        study.write_text(TEXT.replace("batch = 4", "batch = 8", 1))
-        done = call(*run_arguments(tmp_path, study))
+    def test_a_second_run_ends_with_the_first(self, tmp_path: Path) -> None:
+        study = write_study(tmp_path, TEXT.replace("max_iter = 4", "max_iter = 300"))
+        arguments = run_arguments(tmp_path, study)
+        first = started_in(tmp_path / "run", arguments)
+        done = call(*arguments)
+        assert first.wait(timeout=60) == 0
+        assert done.returncode == 0, done.stderr
+        assert "has ended: 6 of 6 networks are trained" in done.stderr
+
+    def test_a_second_run_tells_that_the_first_was_stopped(self, tmp_path: Path) -> None:
+        study = write_study(tmp_path, TEXT.replace("max_iter = 4", "max_iter = 100000"))
+        arguments = run_arguments(tmp_path, study)
+        first = started_in(tmp_path / "run", arguments)
+        second = subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.PIPE, text=True)
+        assert second.stderr is not None
+        assert "another run works in" in second.stderr.readline()
+        first.send_signal(signal.SIGINT)
+        assert first.wait(timeout=60) == 130
+        _, error = second.communicate(timeout=60)
+        assert second.returncode == 2
+        assert "has ended: 0 of 6 networks are trained" in error
+        assert error.rstrip().endswith("run the same command again to go on")
+
+    def test_another_study_in_the_same_folder(self, finished: Finished) -> None:
+        (finished.folder / "small.toml").write_text(TEXT.replace("batch = 4", "batch = 8", 1))
+        done = finished.again()
         assert done.returncode == 2
         assert "holds a run of study 'small' with other settings: batch is 4 there" in done.stderr
 

@@ -4,11 +4,13 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 
+from caffe_transfer.comparison import compare as compare_module
 from caffe_transfer.comparison.blobs import BlobComparison
 from caffe_transfer.comparison.compare import SAME, Verdict, compare, model_and_net
 from caffe_transfer.errors import BadInput, Incomplete
@@ -20,7 +22,7 @@ from tests.models import write_model
 from tests.small_study import SmallRun
 
 
-def verdicts(left: Path, right: Path, **options: bool) -> dict[str, Verdict]:
+def verdicts(left: Path, right: Path, **options: Any) -> dict[str, Verdict]:
     return {each.name: each.verdict for each in compare(left, right, **options)}
 
 
@@ -28,7 +30,7 @@ def line(blob: BlobComparison) -> str:
     return f"{blob.name} {blob.shape_texts[0]} {blob.different} differ, at most by {blob.largest:g}"
 
 
-def one(left: Path, right: Path, **options: bool) -> tuple[Verdict, list[str]]:
+def one(left: Path, right: Path, **options: Any) -> tuple[Verdict, list[str]]:
     (found,) = compare(left, right, **options)
     return found.verdict, [*found.lines, *map(line, found.blobs)]
 
@@ -246,3 +248,31 @@ def test_a_snapshot_of_real_caffe_and_its_numbers_in_hdf5(small_run: SmallRun) -
     verdict, lines = one(model, copy)
     assert verdict is Verdict.SAME_MEANING
     assert len(lines) == 16
+
+
+def test_progress_counts_bytes_and_ends_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare_module, "CHUNK_BYTES", 1000)
+    (tmp_path / "far").write_bytes(b"4" * 9000)
+    for side in ("x", "y"):
+        folder = tmp_path / side
+        folder.mkdir()
+        (folder / "large").write_bytes(b"1" * 3500)
+        (folder / "small").write_bytes(b"2" * 10)
+        (folder / "zero").write_bytes(b"")
+    (tmp_path / "x/alone").write_bytes(b"3" * 500)
+    (tmp_path / "x/link").symlink_to("../far")
+    shutil.copy(tmp_path / "far", tmp_path / "y/link")
+    seen: list[tuple[int, int]] = []
+    found = list(compare(tmp_path / "x", tmp_path / "y", progress=lambda *each: seen.append(each)))
+    assert len(found) == 5
+    total = 3500 + 10 + len("../far")
+    assert seen[:4] == [(each, total) for each in (1000, 2000, 3000, 3499)]
+    assert seen == sorted(seen)
+    assert [each for each in seen if each[0] == total] == [(total, total)] == seen[-1:]
+    seen.clear()
+    (nothing,) = compare(
+        tmp_path / "x/zero", tmp_path / "y/zero", progress=lambda *each: seen.append(each)
+    )
+    assert (nothing.verdict, seen) == (Verdict.IDENTICAL, [])

@@ -41,7 +41,7 @@ def commands_in_prose(page: Path) -> list[str]:
 
 def call(line: str) -> None:
     """Parse a command line with the real commands, without running it."""
-    words = shlex.split(line, comments=True)[1:]
+    words = shlex.split(line.partition(" > ")[0], comments=True)[1:]
     command: click.Command = cli
     while isinstance(command, click.Group):
         found = command.get_command(click.Context(command), words.pop(0))

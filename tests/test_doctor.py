@@ -1,6 +1,8 @@
 """What is installed, what is missing."""
 
+import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +38,41 @@ def test_every_required_package_is_found() -> None:
     found = {each.name: each.found for each in doctor.examine()}
     assert all(found[name] for name in doctor.REQUIRED)
     assert found["processor cores"] == str(len(os.sched_getaffinity(0)))
+
+
+def test_it_knows_the_packages_of_setup_py() -> None:
+    """Of what is installed and of every extra but that of the tests."""
+    text = (Path(__file__).parent.parent / "setup.py").read_text()
+    (call,) = (
+        node.value for node in ast.parse(text).body
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+    )  # fmt: skip
+    given = {each.arg: each.value for each in call.keywords}
+
+    def names(node: ast.expr) -> set[str]:
+        return {re.split(r"[<>=]", each)[0] for each in ast.literal_eval(node)}
+
+    assert set(doctor.REQUIRED) == names(given["install_requires"])
+    extras = given["extras_require"]
+    assert isinstance(extras, ast.Dict)
+    found = {
+        ast.literal_eval(key): names(value)
+        for key, value in zip(extras.keys, extras.values, strict=True)
+        if key is not None
+    }
+    del found["test"]
+    assert {extra: set(packages) for extra, (_, packages) in doctor.EXTRAS.items()} == found
+
+
+def test_what_an_extra_lacks_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_version", lambda name: None)
+    found = {each.name: each for each in doctor.examine()}
+    for name, extra, use in (
+        ("onnx", "export", "export"), ("torch", "torch", "the engine caffe-torch"),
+        ("tensorboardX", "tensorboard", "report --tensorboard"),
+    ):  # fmt: skip
+        assert found[name].remedy == f"pip install 'caffe-transfer[{extra}]', for {use}"
+        assert not found[name].needed
 
 
 def test_an_image_says_what_it_is_built_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,13 +121,33 @@ def test_more_in_the_model_fits_and_less_does_not(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_images_of_unknown_size_leave_axes_open(tmp_path: Path) -> None:
+    write_model(tmp_path / "m", "V1")
+    net = tmp_path / "net.prototxt"
+    data = 'type: "Data" top: "data" data_param { batch_size: 1 source: "none" }'
+    write_net(net, DATA, data)
+    found = fit(tmp_path / "m", net)
+    assert [(each.name, each.in_net) for each in found.unsure] == [
+        ("conv1 0", (4, None, 2, 2)), ("fc3 0", (2, None)),
+    ]  # fmt: skip
+    assert (found.fits, found.fitting) == (True, 4)
+    known = fit(tmp_path / "m", net, (3, 3, 3))
+    assert (known.fits, known.fitting, known.unsure) == (True, 6, ())
+    text = net.read_text()
+    for old, new, misshapen in (
+        ("kernel_size: 2", "kernel_size: 3", ["conv1 0"]),
+        ("num_output: 2", "num_output: 3", ["fc3 0", "fc3 1"]),
+        ("kernel_size: 1", "kernel_size: 3", ["conv2 0"]),
+    ):
+        net.write_text(text.replace(old, new))
+        found = fit(tmp_path / "m", net)
+        assert (found.fits, [each.name for each in found.misshapen]) == (False, misshapen)
+
+
 def test_what_cannot_be_said(tmp_path: Path) -> None:
     write_model(tmp_path / "m")
     net = tmp_path / "net.prototxt"
     write_net(net, DATA, 'type: "Data" top: "data" data_param { batch_size: 1 source: "none" }')
-    with pytest.raises(BadInput, match=r"does not say the size of its images; give it to inspect"):
-        fit(tmp_path / "m", net)
-    assert fit(tmp_path / "m", net, (3, 3, 3)).fits
     with pytest.raises(FormatError, match=r"net.prototxt is not a whole .caffemodel"):
         fit(net, net, (3, 3, 3))
     write_net(net, 'bottom: "conv2"', 'bottom: "poll"')

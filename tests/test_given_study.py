@@ -15,7 +15,7 @@ from caffe_transfer.report.results import read_results
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.study import Study
 from caffe_transfer.training.engine import Engine
-from caffe_transfer.training.schedule import Outcome
+from caffe_transfer.training.executor import Outcome
 from caffe_transfer.training.train import Settings
 from tests.models import write_model
 from tests.small_study import TEXT, write_study
@@ -50,7 +50,12 @@ mode = "transfer"
 splits = ["mine"]
 pairs = ["AB"]
 n = ["a", 1]
-fine_tune = [false, true]
+[[networks]]
+mode = "transfer"
+splits = ["mine"]
+pairs = ["AB"]
+n = ["a"]
+fine_tune = [true]
 [[networks]]
 mode = "selffer"
 splits = ["mine"]
@@ -61,6 +66,17 @@ A.model = "run/results/halfmineA/snapshots/net_iter_4.caffemodel"
 B.classes = "all"
 """
 )
+FROM_HALF = """
+[[networks]]
+mode = "base"
+splits = ["0"]
+targets = ["A"]
+[[networks]]
+mode = "transfer"
+splits = ["0"]
+pairs = ["AB"]
+n = [1]
+"""
 
 
 @pytest.fixture(params=["caffe", "caffe-torch"])
@@ -120,12 +136,7 @@ def test_layers_that_the_net_itself_keeps_fixed(tmp_path: Path, engine: Engine) 
     )
     write_study(tmp_path)
     file = tmp_path / "mine.toml"
-    text = TEXT[: TEXT.rindex("[[networks]]")].replace("n = [3]", "n = [1]")
-    file.write_text(
-        text.replace('net = "mini"', 'net = "fixed.prototxt"').replace(
-            'source = "list"', 'source = "list"\npath = "given"'
-        )
-    )
+    file.write_text(COMMON.replace(str(NET), "fixed.prototxt") + FROM_HALF)
     folder = RunFolder(tmp_path / "run")
     trained(load_study(str(file)), folder.root, engine)
     manifest = json.loads(folder.network("transfer0A0B_1_1").manifest.read_text())

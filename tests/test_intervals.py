@@ -139,3 +139,11 @@ def test_more_images_a_narrower_interval(a: int, b: int) -> None:
         assert found.high is not None
         widths.append(found.high - found.low)
     assert widths[1] < widths[0]
+
+
+@given(st.floats(0, 1), st.integers(1, 10))
+def test_an_accuracy_of_few_images_stays_within_0_and_1(top1: float, images: int) -> None:
+    found = accuracy({ONE: Score(top1, images)})
+    assert found.low is not None
+    assert found.high is not None
+    assert -1e-9 <= found.low <= top1 <= found.high <= 1 + 1e-9

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caffe_transfer.report import log_text, logs
+from caffe_transfer.report import log_scanner, log_text, logs
 
 DATA = Path(__file__).parent / "data"
 FIRST, RESUMED = DATA / "caffe-1.0.log", DATA / "caffe-1.0-resumed.log"
@@ -32,7 +32,7 @@ def write(path: Path, data: bytes) -> Path:
     return path
 
 
-def pairs(series: logs.Series) -> list[tuple[int, float]]:
+def pairs(series: log_scanner.Series) -> list[tuple[int, float]]:
     return list(zip(series.iterations.tolist(), series.values.tolist(), strict=True))
 
 

@@ -48,10 +48,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def installed_elsewhere(tmp_path: Path, *what: str) -> Path:
     """The Python of a new environment in which our package is installed and the others are seen."""
-    venv.create(tmp_path / "venv", system_site_packages=False, with_pip=True)
+    venv.create(tmp_path / "venv", system_site_packages=False)
     python = tmp_path / "venv/bin/python"
+    # A pip of its own would take the environment longer than all else.
     subprocess.run(
-        [python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", *what],
+        [sys.executable, "-m", "pip", "--python", python,
+         "install", "--quiet", "--no-deps", "--no-build-isolation", *what],
         check=True, capture_output=True, env=os.environ | {"PYTHONPATH": others()},
     )  # fmt: skip
     return python

@@ -150,9 +150,9 @@ def test_the_pointer_finds_a_network_and_its_curves(
     charts = browser.find_elements(By.CSS_SELECTOR, "#curves .charts svg")
     assert len(charts) == 2
     # Each try of the network, and of the published one.
-    key = browser.find_elements(By.CSS_SELECTOR, "#curves .legend span")
+    key = [each.text for each in legend(browser)]
     assert len(key) == 4
-    assert [each.text.startswith("published") for each in key] == [False, False, True, True]
+    assert [text.startswith("published") for text in key] == [False, False, True, True]
     lines = browser.find_elements(By.CSS_SELECTOR, "#curves .charts svg [aria-label=line] path")
     assert len(lines) == 2 * 4  # accuracy and training loss
 
@@ -178,6 +178,72 @@ def test_the_keyboard_goes_from_mark_to_mark(
     browser.switch_to.active_element.send_keys(Keys.ESCAPE)
     assert not browser.find_element(By.ID, "curves").is_displayed()
     assert "mark" in str(browser.switch_to.active_element.get_attribute("class"))
+
+
+def legend(browser: webdriver.Chrome) -> list[WebElement]:
+    return browser.find_elements(By.CSS_SELECTOR, "#curves .legend span")
+
+
+def open_curves(browser: webdriver.Chrome) -> tuple[WebElement, WebElement]:
+    """The charts of accuracy and loss, once they have the width that scroll bars leave."""
+    mark(browser, "A2B · transfer0A0B_1_2").send_keys(Keys.ENTER)
+    frames = "requestAnimationFrame(() => requestAnimationFrame(() => arguments[0]()))"
+    browser.execute_async_script(frames)
+    accuracy, loss = browser.find_elements(By.CSS_SELECTOR, "#curves .charts svg")
+    return accuracy, loss
+
+
+def said(chart: WebElement) -> list[str]:
+    """The lines about a chart's point, if one is shown."""
+    return chart.find_element(By.XPATH, "following-sibling::*").text.splitlines()
+
+
+def test_curves_answer_to_the_keyboard(browser: webdriver.Chrome, pages: dict[str, Path]) -> None:
+    show(browser, pages["one"])
+    accuracy, loss = open_curves(browser)
+    assert said(accuracy) == []
+
+    def press(key: str) -> list[str]:
+        ActionChains(browser).send_keys(key).perform()
+        return said(accuracy)
+
+    first = press(Keys.TAB)
+    assert browser.switch_to.active_element == accuracy
+    assert accuracy.value_of_css_property("outline-style") == "solid"
+    assert first[1:] == ["validation accuracy 35.00 %", "iteration 0"]
+    assert press(Keys.ARROW_LEFT) == first  # there is none before
+    second = press(Keys.ARROW_RIGHT)
+    assert second[1:] == ["validation accuracy 45.00 %", "iteration 20"]
+    assert accuracy.get_attribute("aria-valuetext") == ", ".join(second)
+    assert press(Keys.HOME) == first
+    assert press(Keys.END) == second
+    # Up to the highest of the curves, and down to the lowest, past each.
+    for key in (Keys.ARROW_UP, Keys.ARROW_DOWN):
+        labels = [said(accuracy)[0], *(press(key)[0] for _ in range(4))]
+    assert set(labels) == {each.text for each in legend(browser)}
+    press(Keys.TAB)
+    assert browser.switch_to.active_element == loss
+    assert said(accuracy) == []
+    assert said(loss)[1:] == ["training loss 3.000", "iteration 0"]
+    press(Keys.ESCAPE)
+    assert not browser.find_element(By.ID, "curves").is_displayed()
+    assert browser.switch_to.active_element == mark(browser, "A2B · transfer0A0B_1_2")
+
+
+def test_the_pointer_finds_points_of_curves(
+    browser: webdriver.Chrome, pages: dict[str, Path]
+) -> None:
+    show(browser, pages["one"])
+    accuracy, _ = open_curves(browser)
+    line = accuracy.find_element(By.CSS_SELECTOR, "[aria-label=line] path")  # rises to the right
+    across, down = line.size["width"] // 2, line.size["height"] // 2
+    for offset, lines in (
+        ((-across, down), ["validation accuracy 35.00 %", "iteration 0"]),
+        ((across, -down), ["validation accuracy 45.00 %", "iteration 20"]),
+        ((0, 0), []),
+    ):
+        ActionChains(browser).move_to_element_with_offset(line, *offset).perform()
+        assert said(accuracy)[1:] == lines
 
 
 def test_the_legend_hides_and_shows(browser: webdriver.Chrome, pages: dict[str, Path]) -> None:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caffe_transfer.report.logs import Series, Try, read_logs
+from caffe_transfer.report.log_scanner import Series
+from caffe_transfer.report.logs import Try, read_logs
 from caffe_transfer.report.page.curves import Curves, as_records, thin
 from tests.test_results import log
 

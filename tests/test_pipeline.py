@@ -12,6 +12,7 @@ from caffe_transfer.pipeline import Callbacks, default_folder, prepare_run
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.study import Study
 from tests.small_study import TEXT, write_study
+from tests.test_lock import kill_holder
 
 QUICK = "[quick.images]\ntrain_per_class = 2\n[quick.solver]\nmax_iter = 2\n"
 
@@ -153,7 +154,8 @@ def test_the_folder_of_a_run_holds_a_run_or_nothing(runs: Runs, tmp_path: Path) 
     assert default_folder(file) == root  # and goes on
     for name in (runs.folder.study.name, "data", "images", "results"):
         (root / name).rename(tmp_path / f"old {name}")
-    assert default_folder(file) == root  # stopped before it wrote anything
+    kill_holder(root / "lock")
+    assert default_folder(file) == root  # killed before it wrote anything
     (root / "letter.txt").touch()
     with pytest.raises(BadInput, match="small is there and holds no run; name the run's folder"):
         default_folder(file)

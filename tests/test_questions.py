@@ -20,7 +20,7 @@ from caffe_transfer.paths import RunFolder
 from caffe_transfer.questions import check_engine
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.study import Study
-from caffe_transfer.training import manifest, schedule
+from caffe_transfer.training import local, manifest
 from caffe_transfer.training.engine import Engine
 from caffe_transfer.training.train import Settings
 from tests.small_study import TEXT, script, write_study
@@ -137,7 +137,7 @@ def test_all_jobs_are_tried_at_once_on_their_devices(
     asked: Asked, logs: Engine, tmp_path: Path
 ) -> None:
     study = replace(asked.study(), seconds_per_iteration=3.0)
-    slots = schedule.slots(Settings(logs), jobs=3, gpus=("0", "1"))
+    slots = local.slots(Settings(logs), jobs=3, gpus=("0", "1"))
     check_engine(study, asked.folder, slots, asked.notes.append, threading.Event())
     assert sorted(call.rpartition(" ")[2] for call in calls(tmp_path)) == [
         "--gpu=0", "--gpu=0", "--gpu=1",

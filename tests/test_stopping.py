@@ -15,7 +15,7 @@ import pytest
 
 from caffe_transfer.cli import stopping
 from caffe_transfer.cli.stopping import stop_on_signal
-from caffe_transfer.errors import CaffeTransferError, Interrupted
+from caffe_transfer.errors import STOPPED, CaffeTransferError, Interrupted
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
@@ -136,3 +136,21 @@ def test_any_command_stops_soon_and_says_so(
     assert "caffe-transfer: stopped; run the same command again to go on" in error
     assert "Traceback" not in error
     assert not (tmp_path / "mine.toml").exists()
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("seconds", [0, 0.02, 0.06, 0.15])
+def test_the_start_of_the_program_can_be_interrupted(
+    number: signal.Signals, seconds: float
+) -> None:
+    running = subprocess.Popen(
+        [sys.executable, "-m", "caffe_transfer", "inspect", "/dev/stdin"],
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while not catches(running.pid, signal.SIGTERM):
+        time.sleep(0.001)
+    time.sleep(seconds)
+    running.send_signal(number)
+    _, error = running.communicate(timeout=60)
+    assert running.returncode == 130, error
+    assert error == f"caffe-transfer: {STOPPED}\n"

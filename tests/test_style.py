@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from caffe_transfer.report import style
+from caffe_transfer.report.figure2_contents import means_from_base
 
 
 @given(st.integers(1, 400))
@@ -25,9 +26,9 @@ def test_the_axis_ends_at_the_last_cut_with_whole_and_legible_ticks(last: int) -
 
 def test_means_begin_at_the_base() -> None:
     values = {3: [0.5, 0.75], 1: [0.25]}
-    assert style.means_from_base(values, 0.875) == {0: 0.875, 1: 0.25, 3: 0.625}
-    assert style.means_from_base(values, None) == {1: 0.25, 3: 0.625}
-    assert style.means_from_base({}, 0.875) == {}
+    assert means_from_base(values, 0.875) == {0: 0.875, 1: 0.25, 3: 0.625}
+    assert means_from_base(values, None) == {1: 0.25, 3: 0.625}
+    assert means_from_base({}, 0.875) == {}
     assert style.line(values, 0.875) == ([0, 1, 3], [0.875, 0.25, 0.625])
 
 

@@ -1,13 +1,18 @@
 """Event files, read by TensorBoard's own reader."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from caffe_transfer.cli import main
 from caffe_transfer.errors import BadInput
+from caffe_transfer.report import logs
 from caffe_transfer.report.logs import log_files, read_logs
-from caffe_transfer.report.tensorboard import MOST_POINTS, write_events
+from caffe_transfer.report.results import collect
+from caffe_transfer.report.tensorboard import MOST_POINTS, EventWriter
 from tests.test_cli import call
 
 LOG = """\
@@ -31,6 +36,13 @@ def write_log(folder: Path, name: str, text: str = LOG) -> None:
     path = folder / name / "logs/train-1.log"
     path.parent.mkdir(parents=True)
     path.write_text(text)
+
+
+def write_events(results: Path, out: Path) -> int:
+    """The curves of a folder's networks; how many have some."""
+    writer = EventWriter(out)
+    collect(results, on_logs=writer.add, rates=True)
+    return writer.written
 
 
 def test_curves_with_their_times(tmp_path: Path) -> None:
@@ -76,18 +88,42 @@ def test_long_curves_are_thinned_evenly(tmp_path: Path, authors: Path) -> None:
     assert losses[-1].value == pytest.approx(log.train_loss.values[-1])
 
 
-def test_without_the_extra_or_a_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "half0A").mkdir()
-    with pytest.raises(BadInput, match="holds no network with a log"):
-        write_events(tmp_path, tmp_path / "tb")
+def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(BadInput, match=r"run pip install 'caffe-transfer\[tensorboard\]'"):
-        write_events(tmp_path, tmp_path / "tb")
+        EventWriter(tmp_path)
 
 
-def test_report_writes_them(tmp_path: Path) -> None:
-    write_log(tmp_path / "results", "half0A")
-    done = call("report", str(tmp_path), "--tensorboard", str(tmp_path / "tb"))
+def test_report_writes_them_and_reads_each_log_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read_once: list[Path] = []
+    real = logs.read_logs
+
+    def counted(files: Sequence[Path], scores: Any, **more: bool) -> logs.NetworkLog:
+        read_once.extend(files)
+        return real(files, scores, **more)
+
+    monkeypatch.setattr(logs, "read_logs", counted)
+    for run in ("one", "two"):
+        write_log(tmp_path / run / "results", "half0A")
+    runs = [str(tmp_path / run) for run in ("one", "two")]
+    for folders, written in ((runs[:1], ["half0A"]), (runs, ["one/half0A", "two/half0A"])):
+        read_once.clear()
+        with pytest.raises(SystemExit) as end:
+            main(["report", *folders, "--out", f"{tmp_path}/out", "--tensorboard",
+                  f"{tmp_path}/tb{len(folders)}"])  # fmt: skip
+        assert end.value.code == 0
+        assert len(read_once) == len(folders)
+        tb = tmp_path / f"tb{len(folders)}"
+        assert f"curves: tensorboard --logdir {tb}" in capsys.readouterr().out
+        for name in written:
+            assert "learning_rate" in read(tb / name).Tags()["scalars"]
+
+
+def test_without_a_log_report_says_so(tmp_path: Path) -> None:
+    (tmp_path / "half0A").mkdir()
+    done = call("report", str(tmp_path), "--tensorboard", "tb", "--out", "out", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert f"curves: tensorboard --logdir {tmp_path / 'tb'}" in done.stdout
-    assert read(tmp_path / "tb/half0A").Tags()["scalars"]
+    assert "curves: none, since no network has a log" in done.stdout
+    assert not (tmp_path / "tb").exists()

@@ -189,6 +189,7 @@ def test_a_graph_trains_as_eager_passes_do(
 
 
 @needs_gpu
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 def test_a_pass_waits_for_nothing_on_the_gpu(net: pb.NetParameter) -> None:
     param = pb.SolverParameter(net_param=net, lr_policy="fixed", snapshot_after_train=False)
     solver = Solver(param, torch.device("cuda", 0), Precision.FP32, lambda: Action.NONE)

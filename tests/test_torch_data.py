@@ -11,7 +11,10 @@ import pytest
 
 pytest.importorskip("torch", reason="no PyTorch here; pip install 'caffe-transfer[torch]'")
 
+import torch
+
 from caffe_transfer.caffe_torch import prefetch, transform
+from caffe_transfer.caffe_torch.datum import records
 from caffe_transfer.errors import CaffeTransferError
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from tests.images import write_images
@@ -208,3 +211,22 @@ def test_a_broken_record_further_on_is_told_when_it_is_reached(tmp_path: Path) -
 def test_layers_without_their_data(layer: str, message: str) -> None:
     with pytest.raises(CaffeTransferError, match=message):
         ours(f'layer {{ name: "d" {layer} }}', pb.TRAIN)
+
+
+@pytest.mark.parametrize(("form", "is_encoded"), [(None, False), (".png", True)])
+def test_only_what_takes_long_to_decode_gets_several_threads(
+    form: str | None, is_encoded: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: range(16))
+    write_lmdb(tmp_path / "lmdb", form)
+    source = records(  # its records are views of what is open while it lives
+        tmp_path / "lmdb", pb.TransformationParameter()
+    )
+    first = next(source)
+    assert first.is_encoded == is_encoded
+    on_gpu, on_cpu = (
+        prefetch.threads_for(torch.device(device), encoded=first.is_encoded)
+        for device in ("cuda", "cpu")
+    )
+    assert on_gpu == (8 if is_encoded else 1)
+    assert on_cpu == 1

@@ -22,10 +22,11 @@ from caffe_transfer.training.engine import Engine
 
 ITERATIONS = 50
 PROBABILITY_STEP = 2**-24  # of float32 below 1: what a loss near 0 is a multiple of, as -log(p)
-BASE_LR = {"mini": 0.002, "caffenet": 0.0001}
+BASE_LR = {"mini": 0.002, "caffenet": 0.0005}
 IMAGES = {
     "mini": Images(source="list", classes=4, channels=3, size=32, crop=28, scale=0.0078125),
-    "caffenet": Images(source="list", classes=4, channels=3, size=256, crop=227),
+    # Smaller than the 227 of ImageNet, which take minutes; pooling rounds up at this size too.
+    "caffenet": Images(source="list", classes=4, channels=3, size=96, crop=83),
 }
 
 

@@ -152,10 +152,13 @@ class Case:
         net.layer.append(layer)
         return text_format.MessageToString(net)
 
-    def make(self) -> tuple[Layer, list[Shape]]:
-        """Our layer, set up, and the shapes of its tops."""
+    def make(self, device: str = "cpu") -> tuple[Layer, list[Shape]]:
+        """Our layer, set up on a device, and the shapes of its tops."""
         layer = make_layer(self.layer(), self.phase, Rng(SEED))
-        return layer, layer.set_up([bottom.shape for bottom in self.bottoms])
+        layer.device = torch.device(device)
+        shapes = layer.set_up([bottom.shape for bottom in self.bottoms])
+        layer.blobs = [blob.to(device) for blob in layer.blobs]
+        return layer, shapes
 
     def draw_rest(self, draw: Draw) -> None:
         """Draw what depends on the layer's shapes: parameters and, but for losses, top diffs."""
@@ -224,12 +227,12 @@ def run_caffe(pycaffe: PyCaffe, folder: Path, cases: Sequence[Case]) -> Results:
     return dict(np.load(folder / "out.npz"))
 
 
-def run_ours(case: Case, *, fast_order: bool = False) -> Results:
+def run_ours(case: Case, *, fast_order: bool = False, device: str = "cpu") -> Results:
     """Our layer's results, perhaps with images in channels_last."""
-    layer, _ = case.make()
+    layer, _ = case.make(device)
     for blob, value in zip(layer.blobs, case.parameters, strict=True):
         blob.copy_(torch.from_numpy(value)).requires_grad_(not layer.statistics)
-    bottoms = [_tensor(value, fast_order) for value in case.bottoms]
+    bottoms = [_tensor(value, fast_order).to(device) for value in case.bottoms]
     for index in case.learning:
         bottoms[index].requires_grad_()
     tops = layer.run(bottoms)
@@ -253,7 +256,7 @@ def _backward(case: Case, tops: Sequence[Tensor]) -> None:
     learned = [(top, diff) for top, diff in zip(tops, diffs, strict=False) if top.requires_grad]
     if learned:
         torch.autograd.backward(
-            [top for top, _ in learned], [diff.to(top.dtype) for top, diff in learned]
+            [top for top, _ in learned], [diff.to(top.device, top.dtype) for top, diff in learned]
         )
 
 
@@ -291,7 +294,7 @@ def _tensor(values: Array, fast_order: bool) -> Tensor:
 
 
 def _array(tensor: Tensor) -> Array:
-    return tensor.detach().float().contiguous().numpy()
+    return tensor.detach().cpu().float().contiguous().numpy()
 
 
 def _gradient(tensor: Tensor) -> Array:

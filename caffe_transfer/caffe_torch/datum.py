@@ -34,6 +34,10 @@ class Record(Protocol):
     def name(self) -> str:
         """What messages call it."""
 
+    @property
+    def is_encoded(self) -> bool:
+        """Whether it is an image file, which takes longer to decode than to copy."""
+
     def decode(self) -> tuple[Pixels, int]:
         """The image, (channels, height, width), and its label.
 
@@ -144,6 +148,10 @@ class _Stored(NamedTuple):
     @property
     def name(self) -> str:
         return self.source.name(self.key)
+
+    @property
+    def is_encoded(self) -> bool:
+        return self.raw.read(self.value) is None
 
     def decode(self) -> tuple[Pixels, int]:
         try:

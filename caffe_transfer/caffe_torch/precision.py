@@ -19,9 +19,14 @@ class Precision(StrEnum):
     BF16 = "bf16"
 
     def set_up(self) -> None:
-        """Allow or forbid TF32 process-wide; PyTorch's default allows it in convolutions."""
+        """Allow or forbid TF32 process-wide; PyTorch's default allows it in convolutions.
+
+        Where precision is given up anyway, cuDNN tries all its algorithms and keeps the fastest,
+        which on an H200 saves a tenth of a step.  Some of them round more than Caffe's do.
+        """
         torch.backends.cuda.matmul.allow_tf32 = self is Precision.TF32
         torch.backends.cudnn.allow_tf32 = self is Precision.TF32
+        torch.backends.cudnn.benchmark = self is not Precision.FP32
 
     def autocast(self, device: torch.device) -> AbstractContextManager[object]:
         """The context for forward passes."""

@@ -4,19 +4,15 @@ Commands only parse, call and print.  The library raises CaffeTransferError, whi
 turns into one sentence and an exit status.
 """
 
-import signal
 import sys
-import threading
 from importlib import import_module
-from types import FrameType
 from typing import Any
 
 import click
 
-from caffe_transfer.errors import CaffeTransferError
+from caffe_transfer.cli.stopping import raised_on_signal
+from caffe_transfer.errors import STOPPED, CaffeTransferError, Interrupted
 from caffe_transfer.version import __version__
-
-INTERRUPTED = 130
 
 # Command -> its module, imported only when the command is called: `--help` answers at once.
 COMMANDS = {
@@ -53,11 +49,13 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="caffe-transfer")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """How transferable are features in deep neural networks?
 
     Repeats and extends the study of Yosinski, Clune, Bengio and Lipson (NIPS 2014) in Caffe.
     """
+    context.with_resource(raised_on_signal())
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -70,7 +68,6 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _status(argv: list[str] | None) -> int:
-    _stop_by_signal()
     try:
         result: Any = cli.main(argv, prog_name="caffe-transfer", standalone_mode=False)
     except CaffeTransferError as error:
@@ -87,26 +84,6 @@ def _status(argv: list[str] | None) -> int:
         click.echo(f"{name}: {error.format_message()} See {name} --help.", err=True)
         return 2
     except (KeyboardInterrupt, click.Abort):
-        click.echo("caffe-transfer: stopped; run the same command again to go on", err=True)
-        return INTERRUPTED
+        click.echo(f"caffe-transfer: {STOPPED}", err=True)
+        return Interrupted.status
     return result if isinstance(result, int) else 0
-
-
-class _Stopped(KeyboardInterrupt):
-    """A signal's exception.
-
-    Of a class of its own, since Python ends by the signal, whatever its exit status, once a
-    KeyboardInterrupt itself has passed through code that was compiled from a string.
-    """
-
-
-def _stop_by_signal() -> None:
-    """Ctrl-C and SIGTERM stop a command with a line that says so."""
-
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        raise _Stopped
-
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup and `&` have it
-                signal.signal(number, handle)

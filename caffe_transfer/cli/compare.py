@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import click
 from rich.console import Console
 
 from caffe_transfer.cli.fit import print_fit
+from caffe_transfer.cli.show import Screen
 from caffe_transfer.cli.tables import Column, print_table
 from caffe_transfer.cli.wrapping import echo_wrapped
 from caffe_transfer.comparison.blobs import BlobComparison
@@ -57,9 +59,9 @@ def compare_command(
     accepted = SAME if meaning else frozenset({Verdict.IDENTICAL})
     trees = left.is_dir()
     found = []
-    with Console(stderr=True).status("comparing") as status:  # in a terminal alone
-        for each in compare(left, right, match_fresh=match_fresh, common=common):
-            status.update(f"compared {each.name}")
+    with Screen(total=0) as screen:
+        progress = partial(screen.comparing, say_end=trees)
+        for each in compare(left, right, match_fresh=match_fresh, common=common, progress=progress):
             if as_json:
                 click.echo(json.dumps(each.as_dict()))
             found.append(each)

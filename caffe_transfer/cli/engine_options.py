@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import click
 
 from caffe_transfer.training.engine import PRECISIONS, find_engine, will_read_views
-from caffe_transfer.training.schedule import threads_for
+from caffe_transfer.training.local import threads_for
 from caffe_transfer.training.train import Settings
 
 
@@ -26,6 +26,25 @@ class EngineOptions:
         """
         engine = find_engine(self.engine, self.precision)
         return Settings(engine, self.gpu, self.threads or threads_for(jobs))
+
+    @property
+    def gpus(self) -> list[str]:
+        """The devices that --gpu names."""
+        return self.gpu.split(",") if self.gpu else []
+
+    def train_arguments(self) -> list[str]:
+        """The same options for `caffe-transfer train` on another machine, whose devices differ."""
+        given = {
+            "--engine": self.engine,
+            "--precision": self.precision,
+            "--threads": self.threads,
+        }
+        return [
+            text
+            for option, value in given.items()
+            if value is not None
+            for text in (option, str(value))
+        ]
 
     @property
     def reads_views(self) -> bool:

@@ -11,7 +11,7 @@ from caffe_transfer.data_prep.left_out import summary
 from caffe_transfer.new_study.plan import Plan, examine, plan_study, write_plan
 from caffe_transfer.new_study.request import Request
 from caffe_transfer.training.engine import find_engine
-from caffe_transfer.training.schedule import threads_for
+from caffe_transfer.training.local import threads_for
 from caffe_transfer.training.train import Settings
 from caffe_transfer.units import duration, size
 

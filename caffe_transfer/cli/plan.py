@@ -1,5 +1,6 @@
 """`run --dry-run`: what a run would do, and what it takes of disk and time."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -11,11 +12,13 @@ from caffe_transfer.cli.stopping import stop_on_signal
 from caffe_transfer.cli.tables import Column, print_table
 from caffe_transfer.cost import Estimate, estimate
 from caffe_transfer.data_prep.disk import disk_estimate
+from caffe_transfer.job_plan import job_plan
 from caffe_transfer.paths import RunFolder
 from caffe_transfer.questions import parts, spaces, trial_seconds
 from caffe_transfer.studies.study import LMDB, VIEW, Study
 from caffe_transfer.training import schedule
 from caffe_transfer.training.disk_plan import DiskPlan
+from caffe_transfer.training.local import slots as slots_of
 from caffe_transfer.training.remaining import (
     Left,
     at_once,
@@ -24,7 +27,7 @@ from caffe_transfer.training.remaining import (
     pace_of,
     time_left,
 )
-from caffe_transfer.training.storage import plan_within
+from caffe_transfer.training.storage import plan_within, takes_views
 from caffe_transfer.units import duration, size
 
 _COLUMNS = (
@@ -79,7 +82,45 @@ def print_plan(
     _print_disk(study, cost, folder)
     if disk is not None:
         click.echo(_within(disk, bounded))
+    _print_devices(study, wanted, options.gpus, jobs)
     _print_time(study, wanted, folder, options, jobs, trial)
+
+
+def print_jobs(
+    study: Study,
+    folder: RunFolder,
+    options: EngineOptions,
+    *,
+    prepare: Sequence[str],
+    trial: bool,
+) -> None:
+    """Print a run's plan for programs, as JSON.
+
+    Args:
+        folder: of the run; what is there is done already.
+        prepare: the arguments of `caffe-transfer` that prepare the run.
+        trial: time the engine on this machine.
+    """
+    seconds = None
+    wanted = left(study, folder)
+    if trial and wanted:
+        seconds = _trial_times(study, wanted, options, 1, []).seconds
+    plan = job_plan(
+        study, folder, prepare=prepare, train=options.train_arguments(),
+        views=takes_views(study, options.reads_views), seconds=seconds,
+    )  # fmt: skip
+    click.echo(json.dumps(plan, indent=2))
+
+
+def _print_devices(study: Study, wanted: Sequence[Left], gpus: Sequence[str], jobs: int) -> None:
+    """Say which network gets which device at first."""
+    if not gpus:
+        return
+    needs, missing = schedule.graph(study), {each.network.name for each in wanted}
+    ready = [name for name in needs if name in missing and not missing & {*needs[name]}]
+    first = [f"{name} on {gpus[slot % len(gpus)]}" for slot, name in enumerate(ready[:jobs])]
+    if first:
+        click.echo(f"GPUs at first: {', '.join(first)}; then each takes the next network")
 
 
 def _print_disk(study: Study, cost: Estimate, folder: RunFolder) -> None:
@@ -132,7 +173,7 @@ def _print_time(
     if not wanted:
         click.echo("time: all networks are trained")
         return
-    gpus = options.gpu.split(",") if options.gpu else []
+    gpus = options.gpus
     slots = at_once(jobs, gpus, on_gpu=study.solver.gpu)
     known = list(_known_times(study, wanted, folder, slots))
     if trial:
@@ -173,7 +214,7 @@ def _trial_times(
 ) -> _Times:
     """By a trial of all slots at once."""
     settings = options.settings(jobs)
-    slots = schedule.slots(settings, min(jobs, len(wanted)), gpus)
+    slots = slots_of(settings, min(jobs, len(wanted)), gpus)
     with stop_on_signal(patient=False) as stop:
         seconds = trial_seconds(study, wanted, slots, lambda _: None, stop)
     pace = f"by a trial of {settings.engine.name} on this machine"

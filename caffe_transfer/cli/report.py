@@ -16,7 +16,7 @@ from caffe_transfer.report.contents import Decomposition, Report
 from caffe_transfer.report.findings import Findings
 from caffe_transfer.report.make import make_report, make_reports, run_labels
 from caffe_transfer.report.metric import Metric
-from caffe_transfer.report.tensorboard import write_events
+from caffe_transfer.report.tensorboard import EventWriter
 from caffe_transfer.report.verdict import Verdict
 
 # With these names, and without the control's column, the table of effects fits into 80 characters.
@@ -80,21 +80,27 @@ def report_command(
     """
     out = out or _default_folder(folders)
     chosen, labels = Metric(metric), run_labels(folders)
+    several = len(folders) > 1
+    writers = [
+        EventWriter(tensorboard / label.replace("/", "-") if several else tensorboard)
+        for label in labels
+        if tensorboard is not None
+    ]
+    on_logs = [writer.add for writer in writers]
     with Screen(total=0) as screen:
-        if tensorboard is not None:
-            for label, folder in zip(labels, folders, strict=True):
-                events = tensorboard / label.replace("/", "-") if len(folders) > 1 else tensorboard
-                write_events(folder, events, screen.reading)
-        if len(folders) == 1:
-            reports = [make_report(folders[0], out, published, screen.reading, chosen, bare)]
+        shared = published, screen.reading, chosen, bare
+        if several:
+            reports = make_reports(folders, out, *shared, on_logs)
         else:
-            reports = make_reports(folders, out, published, screen.reading, chosen, bare)
+            reports = [make_report(folders[0], out, *shared, next(iter(on_logs), None))]
     for label, report in zip(labels, reports, strict=True):
-        if len(reports) > 1:
+        if several:
             click.echo(f"\n== {label}\n")
         _show(report, paths.ReportFolder(out).page)
-    if tensorboard is not None:
+    if any(writer.written for writer in writers):
         click.echo(f"curves: tensorboard --logdir {shlex.quote(str(tensorboard))}")
+    elif tensorboard is not None:
+        click.echo("curves: none, since no network has a log")
 
 
 def _default_folder(folders: tuple[Path, ...]) -> Path:

@@ -3,7 +3,7 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -56,7 +56,10 @@ def status_command(folder: Path, watch: bool, as_json: bool) -> None:
         raise click.UsageError("--watch is for people, --json for programs; give one of them.")
     reader = StatusReader(folder)
     if watch:
-        _watch(reader)
+        console = Console(highlight=False)
+        if not console.is_terminal:
+            raise click.UsageError("--watch needs a terminal; leave it out, or give --json.")
+        watch_until(reader, console, ended=lambda: False)
         return
     rows = reader.read()
     if as_json:
@@ -68,7 +71,7 @@ def status_command(folder: Path, watch: bool, as_json: bool) -> None:
     for row in rows:
         if row.problem:
             click.echo(f"{row.name} {row.state}: {row.problem}")
-    click.echo(_summary(reader, rows))
+    click.echo(summary(reader, rows))
 
 
 def _cells(row: Status) -> list[Text]:
@@ -82,7 +85,7 @@ def _cells(row: Status) -> list[Text]:
     ]
 
 
-def _summary(reader: StatusReader, rows: Sequence[Status]) -> str:
+def summary(reader: StatusReader, rows: Sequence[Status]) -> str:
     """One line: networks by state, and the time left."""
     counts = Counter(row.state for row in rows)
     parts = [f"{counts[State.DONE]} of {len(rows)} networks are trained"]
@@ -99,11 +102,13 @@ def _summary(reader: StatusReader, rows: Sequence[Status]) -> str:
     return ", ".join(parts)
 
 
-def _watch(reader: StatusReader) -> None:
-    """Show the state on the whole screen until a key or a signal ends it."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        raise click.UsageError("--watch needs a terminal; leave it out, or give --json.")
+def watch_until(reader: StatusReader, console: Console, ended: Callable[[], bool]) -> None:
+    """Show the state on the whole screen until a key or a signal ends it.
+
+    Args:
+        console: a terminal.
+        ended: whether there is nothing more to see.
+    """
     rows = reader.read()
     with (
         ended_by_ctrl_c(),
@@ -112,7 +117,7 @@ def _watch(reader: StatusReader) -> None:
             _view(reader, rows, console), console=console, screen=True, auto_refresh=False
         ) as live,
     ):
-        while True:
+        while not ended():
             live.update(_view(reader, rows, console), refresh=True)
             until = time.monotonic() + WATCH_SECONDS
             while (seconds := until - time.monotonic()) > 0:
@@ -132,7 +137,7 @@ def _view(reader: StatusReader, rows: Sequence[Status], console: Console) -> Ren
         for row in problems[:_MOST_PROBLEMS]
     ]
     head = [
-        Text(_summary(reader, rows), style="bold"),
+        Text(summary(reader, rows), style="bold"),
         Text(
             f"{time.strftime('%H:%M:%S')}  q quits  {reader.folder}",
             style="dim",

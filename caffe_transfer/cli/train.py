@@ -10,6 +10,7 @@ from caffe_transfer.cli.options import grouped
 from caffe_transfer.cli.show import Screen
 from caffe_transfer.cli.stopping import stop_on_signal
 from caffe_transfer.studies.study import EVERY, LAST
+from caffe_transfer.training.slurm_job import cores, train_in_job
 from caffe_transfer.training.train import train_network
 
 FOLDER = click.Path(path_type=Path)
@@ -27,8 +28,16 @@ FOLDER = click.Path(path_type=Path)
     help="What stays: the last model, or all models with their solver states.  "
     "[default: as the run's study says, else last]",
 )
+@click.option(
+    "--requeue",
+    is_flag=True,
+    help="In a job of Slurm: at SIGUSR1 or SIGTERM the job goes back to the queue, when a snapshot "
+    "is written.",
+)
 @grouped(EngineOptions, "options")
-def train_command(folder: Path, keep_snapshots: str | None, options: EngineOptions) -> None:
+def train_command(
+    folder: Path, keep_snapshots: str | None, requeue: bool, options: EngineOptions
+) -> None:
     """Train the network in a folder; run it again to resume.
 
     In training, the newest two snapshots are kept; in the end, the last model without its solver
@@ -37,11 +46,19 @@ def train_command(folder: Path, keep_snapshots: str | None, options: EngineOptio
     \b
     Example:
       caffe-transfer train results/half0A
+    Example: a job that goes on in the queue a minute before its time limit
+      sbatch --requeue --signal=B:USR1@60 --wrap 'exec caffe-transfer train DIR --requeue'
     """
+    if requeue:
+        options = replace(options, threads=options.threads or cores())
     settings = replace(options.settings(jobs=1), keep_snapshots=keep_snapshots)
-    with stop_on_signal() as stop, Screen(total=1) as screen:
+    with stop_on_signal(in_job=requeue) as stop, Screen(total=1) as screen:
         screen.say(f"training with {settings.engine.name}: {settings.engine.program}")
-        manifest = train_network(folder, settings, screen.network, stop)
+        manifest = (
+            train_in_job(folder, settings, screen.network, stop, stop.limit)
+            if requeue
+            else train_network(folder, settings, screen.network, stop)
+        )
     frozen = ", ".join(manifest.get("frozen", {}))
     click.echo(f"{folder} is trained: {next(iter(manifest['model']))}")
     if frozen:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,13 @@ class Verdict(StrEnum):
 
 
 SAME = frozenset({Verdict.IDENTICAL, Verdict.SAME_MEANING})
+
+# Called with the bytes that are compared of the first side, and with those of all its files.
+OnBytes = Callable[[int, int], None]
+
+
+def _silent(_done: int, _total: int) -> None:
+    """Report nothing."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +78,14 @@ def compare(
     *,
     match_fresh: bool = False,
     common: bool = False,
+    progress: OnBytes = _silent,
 ) -> Iterator[Comparison]:
     """Compare two files, or all files of two trees, one at a time; broken files get a verdict.
 
     Args:
         match_fresh: match layer conv4 of one model with layer conv4-new of the other.
         common: skip files that only one tree has.
+        progress: called about once a megabyte, and once with all.
 
     Raises:
         Incomplete: one of the two does not exist.
@@ -88,8 +98,8 @@ def compare(
     if left.is_dir() != right.is_dir():
         raise BadInput(f"{left} and {right} are a folder and a file; compare two of a kind")
     if left.is_dir():
-        return _compare_trees(left, right, match_fresh, common)
-    return iter([compare_files(left.name, left, right, match_fresh)])
+        return _compare_all(_files(left), _files(right), match_fresh, common, progress)
+    return _compare_all({left.name: left}, {left.name: right}, match_fresh, common, progress)
 
 
 def model_and_net(left: Path, right: Path) -> tuple[Path, Path] | None:
@@ -102,17 +112,35 @@ def model_and_net(left: Path, right: Path) -> tuple[Path, Path] | None:
     return (right, left) if kinds == (Kind.PROTOTXT, Kind.MODEL) else None
 
 
-def _compare_trees(
-    left: Path, right: Path, match_fresh: bool, common: bool
+def _compare_all(
+    ours: Mapping[str, Path],
+    theirs: Mapping[str, Path],
+    match_fresh: bool,
+    common: bool,
+    progress: OnBytes,
 ) -> Iterator[Comparison]:
-    ours, theirs = _files(left), _files(right)
+    """Compare what has one name."""
+    sizes = {name: path.lstat().st_size for name, path in ours.items() if name in theirs}
+    total, before = sum(sizes.values()), 0
     for name in sorted({*ours, *theirs}):
-        if name not in theirs or name not in ours:
-            if not common:
-                only = Verdict.ONLY_LEFT if name in ours else Verdict.ONLY_RIGHT
-                yield Comparison(name, only)
-            continue
-        yield compare_files(name, ours[name], theirs[name], match_fresh)
+        if name in sizes:
+            report = partial(_report_part, progress, total, before, sizes[name])
+            yield compare_files(name, ours[name], theirs[name], match_fresh, report)
+            before += sizes[name]
+            if before < total:
+                progress(before, total)
+        elif not common:
+            yield Comparison(name, Verdict.ONLY_LEFT if name in ours else Verdict.ONLY_RIGHT)
+    if total:
+        progress(total, total)
+
+
+def _report_part(progress: OnBytes, total: int, before: int, size: int, done: int) -> None:
+    """Report a part of one file, never all: its meaning may be compared as well.
+
+    What a link leads to may be larger than the link.
+    """
+    progress(before + max(0, min(done, size - 1)), total)
 
 
 def _files(root: Path) -> dict[str, Path]:
@@ -126,12 +154,18 @@ def _files(root: Path) -> dict[str, Path]:
     return found
 
 
-def compare_files(name: str, left: Path, right: Path, match_fresh: bool = False) -> Comparison:
-    """Compare two files or links; an unreadable file gives the verdict BROKEN, not an error."""
+def compare_files(
+    name: str, left: Path, right: Path, match_fresh: bool, report: Callable[[int], None]
+) -> Comparison:
+    """Compare two files or links; an unreadable file gives the verdict BROKEN, not an error.
+
+    Args:
+        report: called with the bytes that are read of each.
+    """
     try:
         if left.is_symlink() or right.is_symlink():
-            return _compare_links(name, left, right)
-        if _same_bytes(left, right):
+            return _compare_links(name, left, right, report)
+        if _same_bytes(left, right, report):
             return Comparison(name, Verdict.IDENTICAL, kind_of(left))
         kind = kind_of(left)
         if kind is not kind_of(right):
@@ -143,14 +177,14 @@ def compare_files(name: str, left: Path, right: Path, match_fresh: bool = False)
         return Comparison(name, Verdict.BROKEN, lines=(f"cannot read {error.filename}: {error}",))
 
 
-def _compare_links(name: str, left: Path, right: Path) -> Comparison:
+def _compare_links(name: str, left: Path, right: Path, report: Callable[[int], None]) -> Comparison:
     """A link means the same as a file that holds its target, as checkouts without links do."""
     targets = [_target(left), _target(right)]
     if None not in targets and targets[0] == targets[1]:
         both = left.is_symlink() and right.is_symlink()
         return Comparison(name, Verdict.IDENTICAL if both else Verdict.SAME_MEANING)
     if None in targets:
-        return compare_files(name, left.resolve(), right.resolve())
+        return compare_files(name, left.resolve(), right.resolve(), False, report)
     return Comparison(name, Verdict.DIFFERENT, lines=(f"-> {targets[0]}", f"-> {targets[1]}"))
 
 
@@ -162,13 +196,14 @@ def _target(path: Path) -> str | None:
     return path.read_bytes().decode(errors="replace")
 
 
-def _same_bytes(left: Path, right: Path) -> bool:
+def _same_bytes(left: Path, right: Path, report: Callable[[int], None]) -> bool:
     if left.stat().st_size != right.stat().st_size:
         return False
     with left.open("rb") as a, right.open("rb") as b:
         while chunk := a.read(CHUNK_BYTES):
             if chunk != b.read(CHUNK_BYTES):
                 return False
+            report(a.tell())
     return True
 
 

@@ -5,22 +5,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from caffe_transfer.comparison.net_shapes import images_of
+from caffe_transfer.comparison.net_shapes import (
+    PartialShape,
+    images_of,
+    partial_parameter_shapes,
+)
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.caffemodel import Blob, Layer, Model, open_model
 from caffe_transfer.formats.layer_records import same_shape
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.prototxt import read_net
-from caffe_transfer.nets.shapes import Shape, parameter_shapes
+from caffe_transfer.nets.shapes import Shape
 
 
 @dataclass(frozen=True)
 class BlobFit:
-    """A blob, such as "conv1 0", and its shapes; None where one of the two lacks it."""
+    """A blob, such as "conv1 0", and its shapes; None where one of the two lacks it.
+
+    Axes of the net's shape are None where they depend on the size of images that is not known.
+    """
 
     name: str
     in_model: Shape | None
-    in_net: Shape | None
+    in_net: PartialShape | None
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,7 @@ class Fit:
 
     Attributes:
         fitting: how many blobs it finds.
+        unsure: blobs of which the known axes fit; others depend on the size of the net's images.
         missing: blobs that the model lacks; Caffe draws those of whole layers by their fillers.
         unexpected: blobs that the net lacks; Caffe ignores those of whole layers.
         misshapen: blobs of other shapes, at which Caffe stops.
@@ -40,10 +48,14 @@ class Fit:
     unexpected: tuple[BlobFit, ...]
     misshapen: tuple[BlobFit, ...]
     miscounted: tuple[str, ...]
+    unsure: tuple[BlobFit, ...] = ()
 
     @property
     def fits(self) -> bool:
-        """Whether the net gets all of its parameters; the model may hold more layers."""
+        """Whether the net gets all of its parameters, as far as their shapes are known.
+
+        The model may hold more layers.
+        """
         return not self.missing and not self.stops
 
     @property
@@ -55,7 +67,7 @@ class Fit:
         """The attributes by name, and `fits`."""
         blobs = {
             key: [vars(blob) for blob in getattr(self, key)]
-            for key in ("missing", "unexpected", "misshapen")
+            for key in ("missing", "unexpected", "misshapen", "unsure")
         }
         return {"fits": self.fits, "fitting": self.fitting, **blobs,
                 "miscounted": list(self.miscounted)}  # fmt: skip
@@ -66,11 +78,12 @@ def fit(model: Path, net: Path, images: Shape | None = None) -> Fit:
 
     Args:
         net: a prototxt of any age.
-        images: (channels, height, width) of the images that it sees, where it does not say.
+        images: (channels, height, width) of the images that it sees, where it does not say;
+            without them, axes that depend on them are taken to fit.
 
     Raises:
         Incomplete, FormatError: a file is missing or is not what it should be.
-        BadInput: the shapes of the net are not known, or a layer does not fit its input.
+        BadInput: a layer does not fit its input.
     """
     wanted = read_net(net)
     shapes = _parameter_shapes(wanted, net, images)
@@ -84,17 +97,9 @@ def fit(model: Path, net: Path, images: Shape | None = None) -> Fit:
 
 def _parameter_shapes(
     net: pb.NetParameter, path: Path, images: Shape | None
-) -> dict[str, tuple[Shape, ...]]:
-    """The shapes of all layers of the net, of those in TEST alone as well."""
-    known = images_of(net, path.parent, images)
-    if known.note and known.shape is None:
-        raise BadInput(
-            f"{path} does not say the size of its images; give it to inspect with --shape C,H,W, "
-            "or name the deploy net"
-        )
+) -> Mapping[str, tuple[PartialShape, ...]]:
     try:
-        found = parameter_shapes(net, known.shape, pb.TEST)
-        return {**parameter_shapes(net, known.shape, pb.TRAIN), **found}
+        return partial_parameter_shapes(net, images_of(net, path.parent, images).shape)
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from error
 
@@ -113,10 +118,10 @@ def _shared(net: pb.NetParameter) -> set[tuple[str, int]]:
 
 
 def _held_against(
-    model: Model, shapes: Mapping[str, tuple[Shape, ...]], left_out: set[tuple[str, int]]
+    model: Model, shapes: Mapping[str, tuple[PartialShape, ...]], left_out: set[tuple[str, int]]
 ) -> Fit:
     layers = {layer.name: layer for layer in model.layers}
-    missing, unexpected, misshapen, miscounted = [], [], [], []
+    missing, unexpected, misshapen, unsure, miscounted = [], [], [], [], []
     fitting = 0
     for name in dict.fromkeys([*shapes, *model.with_blobs]):
         wanted = dict(enumerate(shapes.get(name, ())))
@@ -133,15 +138,24 @@ def _held_against(
                 missing.append(row)
             elif blob is not None and not _fits(blob, shape):
                 misshapen.append(row)
+            elif None in shape:
+                unsure.append(row)
             else:
                 fitting += 1
-    return Fit(fitting, tuple(missing), tuple(unexpected), tuple(misshapen), tuple(miscounted))
+    return Fit(
+        fitting, tuple(missing), tuple(unexpected), tuple(misshapen), tuple(miscounted),
+        tuple(unsure),
+    )  # fmt: skip
 
 
 def _blobs(layer: Layer | None) -> dict[int, Blob]:
     return {} if layer is None else layer.by_index
 
 
-def _fits(blob: Blob, shape: Shape) -> bool:
+def _fits(blob: Blob, shape: PartialShape) -> bool:
     """Blob::ShapeEquals: only the four numbers of old fit a shape of fewer axes."""
-    return same_shape(blob.shape, shape) if blob.legacy else blob.shape == shape
+    found = blob.shape[-len(shape) :] if shape else ()
+    if len(found) < len(shape):
+        found = (1,) * (len(shape) - len(found)) + found
+    wanted = tuple(mine if axis is None else axis for axis, mine in zip(shape, found, strict=True))
+    return same_shape(blob.shape, wanted) if blob.legacy else blob.shape == wanted

@@ -1,6 +1,6 @@
 """The shapes of a net as far as they are known without its data, layer by layer."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -9,7 +9,14 @@ from caffe_transfer.comparison.contents import database_contents
 from caffe_transfer.errors import BadInput, CaffeTransferError
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.nets.phases import TEST, TRAIN, phase_layers, phases_of
-from caffe_transfer.nets.shapes import BlobShapes, Shape, Shapes, data_items, infer
+from caffe_transfer.nets.shapes import (
+    BlobShapes,
+    Shape,
+    Shapes,
+    data_items,
+    infer,
+    parameter_shapes,
+)
 from caffe_transfer.nets.sizes import image_shape
 from caffe_transfer.units import shape_text
 
@@ -102,6 +109,29 @@ def net_shapes(
     return {index: _known(shapes, other.get(index)) for index, shapes in one.items()}, problems
 
 
+def partial_parameter_shapes(
+    net: pb.NetParameter, images: Shape | None
+) -> Mapping[str, tuple[PartialShape, ...]]:
+    """The shapes of all layers' parameters, of those in TEST alone as well.
+
+    Args:
+        images: (channels, height, width) of the images that it reads from files; None: unknown,
+            so that axes that depend on them are None.
+
+    Raises:
+        BadInput: a layer does not fit its input.
+    """
+    if images is not None or not any(layer.type in _FROM_FILES for layer in net.layer):
+        return _parameters(net, images)
+    one, other = _parameters(net, _ONE), _parameters(net, _OTHER)
+    return {name: tuple(map(_same_axes, one[name], other[name])) for name in one}
+
+
+def _parameters(net: pb.NetParameter, images: Shape | None) -> dict[str, tuple[Shape, ...]]:
+    of_test = parameter_shapes(net, images, TEST)
+    return {**parameter_shapes(net, images, TRAIN), **of_test}
+
+
 def _both_phases(
     net: pb.NetParameter, images: Shape | None
 ) -> tuple[dict[int, Shapes | None], list[str]]:
@@ -150,6 +180,8 @@ def _known(one: Shapes | None, other: Shapes | None) -> LayerShapes:
 
 
 def _common(one: Shape, other: Shape) -> PartialShape | None:
-    if len(one) != len(other):
-        return None
+    return _same_axes(one, other) if len(one) == len(other) else None
+
+
+def _same_axes(one: Shape, other: Shape) -> PartialShape:
     return tuple(a if a == b else None for a, b in zip(one, other, strict=True))

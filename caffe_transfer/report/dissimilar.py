@@ -1,15 +1,24 @@
 """Figure 3 of the paper: transfer between dissimilar tasks, and random filters."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from caffe_transfer.report import decomposition
-from caffe_transfer.report.decomposition import Levels, Values
-from caffe_transfer.report.groups import by_group, cut_names, title
-from caffe_transfer.report.repeats import Repeats, mean_difference, mean_level, repeats
+from caffe_transfer.report.decomposition import Values
+from caffe_transfer.report.figure2_contents import Rows, top1
+from caffe_transfer.report.figure3_contents import (
+    FILTERS,
+    HALVES,
+    RelativeCurve,
+    dissimilar_splits,
+    relative_curves,
+    whole,
+)
+from caffe_transfer.report.groups import cut_names, title
+from caffe_transfer.report.repeats import Repeats, mean_level, repeats
 from caffe_transfer.report.style import (
     CHOPPED,
     GRAY,
@@ -20,17 +29,16 @@ from caffe_transfer.report.style import (
     REFERENCE,
     SPLITS,
     Bars,
-    Rows,
     cut_axis,
     legend,
     line,
     styled,
-    top1,
     width,
 )  # fmt: skip
-from caffe_transfer.studies.network import NATMAN, WHOLE, Mode
+from caffe_transfer.studies.network import WHOLE, Mode
 
 _RANDOM = {"marker": "v", "color": OLIVE}
+_MOST_OF_OTHERS = 2.0  # so far below the deepest of the others random features are still shown
 
 
 @styled()
@@ -81,12 +89,6 @@ def _cuts_of_figure3(rows: Rows) -> set[int]:
     return {n for values in (*tasks, random, decomposition.levels(rows).transfer) for n in values}
 
 
-def dissimilar_splits(rows: Rows) -> dict[str, Rows]:
-    """The rows of each named split that has a transfer, by its name."""
-    groups = by_group(rows)
-    return {name: of for name, of in groups.items() if decomposition.by_task(of)}
-
-
 def _draw_tasks(axes: Axes, rows: Rows, splits: Sequence[str], published: bool) -> None:
     found = dissimilar_splits(rows)
     for name, look in _looks(splits):
@@ -122,21 +124,28 @@ def _curve(
 
 
 def _draw_relative(axes: Axes, rows: Rows, splits: Sequence[str], published: bool) -> None:
-    """Means minus the level of their bases; random filters may fall below the panel."""
-    curves = [curve for curve in _relative_curves(rows, splits) if curve[1]]
+    """Means minus the level of their bases; random filters far below the others leave the panel."""
+    curves = [curve for curve in relative_curves(rows, splits) if curve.values]
     if not curves:
         return
-    for label, relative, look in curves:
-        style = OUTLINE | look | {"label": label, "zorder": 4}
+    for curve in curves:
+        look = OUTLINE | _look(curve, splits) | {"label": curve.label, "zorder": 4}
         if published:
-            style |= PUBLISHED | {"label": f"published {label}"}
-        axes.plot([0, *relative], [0, *relative.values()], **style)
+            look |= PUBLISHED | {"label": f"published {curve.label}"}
+        axes.plot([0, *curve.values], [0, *curve.values.values()], **look)
     if not published:
         axes.plot([0], [0], **REFERENCE, label="reference")
-        shown = [v for _, relative, look in curves if look != _RANDOM for v in relative.values()]
+        shown = [v for curve in curves if curve.key != FILTERS for v in curve.values.values()]
         if shown:  # as in the paper: the drop of random features must not flatten the others
-            highest = max(v for _, relative, _ in curves for v in relative.values())
-            axes.set_ylim(bottom=1.2 * min([*shown, -0.01]), top=max(0.02, 1.2 * highest))
+            every = [v for curve in curves for v in curve.values.values()]
+            lowest = min([*shown, -0.01])
+            lowest = min([lowest, *(v for v in every if v > _MOST_OF_OTHERS * lowest)])
+            axes.set_ylim(bottom=1.2 * lowest, top=max(0.02, 1.2 * max(every)))
+
+
+def _look(curve: RelativeCurve, splits: Sequence[str]) -> dict[str, Any]:
+    looks = {f"split{index}": look for index, (_, look) in enumerate(_looks(splits))}
+    return {HALVES: {"marker": "D", "color": RED}, FILTERS: _RANDOM, **looks}[curve.key]
 
 
 def _level_bars(axes: Axes, rows: Rows, splits: Sequence[str]) -> None:
@@ -153,17 +162,10 @@ def _level_bars(axes: Axes, rows: Rows, splits: Sequence[str]) -> None:
 
 def _relative_bars(axes: Axes, rows: Rows, splits: Sequence[str]) -> None:
     """The intervals of the curves' differences from their bases, by pairs."""
-    halves = decomposition.levels(rows)
-    pairs = [(halves.repeats["base"], halves.repeats["transfer"], True)]
-    for split in splits:
-        tasks = _by_task(rows, split).values()
-        pairs.append((_joined(base for base, _ in tasks), _joined(of for _, of in tasks), False))
-    pairs.append((*_random_filters(rows), True))
     bars = Bars(axes)
-    curves = _relative_curves(rows, splits)
-    for (base, found, random), (_, values, look) in zip(pairs, curves, strict=True):
-        differences = [(n, mean_difference(found, base, [n], random)) for n in values]
-        bars.draw(differences, look["color"])
+    for curve in relative_curves(rows, splits):
+        differences = [(n, curve.difference(n)) for n in curve.values]
+        bars.draw(differences, _look(curve, splits)["color"])
     bars.finish("of the difference, by pairs")
 
 
@@ -179,36 +181,8 @@ def _by_task(rows: Rows, split: str) -> dict[str, tuple[Repeats, Repeats]]:
 
 def _random_filters(rows: Rows) -> tuple[Repeats, Repeats]:
     """The base on all classes, and the networks with random filters."""
-    whole = [row for row in rows if row.network.split is None]
-    return repeats(whole, Mode.BASE), repeats(whole, Mode.RANDOM)
-
-
-def _joined(tasks: Iterable[Repeats]) -> Repeats:
-    return {repeat: by_n for task in tasks for repeat, by_n in task.items()}
+    return repeats(whole(rows), Mode.BASE), repeats(whole(rows), Mode.RANDOM)
 
 
 def _cuts(found: Repeats) -> list[int]:
     return sorted({n for by_n in found.values() for n in by_n})
-
-
-def _relative_curves(
-    rows: Rows, splits: Sequence[str]
-) -> Iterator[tuple[str, dict[int, float], dict[str, Any]]]:
-    """Label, differences from the base by n, and look of each curve; without a base none."""
-    halves, found = decomposition.levels(rows), dissimilar_splits(rows)
-    yield (
-        f"mean {_transfer(halves)}, random splits",
-        decomposition.less(halves.transfer, halves.base_level),
-        {"marker": "D", "color": RED},
-    )
-    for name, look in _looks(splits):
-        of_split = found.get(name, ())
-        split = "m/n split" if name == NATMAN else f"split {name}"
-        transfer = _transfer(decomposition.levels(of_split, name))
-        yield f"mean {transfer}, {split}", decomposition.mean_of_tasks(of_split), look
-    random, base = decomposition.by_n(rows, Mode.RANDOM), decomposition.whole_base(rows)
-    yield "random features", decomposition.less(random, base), _RANDOM
-
-
-def _transfer(level: Levels) -> str:
-    return f"{level.other}n{level.letter}"

@@ -13,9 +13,17 @@ from matplotlib.figure import Figure
 
 from caffe_transfer.report import decomposition, supplement
 from caffe_transfer.report.decomposition import Levels, Values
-from caffe_transfer.report.dissimilar import dissimilar_splits, figure3
-from caffe_transfer.report.figure2_contents import OFFSETS, label_of, shades
-from caffe_transfer.report.groups import RANDOM_HALVES, by_group, cut_names, title
+from caffe_transfer.report.dissimilar import figure3
+from caffe_transfer.report.figure2_contents import (
+    OFFSETS,
+    Rows,
+    figure2_groups,
+    label_of,
+    shades,
+    top1,
+)
+from caffe_transfer.report.figure3_contents import dissimilar_splits
+from caffe_transfer.report.groups import RANDOM_HALVES, cut_names, title
 from caffe_transfer.report.intervals import accuracy
 from caffe_transfer.report.style import (
     BLUE,
@@ -29,12 +37,10 @@ from caffe_transfer.report.style import (
     RED,
     REFERENCE,
     Bars,
-    Rows,
     cut_axis,
     legend,
     line,
     styled,
-    top1,
     width,
 )  # fmt: skip
 from caffe_transfer.studies.network import NATMAN, Mode
@@ -61,20 +67,6 @@ def draw_all(rows: Rows, published: Rows = (), bare: bool = False) -> dict[str, 
         name = "preserved" if i == 0 else f"preserved-{group}"
         drawn[name] = supplement.preserved(rows, published, group, bare)
     return {name: figure for name, figure in drawn.items() if figure is not None}
-
-
-def figure2_groups(rows: Rows) -> list[str]:
-    """The groups of splits that Figure 2 is drawn of: random halves first, then splits by name.
-
-    Natural and man-made tasks with frozen transfers alone, as the paper has them, are for Figure 3.
-    """
-    found = []
-    for group, of_group in by_group(rows).items():
-        level = decomposition.levels(of_group, group)
-        more = level.selffer or level.selffer_plus or level.transfer_plus
-        if more or (level.transfer and group != NATMAN):
-            found.append(group)
-    return found
 
 
 def _is_shown_by_figure2(rows: Rows) -> bool:

@@ -192,7 +192,9 @@ def _binomial(firsts: list[Score], seconds: list[Score]) -> tuple[float, float]:
 def _wilson_of_mean(scores: list[Score]) -> tuple[float, float]:
     images = _fewest(scores)
     assert images is not None
-    return _wilson(round(fmean(score.top1 for score in scores) * images), images)
+    mean = fmean(score.top1 for score in scores)
+    below, above = _wilson(round(mean * images), images)
+    return min(below, mean), min(above, 1 - mean)  # of few images, the count is far from the mean
 
 
 @cache

@@ -2,19 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from caffe_transfer import paths
 from caffe_transfer.errors import BadInput
 from caffe_transfer.files import atomic_text
-from caffe_transfer.report import figures, results, style, tables
+from caffe_transfer.report import results, tables
 from caffe_transfer.report.contents import Report
+from caffe_transfer.report.logs import NetworkLog
 from caffe_transfer.report.metric import Metric
 from caffe_transfer.report.page.curves import Curves
 from caffe_transfer.report.page.data import Published, Run
 from caffe_transfer.report.page.provenance import provenance
 from caffe_transfer.report.page.render import render
-from caffe_transfer.report.results import OnNetworkRead, Results
+from caffe_transfer.report.results import OnLogs, OnNetworkRead, Results
 
 
 def make_report(
@@ -24,6 +26,7 @@ def make_report(
     progress: OnNetworkRead | None = None,
     metric: Metric = Metric.BEST10,
     bare: bool = False,
+    on_logs: OnLogs | None = None,
 ) -> Report:
     """Read the networks' logs and write results.csv, the tables, the figures and the page.
 
@@ -34,12 +37,13 @@ def make_report(
         progress: called before each network is read.
         metric: the accuracy that all of the report compares; results.csv has all of them.
         bare: draw the figures as the paper does, without intervals.
+        on_logs: called with each network's name and logs, learning rates included.
 
     Raises:
         BadInput: a folder does not exist or holds no network, or the report cannot be written.
         FormatError: `published` is a file, but not a results.csv.
     """
-    own = _read(results_dir, metric, progress)
+    own = _read(results_dir, metric, progress, on_logs)
     theirs = _read_published(published, metric, progress)
     run = _write_files("", own, out_dir, theirs, bare)
     atomic_text(run.report.folder.page, render([run], theirs.shown, bare))
@@ -53,6 +57,7 @@ def make_reports(
     progress: OnNetworkRead | None = None,
     metric: Metric = Metric.BEST10,
     bare: bool = False,
+    on_logs: Sequence[OnLogs] = (),
 ) -> list[Report]:
     """Write one page on several runs, and beside it a folder for each with its tables and figures.
 
@@ -60,12 +65,16 @@ def make_reports(
         results_dirs: folders of networks, or runs' folders.
         out_dir: where the page is written; a run's files go into a folder of its name there.
         published, progress, metric, bare: as for `make_report`.
+        on_logs: as for `make_report`, one for each of the folders, or none.
 
     Raises:
         BadInput, FormatError: as `make_report` does; or one folder is named twice.
     """
     labels = run_labels(results_dirs)
-    read = [_read(folder, metric, progress) for folder in results_dirs]
+    read = [
+        _read(folder, metric, progress, called)
+        for folder, called in zip_longest(results_dirs, on_logs)
+    ]
     theirs = _read_published(published, metric, progress)
     runs = [
         _write_files(label, own, out_dir / _file_name(label), theirs, bare)
@@ -109,9 +118,18 @@ class _Read:
         return Published(self.results.rows, self.curves.tries)
 
 
-def _read(folder: Path, metric: Metric, progress: OnNetworkRead | None) -> _Read:
+def _read(
+    folder: Path, metric: Metric, progress: OnNetworkRead | None, on_logs: OnLogs | None
+) -> _Read:
     curves = Curves()
-    return _Read(folder, results.collect(folder, progress, curves.add).by(metric), curves)
+
+    def keep(name: str, log: NetworkLog) -> None:
+        curves.add(name, log)
+        if on_logs is not None:
+            on_logs(name, log)
+
+    found = results.collect(folder, progress, keep, rates=on_logs is not None)
+    return _Read(folder, found.by(metric), curves)
 
 
 def _read_published(source: Path | None, metric: Metric, progress: OnNetworkRead | None) -> _Read:
@@ -123,6 +141,9 @@ def _read_published(source: Path | None, metric: Metric, progress: OnNetworkRead
 
 def _write_files(label: str, own: _Read, out_dir: Path, published: _Read, bare: bool) -> Run:
     """Write everything of a run's report but its page."""
+    # Here, since matplotlib takes as long to import as all that `run` needs before.
+    from caffe_transfer.report import figures, style
+
     rows = own.results.rows
     drawn = figures.draw_all(rows, published.results.rows, bare)
     folder = paths.ReportFolder(out_dir)

@@ -63,15 +63,26 @@ def mean_difference(
     first: Repeats, second: Repeats, cuts: Sequence[int], random_tasks: bool = True
 ) -> Estimate | None:
     """The mean of the paired differences at some cuts; None if no task and seed has both kinds."""
-    pairs: dict[Repeat, tuple[Score, Score]] = {}
+    ones: dict[Repeat, Score] = {}
+    others: dict[Repeat, Score] = {}
     for repeat in first.keys() & second.keys():
         one, other = _at(first[repeat], cuts), _at(second[repeat], cuts)
         common = sorted(one.keys() & other.keys())
-        means = _mean(one[n] for n in common), _mean(other[n] for n in common)
-        if means[0] and means[1]:
-            pairs[repeat] = means[0], means[1]
+        mean, mean_of_other = _mean(one[n] for n in common), _mean(other[n] for n in common)
+        if mean and mean_of_other:
+            ones[repeat], others[repeat] = mean, mean_of_other
+    return paired_difference(ones, others, random_tasks)
+
+
+def paired_difference(
+    first: Mapping[Repeat, Score], second: Mapping[Repeat, Score], random_tasks: bool = True
+) -> Estimate | None:
+    """The mean difference over the tasks and seeds that both have; None if none has both."""
     # Sorted, since a sum of floats depends on its order.
-    return intervals.difference(dict(sorted(pairs.items())), random_tasks) if pairs else None
+    pairs = {
+        repeat: (first[repeat], second[repeat]) for repeat in sorted(first.keys() & second.keys())
+    }
+    return intervals.difference(pairs, random_tasks) if pairs else None
 
 
 def _at(by_n: Mapping[int, Score], cuts: Sequence[int]) -> dict[int, Score]:

@@ -200,7 +200,10 @@ def read_results(
 
 
 def collect(
-    results_dir: Path, progress: OnNetworkRead | None = None, on_logs: OnLogs | None = None
+    results_dir: Path,
+    progress: OnNetworkRead | None = None,
+    on_logs: OnLogs | None = None,
+    rates: bool = False,
 ) -> Results:
     """Read the logs of all networks in a folder; links to other folders are not followed.
 
@@ -209,6 +212,7 @@ def collect(
     Args:
         progress: called before each network is read.
         on_logs: called with each network's logs, of which the rows keep a few numbers only.
+        rates: read learning rates for it as well.
 
     Raises:
         BadInput: `results_dir` is not a folder, or holds no network.
@@ -230,7 +234,7 @@ def collect(
         if not files and "given" in manifest_of(child):
             continue
         found = settings.read(child)
-        log = logs.read_logs(files, found.scores)
+        log = logs.read_logs(files, found.scores, rates=rates)
         problems += log.problems
         if on_logs:
             on_logs(network.name, log)

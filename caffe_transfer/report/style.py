@@ -1,11 +1,10 @@
 """Shared by the figures: their style, their axes, and saving them reproducibly."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import fmean
-from typing import Any, TypeAlias
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -15,10 +14,8 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, Multipl
 
 from caffe_transfer.files import atomic_write
 from caffe_transfer.report.decomposition import Values
+from caffe_transfer.report.figure2_contents import means_from_base
 from caffe_transfer.report.intervals import Estimate, Kind
-from caffe_transfer.report.results import Row
-
-Rows: TypeAlias = Sequence[Row]
 
 SUFFIXES = ("png", "pdf", "svg")
 _NO_DATE: dict[str, dict[str, Any]] = {
@@ -69,6 +66,10 @@ def save(figure: Figure, path: Path) -> None:
     """Write a figure in the format of the suffix; the same figure gives the same bytes."""
     kind = path.suffix.removeprefix(".")
     with styled(), atomic_write(path) as file:
+        if figure.get_layout_engine() is not None:
+            # Once is enough for all formats: laying out takes longer than drawing.
+            figure.draw_without_rendering()
+            figure.set_layout_engine(None)
         figure.savefig(file, format=kind, dpi=_DPI, metadata=_NO_DATE[kind])
 
 
@@ -76,14 +77,6 @@ def line(values: Values, base: float | None) -> tuple[list[int], list[float]]:
     """The means at each n as x and y, from the base on if there is one; empty without values."""
     means = means_from_base(values, base)
     return list(means), list(means.values())
-
-
-def means_from_base(values: Values, base: float | None) -> dict[int, float]:
-    """The mean at each n, and the base as n = 0 if there is one; empty without values."""
-    if not values:
-        return {}
-    start = {} if base is None else {0: base}
-    return start | {n: fmean(of_n) for n, of_n in sorted(values.items())}
 
 
 def width(last: int) -> float:
@@ -128,11 +121,6 @@ def _fit(letters: int, room: float) -> tuple[float, float]:
     if room * math.sin(math.radians(_TILT)) >= _LINE * _NAME_SIZE:
         return _TILT, _NAME_SIZE
     return 90, min(_NAME_SIZE, room / _LINE)
-
-
-def top1(rows: Rows) -> str:
-    """The label of an axis of accuracies; the paper's metric needs no name."""
-    return f"Top-1 accuracy{rows[0].metric.note}"
 
 
 class Bars:

@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from caffe_transfer.report import decomposition
+from caffe_transfer.report.figure2_contents import Rows, top1
 from caffe_transfer.report.groups import RANDOM_HALVES, by_group, cut_names, group_of, title
 from caffe_transfer.report.repeats import mean_difference, repeats
 from caffe_transfer.report.style import (
@@ -15,12 +16,10 @@ from caffe_transfer.report.style import (
     GRAY,
     RED,
     Bars,
-    Rows,
     cut_axis,
     legend,
     line,
     styled,
-    top1,
     width,
 )
 from caffe_transfer.studies.network import Mode

@@ -10,54 +10,47 @@ import numpy as np
 
 from caffe_transfer.errors import BadInput
 from caffe_transfer.files import atomic_folder, unwritable
-from caffe_transfer.report.logs import NetworkLog, Series, log_files, read_logs
-from caffe_transfer.report.results import OnNetworkRead, networks_folder
-from caffe_transfer.studies.network import Network
+from caffe_transfer.report.log_scanner import Series
+from caffe_transfer.report.logs import NetworkLog
 
 MOST_POINTS = 1000  # of a curve: as many as TensorBoard shows unless told otherwise
 _EVENTS = "events.out.tfevents."  # what TensorBoard looks for
 
 
-def write_events(results_dir: Path, out: Path, progress: OnNetworkRead | None = None) -> int:
-    """Write the curves of all networks in a folder: losses, accuracy, learning rate.
+class EventWriter:
+    """Writes curves while logs are read: losses, accuracy, learning rate.
 
     Each point has the iteration and the time at which it was logged; of a curve with more than
     MOST_POINTS, points are left out evenly.
 
     Args:
-        results_dir: a folder of networks, or a run's folder.
-        out: a new folder, or one of an earlier call, whose networks are replaced.
-        progress: called before each network is read.
+        out: a new folder, or one of an earlier writer, whose networks are replaced.
 
-    Returns:
-        the number of networks with a log.
+    Attributes:
+        written: the number of networks with a log.
 
     Raises:
-        BadInput: tensorboardX is not installed, there is no network, or `out` cannot be written.
+        BadInput: tensorboardX is not installed.
     """
-    if importlib.util.find_spec("tensorboardX") is None:
-        raise BadInput(
-            "TensorBoard's files need tensorboardX; run pip install 'caffe-transfer[tensorboard]'"
-        )
-    folders = [each for each in sorted(networks_folder(results_dir).iterdir()) if _is_network(each)]
-    written = 0
-    for done, folder in enumerate(folders):
-        if progress:
-            progress(done, len(folders), folder.name)
-        if files := log_files(folder):
-            _write(read_logs(files, rates=True), out / folder.name)
-            written += 1
-    if not written:
-        raise BadInput(f"{results_dir} holds no network with a log; train one first")
-    return written
 
+    def __init__(self, out: Path) -> None:
+        if importlib.util.find_spec("tensorboardX") is None:
+            raise BadInput(
+                "TensorBoard's files need tensorboardX; run "
+                "pip install 'caffe-transfer[tensorboard]'"
+            )
+        self.written = 0
+        self._out = out
 
-def _is_network(folder: Path) -> bool:
-    try:
-        Network.parse(folder.name)
-    except BadInput:
-        return False
-    return folder.is_dir()
+    def add(self, name: str, log: NetworkLog) -> None:
+        """Write a network's curves, if it has logs; `on_logs` of `make_report` and `collect`.
+
+        Raises:
+            BadInput: they cannot be written.
+        """
+        if log.tries:
+            _write(log, self._out / name)
+            self.written += 1
 
 
 def _curves(log: NetworkLog) -> dict[str, Series]:

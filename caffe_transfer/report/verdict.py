@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass
 from itertools import takewhile
 from typing import Any, NamedTuple, TypeAlias
 
+from caffe_transfer.report import repeats
 from caffe_transfer.report.groups import RANDOM_HALVES, by_group, cut_names
-from caffe_transfer.report.intervals import Estimate, Repeat, Score, accuracy, difference
+from caffe_transfer.report.intervals import Estimate, Repeat, Score, accuracy
 from caffe_transfer.report.results import Row
 from caffe_transfer.studies.network import Mode, Network
 
@@ -178,7 +179,7 @@ def _verdict(target: str, rows: list[Row], names: Mapping[int, str]) -> Verdict:
     for row in rows:
         if row.score is not None:
             variant = Variant.of(row.network)
-            scores[variant][row.repeat] = Score(row.score, row.valid_images)
+            scores[variant].update(repeats.scores([row]))
             networks[variant].append(row.network.name)
     cuts = sorted({variant.n for variant in scores if variant.mode is Mode.TRANSFER})
     best, *others = _ranked(scores)
@@ -232,7 +233,4 @@ def _cut_verdict(scores: Mapping[Variant, Scores], n: int, name: str | None) -> 
 def _difference(
     scores: Mapping[Variant, Scores], minuend: Variant, subtrahend: Variant
 ) -> Estimate | None:
-    """The difference over the tasks and seeds that have both; None if none has."""
-    first, second = scores.get(minuend, {}), scores.get(subtrahend, {})
-    pairs = {repeat: (first[repeat], second[repeat]) for repeat in first if repeat in second}
-    return difference(pairs) if pairs else None
+    return repeats.paired_difference(scores.get(minuend, {}), scores.get(subtrahend, {}))

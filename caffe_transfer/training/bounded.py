@@ -13,7 +13,8 @@ from caffe_transfer.paths import DataFolder, RunFolder
 from caffe_transfer.studies.study import Study
 from caffe_transfer.training import manifest as manifests
 from caffe_transfer.training.disk_plan import Demand, Room
-from caffe_transfer.training.schedule import JobResult, Outcome, graph
+from caffe_transfer.training.executor import JobResult, Outcome
+from caffe_transfer.training.schedule import graph
 from caffe_transfer.units import size, size_above
 
 _POLL_SECONDS = 0.2

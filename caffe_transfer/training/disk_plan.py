@@ -88,8 +88,10 @@ class Room:
 
         The first whose databases are there; else the first that fits without removing what
         others wait for, since copying takes time; else the first that fits at all, since an idle
-        device costs more than a copy.  If none is in training, there always is one.
+        device costs more than a copy.  If none is in training, there always is one.  Networks that
+        have ended and are ready again come last.
         """
+        self._waiting |= dict.fromkeys(name for name in ready if name not in self._waiting)
         waiting = [name for name in self._waiting if name in ready]
         turns = [turn for turn in map(self._turn, waiting) if turn is not None]
         if not turns:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from caffe_transfer import paths
-from caffe_transfer.errors import EngineError, Interrupted
+from caffe_transfer.errors import EngineError, Interrupted, RefusedNet
 
 CAFFE, CAFFE_TORCH = "caffe", "caffe-torch"
 ENGINES = (CAFFE, CAFFE_TORCH)
@@ -23,7 +23,24 @@ PRECISIONS = ("fp32", "tf32", "bf16")
 # glog's account of a crash.
 _IN_TRACE = re.compile(r" *@ +0x|PC: @|\*\*\* Aborted at ")
 _CRASH = re.compile(r"\*\*\* (SIG\w+) ")
+_SET_UP = "Solver scaffolding done."  # both engines say so when they have accepted the nets
+_DEVICE = re.compile(r"cuda|cublas|cudnn|curand|\bgpu\b", re.IGNORECASE)
+# Of Caffe's checks at the start: what may be otherwise the next time.
+_MAY_PASS = re.compile(
+    f"{_DEVICE.pattern}|out of memory|mdb_status|input/output|stale", re.IGNORECASE
+)
 _STOP_POLL_SECONDS = 0.1
+# Runs a program that gets a signal when its parent is killed: PR_SET_PDEATHSIG is 1.  A preexec_fn
+# would not be safe where there are threads.  Workers of Ray block SIGINT, which programs inherit.
+_WITH_PARENT = """
+import ctypes, os, signal, sys
+signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGHUP))
+ctypes.CDLL(None).prctl(1, int(sys.argv[1]))
+if os.getppid() != int(sys.argv[2]):
+    sys.exit("the parent has ended")
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+_FROM_SUPERVISORS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 _THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -183,7 +200,12 @@ def start(
     """Start an engine.
 
     It runs in a session of its own, so that Ctrl-C in the terminal reaches only this process,
-    which forwards it as Caffe's "snapshot and stop".
+    which forwards it as Caffe's "snapshot and stop".  What supervisors send to all processes of a
+    job, a container or a service would end it without a snapshot, and so does not reach it.
+
+    If this process is killed, or the thread that called this ends, the engine is asked to snapshot
+    and stop (on Linux): nobody would show any more that it works in its folder, and another machine
+    would take it for dead.
 
     Args:
         folder: the working directory.
@@ -196,9 +218,10 @@ def start(
     """
     environment = os.environ | {"GLOG_logtostderr": "1"}
     environment |= dict.fromkeys(_THREAD_VARIABLES, str(threads))
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _FROM_SUPERVISORS)  # the engine inherits it
     try:
         return subprocess.Popen(
-            argv,
+            [*with_parent(argv[0], signal.SIGINT), *argv[1:]],
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -209,6 +232,20 @@ def start(
         )
     except OSError as error:
         raise EngineError(f"cannot start {argv[0]}: {error.strerror}") from error
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
+def with_parent(program: str, number: signal.Signals) -> list[str]:
+    """The beginning of an argv that runs a program which gets a signal when its parent is killed.
+
+    On Linux; the parent is the thread that starts it.
+    """
+    # A program that is not there is for Popen to tell, and one of another system has no prctl.
+    if sys.platform != "linux" or not os.access(program, os.X_OK):
+        return [program]
+    numbers = (str(number.value), str(os.getpid()))
+    return [sys.executable, "-I", "-S", "-c", _WITH_PARENT, *numbers, program]
 
 
 def snapshot_and_stop(process: subprocess.Popen[bytes]) -> None:
@@ -227,6 +264,25 @@ def last_words(log: str) -> str:
         before = lines[-2]
         line = crash[1] if before.startswith(("I", "W")) else before
     return line.split("] ", 1)[-1].strip()
+
+
+def names_device(words: str) -> bool:
+    """Whether an engine's last words speak of the device or its libraries."""
+    return _DEVICE.search(words) is not None
+
+
+def failed(engine: Engine, status: int, log: Path) -> EngineError:
+    """The error for an engine that ended with a status other than 0.
+
+    It is a RefusedNet where the engine checked a net or a solver, before any training, and nothing
+    that a disk or a device may mend is to blame.
+    """
+    text = log.read_text(errors="replace")
+    words = last_words(text)
+    is_fatal = any(line.startswith("F") for line in text.splitlines())
+    refused = is_fatal and _SET_UP not in text and not _MAY_PASS.search(words)
+    kind = RefusedNet if refused else EngineError
+    return kind(f"{engine.name} ended with status {status}: {words}; see {log}")
 
 
 def will_read_views(engine: str | None) -> bool:

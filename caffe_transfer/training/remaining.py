@@ -61,6 +61,11 @@ def pace_of(network: Network, paces: Mapping[Network, float]) -> float:
     return statistics.median(pace for each, pace in paces.items() if distance(each) == nearest)
 
 
+def expected_pace(network: Network, paces: Mapping[Network, float], study: Study) -> float | None:
+    """A network's pace by those of its run, or else by the study's file; None if neither says."""
+    return pace_of(network, paces) if paces else study.seconds_per_iteration
+
+
 def at_once(jobs: int, gpus: Sequence[str], *, on_gpu: bool) -> int:
     """How many of `jobs` networks add to the pace: one a GPU, or else one a core.
 

@@ -1,43 +1,16 @@
 """Trains the networks of a study in the order of their dependencies, several at once."""
 
-import os
-import queue
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
-from enum import StrEnum
 from graphlib import TopologicalSorter
-from pathlib import Path
 from typing import Protocol
 
-from caffe_transfer.errors import BadInput, Busy, CaffeTransferError, Interrupted
+from caffe_transfer.errors import BadInput, CaffeTransferError
 from caffe_transfer.studies.study import Study
-from caffe_transfer.training.train import OnProgress, Settings, train_network
+from caffe_transfer.training.executor import NOT_BEGUN, Executor, JobResult, Outcome
 
-BUSY_RETRY_SECONDS = 1.0
-
-
-class Outcome(StrEnum):
-    """Outcome of a job."""
-
-    DONE = "done"
-    FAILED = "failed"
-    SKIPPED = "skipped"
-    STOPPED = "stopped"
-
-
-@dataclass(frozen=True)
-class JobResult:
-    """Result of one network's job; `reason` says why the network is not trained."""
-
-    name: str
-    outcome: Outcome
-    reason: str = ""
-
-    def as_dict(self) -> dict[str, str]:
-        """The attributes by name."""
-        return {"name": self.name, "outcome": self.outcome.value, "reason": self.reason}
+RETRIES = 1  # of a network that fails by itself
 
 
 def graph(study: Study) -> dict[str, tuple[str, ...]]:
@@ -92,6 +65,27 @@ class Turns(Protocol):
         """Note the result of a network, chosen or not."""
 
 
+class Retries:
+    """Networks that failed by themselves and are tried again.
+
+    Args:
+        most: how often each may be.
+        heard: called with each failure that is followed by another try.
+    """
+
+    def __init__(self, most: int, heard: Callable[[JobResult], None] = lambda _: None) -> None:
+        self._most, self._heard = most, heard
+        self._count: Counter[str] = Counter()
+
+    def another(self, result: JobResult) -> bool:
+        """Whether a network is tried again; it is counted."""
+        if not result.may_pass or self._count[result.name] >= self._most:
+            return False
+        self._count[result.name] += 1
+        self._heard(result)
+        return True
+
+
 class InOrder:
     """Networks start as soon as their bases are done; all that they read is there."""
 
@@ -106,152 +100,168 @@ class InOrder:
 
 
 def run_all(
-    results: Path,
     needs: Mapping[str, Sequence[str]],
-    settings: Settings,
+    executor: Executor,
     *,
-    jobs: int,
-    gpus: Sequence[str] = (),
-    report: OnProgress,
     ended: Callable[[JobResult], None],
     stop: threading.Event,
     turns: Turns | None = None,
+    retries: Retries | None = None,
 ) -> list[JobResult]:
-    """Train the networks in `results`, up to `jobs` at once; a failure does not stop the others.
+    """Have an executor train networks, bases first; a failure does not stop the others.
 
-    A network whose base failed is skipped.  One that another process is training is waited for.
-    Any error other than the library's own, and Ctrl-C, sets `stop` before it is raised, so that
-    the networks in training write a snapshot and end.
+    A network whose base failed is skipped.  Any error other than the library's own, and Ctrl-C,
+    cancels the jobs before it is raised, so that the networks in training write a snapshot and
+    end.  The executor is closed at the end.
 
     Args:
-        results: the folder that holds the networks' folders.
         needs: as returned by `graph`.
-        gpus: devices, of which each network in training holds one; () leaves it to the settings.
-        report: called with each network's progress, from several threads.
         ended: called with each result, from the calling thread.
         stop: set it to end all training.
         turns: chooses what starts next; by default the first whose bases are done.
+        retries: by default none.
 
     Returns:
         One result per network, in the order of `needs`.
     """
-    turns = turns or InOrder()
-    free: queue.SimpleQueue[Settings] = queue.SimpleQueue()
-    for slot in slots(settings, jobs, gpus):
-        free.put(slot)
-
-    def work(name: str) -> JobResult:
-        slot = free.get()
-        try:
-            return _train(results / name, slot, turns, report, stop)
-        finally:
-            free.put(slot)
-
-    with ThreadPoolExecutor(jobs) as pool:
-        running = _Running(lambda name: pool.submit(work, name), jobs, turns, stop)
-        try:
-            outcomes = _run_graph(needs, running, ended)
-        except BaseException:
-            stop.set()  # or leaving the pool would wait for every training to reach its end
-            raise
-    return [outcomes[name] for name in needs]
+    run = _Run(needs, executor, ended, stop, turns or InOrder(), retries or Retries(0))
+    try:
+        run.to_end()
+    except BaseException:
+        executor.cancel()  # or closing would wait for every training to reach its end
+        raise
+    finally:
+        executor.close()
+    return [run.results[name] for name in needs]
 
 
-def slots(settings: Settings, jobs: int, gpus: Sequence[str]) -> list[Settings]:
-    """The settings of each of the networks that are trained at once: they share the devices."""
-    if not gpus:
-        return [settings] * jobs
-    return [replace(settings, gpu=gpus[slot % len(gpus)]) for slot in range(jobs)]
+def submit_all(needs: Mapping[str, Sequence[str]], executor: Executor) -> list[str]:
+    """Leave networks to an executor that waits for bases by itself, and close it.
+
+    Returns:
+        the names of those that are submitted: all but those whose bases have failed already.
+
+    Raises:
+        CaffeTransferError: the scheduler refuses one; those before it are submitted.
+    """
+    submitted: list[str] = []
+    ended: dict[str, Outcome] = {}
+    try:
+        for name in TopologicalSorter(needs).static_order():
+            while not executor.room():
+                ended |= {result.name: result.outcome for result in executor.ended()}
+            after = [base for base in needs[name] if ended.get(base) is not Outcome.DONE]
+            if any(base in ended for base in after):
+                ended[name] = Outcome.SKIPPED
+                continue
+            executor.submit(name, after)
+            submitted.append(name)
+    finally:
+        executor.close()
+    return submitted
 
 
-class _Running:
-    """The networks in training, and those whose turn has not come though their bases are done."""
+class _Run:
+    """The networks of a run: those that wait, those that are submitted, and the results."""
 
     def __init__(
         self,
-        submit: Callable[[str], Future[JobResult]],
-        jobs: int,
-        turns: Turns,
+        needs: Mapping[str, Sequence[str]],
+        executor: Executor,
+        ended: Callable[[JobResult], None],
         stop: threading.Event,
+        turns: Turns,
+        retries: Retries,
     ) -> None:
-        self._submit, self._jobs, self.turns, self._stop = submit, jobs, turns, stop
-        self._ready: dict[str, None] = {}
-        self._futures: set[Future[JobResult]] = set()
+        self.results: dict[str, JobResult] = {}
+        self._needs, self._executor, self._turns = needs, executor, turns
+        self._heard, self._stop, self._cancelled = ended, stop, False
+        self._retries = retries
+        self._sorter = TopologicalSorter(needs)
+        self._sorter.prepare()
+        self._ready: set[str] = set()  # their bases have ended
+        self._submitted: set[str] = set()
+        self._early: dict[str, JobResult] = {}  # a scheduler told them before those of their bases
+        # Those that are to be submitted.
+        self._waiting: dict[str, None] = {}
+        if executor.waits_for_bases:
+            self._waiting = dict.fromkeys(TopologicalSorter(needs).static_order())
 
-    def add(self, name: str) -> None:
-        """Let a network wait for its turn."""
-        self._ready[name] = None
+    def to_end(self) -> None:
+        """Train each network once its bases are done."""
+        while self._sorter.is_active():
+            for name in self._sorter.get_ready():
+                self._ready.add(name)
+                if blocked := self._blocked(name):
+                    self._record(blocked)
+                elif name in self._early:
+                    self._hear(self._early.pop(name))
+                elif name not in self._submitted:
+                    self._waiting[name] = None
+            if self._stop.is_set():
+                self._end_all()
+            else:
+                self._start()
+            for result in self._executor.ended():
+                self._hear(result)
 
-    def start(self) -> None:
-        """Start as many as may be; those that come after a stop end at once."""
-        while self._ready and len(self._futures) < self._jobs:
-            name = next(iter(self._ready)) if self._stop.is_set() else self.turns.start(self._ready)
+    def _start(self) -> None:
+        while self._waiting and self._executor.room():
+            name = self._turns.start(self._waiting)
             if name is None:
                 return
-            del self._ready[name]
-            self._futures.add(self._submit(name))
+            del self._waiting[name]
+            self._submit(name)
 
-    def ended(self) -> list[JobResult]:
-        """Wait a little; the results of those that have ended."""
-        # The timeout lets signals through to the main thread.
-        finished, self._futures = wait(self._futures, timeout=0.5, return_when=FIRST_COMPLETED)
-        return [future.result() for future in finished]
-
-
-def _run_graph(
-    needs: Mapping[str, Sequence[str]],
-    running: _Running,
-    ended: Callable[[JobResult], None],
-) -> dict[str, JobResult]:
-    """Train each network once its bases are done; returns the results by name."""
-    results: dict[str, JobResult] = {}
-    sorter = TopologicalSorter(needs)
-    sorter.prepare()
-
-    def record(result: JobResult) -> None:
-        results[result.name] = result
-        ended(result)
-        running.turns.end(result)
-        sorter.done(result.name)
-
-    while sorter.is_active():
-        for name in sorter.get_ready():
-            if blocked := _blocked(name, needs, results):
-                record(blocked)
-            else:
-                running.add(name)
-        running.start()
-        for result in running.ended():
-            record(result)
-    return results
-
-
-def _blocked(
-    name: str, needs: Mapping[str, Sequence[str]], results: Mapping[str, JobResult]
-) -> JobResult | None:
-    for base in needs[name]:
-        if results[base].outcome is not Outcome.DONE:
-            return JobResult(name, Outcome.SKIPPED, f"its base {base} is not trained")
-    return None
-
-
-def _train(
-    root: Path, settings: Settings, turns: Turns, report: OnProgress, stop: threading.Event
-) -> JobResult:
-    while not stop.is_set():
+    def _submit(self, name: str) -> None:
+        after = [base for base in self._needs[name] if base not in self.results]
         try:
-            turns.make(root.name)
-            train_network(root, settings, report, stop)
-            return JobResult(root.name, Outcome.DONE)
-        except Busy:
-            stop.wait(BUSY_RETRY_SECONDS)
-        except Interrupted as error:
-            return JobResult(root.name, Outcome.STOPPED, str(error))
+            self._executor.submit(name, after)
         except CaffeTransferError as error:
-            return JobResult(root.name, Outcome.FAILED, str(error))
-    return JobResult(root.name, Outcome.STOPPED, "stopped before its turn")
+            if not self._submitted:  # nothing runs that would be lost by it
+                raise
+            self._hear(JobResult(name, Outcome.FAILED, str(error), may_pass=True))
+        self._submitted.add(name)
 
+    def _end_all(self) -> None:
+        """Cancel what is submitted; what waits for nothing but its turn ends at once."""
+        if not self._cancelled:
+            self._executor.cancel()
+            self._cancelled = True
+        for name in self._ready & self._waiting.keys():
+            self._record(JobResult(name, Outcome.STOPPED, NOT_BEGUN))
 
-def threads_for(jobs: int) -> int:
-    """Return the number of BLAS threads for each of `jobs` concurrent trainings."""
-    return max(1, len(os.sched_getaffinity(0)) // jobs)
+    def _hear(self, result: JobResult) -> None:
+        if result.name in self.results:
+            return  # a scheduler ends the jobs whose bases failed, which were skipped before
+        if result.name not in self._ready:
+            self._early[result.name] = result
+        elif not self._stop.is_set() and self._retries.another(result):
+            self._turns.end(result)
+            self._again(result.name)
+        else:
+            self._record(result)
+
+    def _again(self, name: str) -> None:
+        """Submit a network again, and those whose jobs wait for the one that failed."""
+        again = {name: None}
+        if self._executor.waits_for_bases:
+            for other in TopologicalSorter(self._needs).static_order():
+                if again.keys() & {*self._needs[other]} and other in self._submitted:
+                    again[other] = None
+                    self._early.pop(other, None)
+        # First, since those that wait already may wait for these.
+        self._waiting = again | self._waiting
+
+    def _record(self, result: JobResult) -> None:
+        self.results[result.name] = result
+        self._waiting.pop(result.name, None)
+        self._heard(result)
+        self._turns.end(result)
+        self._sorter.done(result.name)
+
+    def _blocked(self, name: str) -> JobResult | None:
+        for base in self._needs[name]:
+            if self.results[base].outcome is not Outcome.DONE:
+                return JobResult(name, Outcome.SKIPPED, f"its base {base} is not trained")
+        return None

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from caffe_transfer.errors import CaffeTransferError, Incomplete
-from caffe_transfer.files import is_locked
+from caffe_transfer.lock import is_held
 from caffe_transfer.paths import NetworkFolder, RunFolder
 from caffe_transfer.report.logs import NetworkLog, log_files, read_logs
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.training import manifest
 from caffe_transfer.training.failure import noted_failure
 from caffe_transfer.training.preflight import load_network
-from caffe_transfer.training.remaining import pace_of, time_left
+from caffe_transfer.training.remaining import expected_pace, time_left
 from caffe_transfer.training.schedule import graph
 
 
@@ -126,7 +126,7 @@ def seconds_left(reader: StatusReader, rows: Sequence[Status]) -> float | None:
     seconds = {}
     for name, network in networks.items():
         left = study.solver_of(network).max_iter - reached.get(name, 0)
-        pace = pace_of(network, paces) if paces else study.seconds_per_iteration
+        pace = expected_pace(network, paces, study)
         if left > 0 and pace is not None:
             seconds[name] = left * pace
     at_once = sum(row.state is State.TRAINING for row in rows)
@@ -152,7 +152,7 @@ def network_status(root: Path, log_of: Callable[[Path], NetworkLog] = _read) -> 
     iteration = int(log.train_loss.iterations[-1]) if len(log.train_loss.iterations) else 0
     problem = ""
     state = State.STOPPED if log_files(root) else State.WAITING
-    if is_locked(loaded.folder.lock):
+    if is_held(loaded.folder.lock):
         state = State.TRAINING
     elif failure := noted_failure(loaded.folder):
         state, problem = State.FAILED, failure

@@ -14,14 +14,14 @@ from typing import Any
 from caffe_transfer.errors import EngineError, FormatError, Interrupted
 from caffe_transfer.files import sync
 from caffe_transfer.formats.hashes import blob_hashes
-from caffe_transfer.lock import locked
+from caffe_transfer.lock import Held, locked
 from caffe_transfer.paths import RunFolder
 from caffe_transfer.report.logs import Follower
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.study import LAST
 from caffe_transfer.training import engine as engines
 from caffe_transfer.training import manifest as manifests
-from caffe_transfer.training.engine import Engine, last_words
+from caffe_transfer.training.engine import Engine
 from caffe_transfer.training.failure import failure_noted
 from caffe_transfer.training.finished import check_can_go_on, recorded_model
 from caffe_transfer.training.init_weights import prepare_init
@@ -88,7 +88,8 @@ def train_network(
     if settings.keep_snapshots is None:
         settings = replace(settings, keep_snapshots=_keep_snapshots(loaded))
     stop = stop or threading.Event()
-    with locked(loaded.folder.lock) as lock, failure_noted(loaded.folder):
+    signs = (loaded.folder.logs, loaded.snapshots)
+    with locked(loaded.folder.lock, signs, stop) as lock, failure_noted(loaded.folder):
         manifest = manifests.read(loaded.folder.manifest)
         if not manifests.is_finished(manifest, loaded.solver.max_iter):
             check_can_go_on(loaded)
@@ -112,7 +113,7 @@ def _run_engine(
     loaded: LoadedNetwork,
     init: Path | None,
     settings: Settings,
-    lock: int,
+    lock: Held,
     report: OnProgress,
     stop: threading.Event,
 ) -> None:
@@ -131,19 +132,17 @@ def _run_engine(
     if stop.is_set():
         raise _stopped(loaded, first)
     with log.open("wb") as file:
-        process = engines.start(argv, loaded.folder.root, file, settings.threads, lock)
-    try:
-        _follow(loaded, process, log, first, settings, report, stop)
-    finally:
-        engines.snapshot_and_stop(process)
-        process.wait()
+        process = engines.start(argv, loaded.folder.root, file, settings.threads, lock.descriptor)
+    with lock.guard(process.kill):
+        try:
+            _follow(loaded, process, log, first, settings, report, stop)
+        finally:
+            engines.snapshot_and_stop(process)
+            process.wait()
     # An engine that still loads its libraries does not know the wish to stop, and dies of it.
     stopped_at_start = stop.is_set() and process.returncode == -signal.SIGINT
     if process.returncode and not stopped_at_start:
-        words = last_words(log.read_text(errors="replace"))
-        raise EngineError(
-            f"{settings.engine.name} ended with status {process.returncode}: {words}; see {log}"
-        )
+        raise engines.failed(settings.engine, process.returncode, log)
     newest = newest_complete(loaded.snapshots)
     if newest is None or newest.iteration < loaded.solver.max_iter:
         if stop.is_set():

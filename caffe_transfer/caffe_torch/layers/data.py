@@ -46,7 +46,7 @@ class _Images(Layer):
             itertools.chain([first], images),
             tops[0][0],
             self._transformer,
-            threads_for(self.device),
+            threads_for(self.device, encoded=first.is_encoded),
             self.device,
         )
         return list(tops)
@@ -116,6 +116,10 @@ class _Listed(NamedTuple):
     @property
     def name(self) -> str:
         return f"the image {self.layer.image_data_param.root_folder + self.file}"
+
+    @property
+    def is_encoded(self) -> bool:
+        return True
 
     def decode(self) -> tuple[Pixels, int]:
         given = self.layer.image_data_param

@@ -9,6 +9,7 @@ from torch.autograd.function import FunctionCtx
 
 from caffe_transfer.caffe_torch.layers.base import Layer, to_channels_last
 from caffe_transfer.caffe_torch.layers.parts import as_rows, row_parts
+from caffe_transfer.caffe_torch.layers.pooling import padded_averages_fail
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.nets.shapes import Shape
 
@@ -34,7 +35,10 @@ class LRN(Layer):
         bottom = bottoms[0].float()
         if given.norm_region == pb.LRNParameter.WITHIN_CHANNEL:
             size = given.local_size
-            means = F.avg_pool2d(bottom * bottom, size, 1, size // 2)
+            squares, pad = bottom * bottom, size // 2
+            if padded_averages_fail(self.device):
+                squares, pad = F.pad(squares, (pad,) * 4), 0
+            means = F.avg_pool2d(squares, size, 1, pad)
             return [bottom * (1 + given.alpha * means) ** -given.beta]
         top: Tensor = _AcrossChannels.apply(  # type: ignore[no-untyped-call]
             bottom, self._window, given.beta, given.k

@@ -12,6 +12,15 @@ from caffe_transfer.nets.shapes import Shape
 from caffe_transfer.nets.shapes.windows import pooling_windows
 
 
+def padded_averages_fail(device: torch.device) -> bool:
+    """Whether averages must be taken of images that are padded beforehand.
+
+    On a GPU, PyTorch up to 2.13 forgets the padding in the gradient of avg_pool2d over images in
+    channels_last (pytorch/pytorch#188344).
+    """
+    return device.type == "cuda"
+
+
 class Pooling(Layer):
     """MAX or AVE over windows; a second top of MAX holds the indices of the maxima.
 
@@ -28,8 +37,10 @@ class Pooling(Layer):
         windows = pooling_windows(self.param, (bottoms[0][2], bottoms[0][3]))
         self._kernel, self._stride, self._pad = windows.kernel, windows.stride, windows.pad
         self._sides = tops[0][2:]
-        # torch pads by at most half a window.
-        self._own_pad = any(2 * p > k for p, k in zip(self._pad, self._kernel, strict=True))
+        # torch pads by at most half a window, and see `padded_averages_fail`.
+        wide = any(2 * p > k for p, k in zip(self._pad, self._kernel, strict=True))
+        averages = not self._maximum and padded_averages_fail(self.device)
+        self._own_pad = wide or (averages and any(self._pad))
 
     def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
         bottom = bottoms[0]

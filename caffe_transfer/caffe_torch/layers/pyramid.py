@@ -24,6 +24,7 @@ class SPP(Layer):
         levels = pyramid(self.param, bottoms[0])
         self._levels = [Pooling(level, self.phase, self.rng) for level in levels]
         for level in self._levels:
+            level.device = self.device
             level.set_up(bottoms)
 
     def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from caffe_transfer.report.log_scanner import Series
 from caffe_transfer.report.log_text import Flags
-from caffe_transfer.report.logs import NetworkLog, Series, Try
+from caffe_transfer.report.logs import NetworkLog, Try
 
 MOST_POINTS = 200  # of one quantity of one network: as many as a chart is wide
 _DIGITS = 4  # significant ones, which no eye tells from more

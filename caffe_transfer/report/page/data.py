@@ -8,7 +8,7 @@ from typing import Any
 
 from caffe_transfer.report import groups, tables
 from caffe_transfer.report.contents import Report
-from caffe_transfer.report.figures import figure2_groups
+from caffe_transfer.report.figure2_contents import figure2_groups
 from caffe_transfer.report.logs import Try
 from caffe_transfer.report.page.curves import MOST_POINTS, as_records
 from caffe_transfer.report.page.figure2 import figure2

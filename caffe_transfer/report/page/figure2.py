@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from caffe_transfer.report import decomposition, groups
 from caffe_transfer.report.decomposition import Levels
-from caffe_transfer.report.figure2_contents import OFFSETS, label_of, shades
+from caffe_transfer.report.figure2_contents import OFFSETS, label_of, shades, top1
 from caffe_transfer.report.page.points import (
     PLUS,
     Area,
@@ -17,7 +17,6 @@ from caffe_transfer.report.page.points import (
     mean,
     single,
 )
-from caffe_transfer.report.style import top1
 from caffe_transfer.studies.network import Mode
 
 _CLOSER = 0.3  # of the offsets: intervals of means lie close beside n
