@@ -12,7 +12,7 @@ CAFFENET = 4 * 60_965_224  # bytes of its parameters
 
 def test_the_iterations_at_the_pace_of_the_study() -> None:
     demo = load_study("fashion-mnist")
-    assert estimate(demo).seconds == pytest.approx(73 * 960 * 0.018)
+    assert estimate(demo).seconds == pytest.approx(73 * 960 * 0.016)
     assert estimate(replace(demo, seconds_per_iteration=None)).seconds is None
 
 
