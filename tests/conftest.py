@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,9 @@ __all__ = ["prepared", "small_run"]
 # A busy machine is slow by chance; what takes how long is for the benchmarks.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+# A shell that starts pytest in the background has it ignore Ctrl-C, and with it all that it starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # Engines would leave a file for each of their starts in the temporary folder.
 os.environ.setdefault("GLOG_logtostderr", "1")
 
