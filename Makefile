@@ -16,7 +16,7 @@ demo: $(VENV)/.ready
 	  $(INSTALL) '.[torch]'; }
 	$(BIN)/caffe-transfer run fashion-mnist --out $(DEMO) --jobs 2
 
-test: $(VENV)/.ready-test caffe caffe-gpu browser lint
+test: $(VENV)/.ready-test caffe browser lint
 	$(BIN)/python -m pytest
 
 cluster-test: $(VENV)/.ready-test slurm
