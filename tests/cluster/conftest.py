@@ -16,11 +16,11 @@ from tests.cluster.slurm import Slurm
 def minutes() -> None:
     """For tests that take minutes."""
     if not os.environ.get("CLUSTER_TEST"):
-        pytest.skip("it trains 170 networks, which takes minutes; `make cluster-test` does it")
+        pytest.skip("clusters and 170 networks take minutes; `make cluster-test` does it")
 
 
 @pytest.fixture(scope="module")
-def ray() -> Iterator[Ray]:
+def ray(minutes: None) -> Iterator[Ray]:
     """A Ray of a head and two nodes."""
     if why := rays.lacking():
         pytest.skip(why)
@@ -29,7 +29,7 @@ def ray() -> Iterator[Ray]:
 
 
 @pytest.fixture(scope="session")
-def real_slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
+def real_slurm(minutes: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
     """A Slurm of two nodes."""
     if why := slurms.lacking():
         pytest.skip(why)
