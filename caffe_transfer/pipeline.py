@@ -159,6 +159,7 @@ def run(
     """
     folder, callbacks = RunFolder(root), callbacks or Callbacks()
     stop = stop or threading.Event()
+    takes_views(study, options.reads_views)  # refuses before the folder is made
     with locked(folder.lock):
         turns = _ready_to_train(study, folder, options, callbacks, stop)
         needs, results = _left_to_train(study, folder, options)
@@ -208,6 +209,7 @@ def submit(
     """
     folder, callbacks = RunFolder(root), callbacks or Callbacks()
     stop = stop or threading.Event()
+    takes_views(study, options.reads_views)  # refuses before the folder is made
     with locked(folder.lock):
         turns = _ready_to_train(study, folder, options, callbacks, stop, is_left=True)
         needs, _ = _left_to_train(study, folder, options)

@@ -490,7 +490,7 @@ def test_validation_images_that_tests_do_not_score_evenly(
 def test_data_sets() -> None:
     assert set(data_sets(load_study("fashion-mnist"))) == {
         "whole_train", "whole_valid", "half0A_train", "half0A_valid", "half0B_train",
-        "half0B_valid",
+        "half0B_valid", "half1A_train", "half1A_valid", "half1B_train", "half1B_valid",
     }  # fmt: skip
 
 
