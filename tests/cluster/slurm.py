@@ -123,10 +123,9 @@ class Slurm:
         """End a node as a loss of power would: its daemon and all that it has started."""
         process = self._daemons.pop(node)
         _kill_with_children(process.pid)
-        # The steps' daemons have left their parent; each is named after its node.
-        for pid in _pids(lambda argv: argv[0].startswith("slurmstepd")):
-            if _environment(pid).get("SLURMD_NODENAME", node) == node:
-                _kill_with_children(pid)
+        # The daemons of its jobs have left their parent, and write to its log.
+        for pid in _pids_that_hold(self.root / f"slurmd-{node}.log"):
+            _kill_with_children(pid)
         process.wait()
 
     def stop(self) -> None:
@@ -220,21 +219,14 @@ def _free_ports(count: int) -> Sequence[int]:
     return ports
 
 
-def _pids(wanted: Callable[[list[str]], bool]) -> list[int]:
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+def _pids_that_hold(file: Path) -> set[int]:
+    """The processes that have a file open."""
+    found = set()
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
         with suppress(OSError):
-            argv = path.read_text(errors="replace").split("\0")
-            if argv[0] and wanted(argv):
-                found.append(int(path.parent.name))
+            if link.readlink() == file:
+                found.add(int(link.parts[2]))
     return found
-
-
-def _environment(pid: int) -> dict[str, str]:
-    with suppress(OSError):
-        pairs = Path(f"/proc/{pid}/environ").read_text(errors="replace").split("\0")
-        return dict(pair.partition("=")[::2] for pair in pairs if pair)
-    return {}
 
 
 def _children(pid: int) -> list[int]:

@@ -78,4 +78,5 @@ def _kill_one(run: ReplayRun, chance: random.Random) -> None:
         with suppress(OSError):
             parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
             os.kill(pid, signal.SIGKILL)
-            os.kill(parent, signal.SIGKILL)
+            if str(run.folder.root) in Path(f"/proc/{parent}/cmdline").read_text():
+                os.kill(parent, signal.SIGKILL)
