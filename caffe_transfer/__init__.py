@@ -32,9 +32,9 @@ if TYPE_CHECKING:
         Incomplete,
         Interrupted,
     )
-    from caffe_transfer.pipeline import Callbacks
     from caffe_transfer.report.figures import figure2, figure3
     from caffe_transfer.report.verdict import verdicts
+    from caffe_transfer.run_options import Callbacks
     from caffe_transfer.studies.network import Mode, Network
     from caffe_transfer.studies.study import Study
     from caffe_transfer.version import __version__
@@ -48,7 +48,7 @@ _MODULES = {
         "BadInput", "Busy", "CaffeTransferError", "EngineError", "FormatError", "Incomplete",
         "Interrupted",
     ),
-    "pipeline": ("Callbacks",),
+    "run_options": ("Callbacks",),
     "report.figures": ("figure2", "figure3"),
     "report.verdict": ("verdicts",),
     "studies.network": ("Mode", "Network"),

@@ -24,9 +24,9 @@ from caffe_transfer.formats.caffemodel import Model
 from caffe_transfer.nets.write import write_network
 from caffe_transfer.old_files import Upgrade, upgrade_file
 from caffe_transfer.paths import RESULTS
-from caffe_transfer.pipeline import Callbacks, RunOptions
 from caffe_transfer.report.results import Results
 from caffe_transfer.report.results import read_results as _read_results
+from caffe_transfer.run_options import Callbacks, RunOptions
 from caffe_transfer.studies.load import load_study as _load_study
 from caffe_transfer.studies.network import Network
 from caffe_transfer.studies.study import Study

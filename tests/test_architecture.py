@@ -21,7 +21,7 @@ FLOORS = (
     ("training", "export"),
     ("cost", "doctor"),
     ("questions",),
-    ("preparation", "job_plan"),
+    ("preparation", "job_plan", "run_options"),
     ("pipeline",),
     ("new_study",),
     ("api", "cli"),

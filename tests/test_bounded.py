@@ -21,8 +21,9 @@ from caffe_transfer.data_prep.removable import sizes_of
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.views import is_view
 from caffe_transfer.paths import RunFolder
-from caffe_transfer.pipeline import Callbacks, RunOptions, prepare_run, run
+from caffe_transfer.pipeline import prepare_run, run
 from caffe_transfer.report.results import read_results
+from caffe_transfer.run_options import Callbacks, RunOptions
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.training import local, manifest
 from caffe_transfer.training.engine import CAFFE, Engine
@@ -182,7 +183,8 @@ SLOW = """
 import sys, time
 from pathlib import Path
 from caffe_transfer.data_prep import copies, lmdb_writer
-from caffe_transfer.pipeline import Callbacks, RunOptions, run
+from caffe_transfer.pipeline import run
+from caffe_transfer.run_options import Callbacks, RunOptions
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.training.engine import Engine
 from caffe_transfer.training.train import Settings

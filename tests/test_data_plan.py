@@ -19,8 +19,9 @@ from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.views import is_view, read_view
 from caffe_transfer.nets.write import write_network
 from caffe_transfer.paths import RunFolder
-from caffe_transfer.pipeline import Callbacks, RunOptions, prepare_run, run
+from caffe_transfer.pipeline import prepare_run, run
 from caffe_transfer.report.settings import SettingsReader
+from caffe_transfer.run_options import Callbacks, RunOptions
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.network import Network
 from caffe_transfer.studies.study import CustomSplit, Study, Task

@@ -10,8 +10,9 @@ from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.hashes import blob_hashes
 from caffe_transfer.nets.cut_record import read_cut
 from caffe_transfer.paths import RunFolder
-from caffe_transfer.pipeline import Callbacks, RunOptions, run
+from caffe_transfer.pipeline import run
 from caffe_transfer.report.results import read_results
+from caffe_transfer.run_options import Callbacks, RunOptions
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.study import Study
 from caffe_transfer.training.engine import Engine

@@ -8,7 +8,8 @@ import pytest
 from caffe_transfer.cost import estimate
 from caffe_transfer.errors import BadInput
 from caffe_transfer.paths import RunFolder
-from caffe_transfer.pipeline import Callbacks, default_folder, prepare_run
+from caffe_transfer.pipeline import default_folder, prepare_run
+from caffe_transfer.run_options import Callbacks
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.study import Study
 from tests.small_study import TEXT, write_study

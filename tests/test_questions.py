@@ -18,6 +18,7 @@ from caffe_transfer.data_prep.listings import listed_once
 from caffe_transfer.errors import BadInput, EngineError, Incomplete, Interrupted
 from caffe_transfer.paths import RunFolder
 from caffe_transfer.questions import check_engine
+from caffe_transfer.run_options import Callbacks, RunOptions
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.study import Study
 from caffe_transfer.training import local, manifest
@@ -43,10 +44,10 @@ class Asked:
         return load_study(str(self.file))
 
     def run(self, study: Study, engine: Engine, given: Path | None = None) -> None:
-        options = pipeline.RunOptions(
+        options = RunOptions(
             settings=Settings(engine), images_from=self.given if given is None else given
         )
-        callbacks = pipeline.Callbacks(note=self.notes.append)
+        callbacks = Callbacks(note=self.notes.append)
         pipeline.run(study, self.folder.root, options=options, callbacks=callbacks)
 
     def made(self) -> list[str]:
@@ -227,7 +228,7 @@ class TestAFolderIsListedOnce:
                 raise Interrupted("enough")
 
         with pytest.raises(Interrupted):
-            pipeline.prepare_run(study, asked.folder.root, callbacks=pipeline.Callbacks(step=stop))
+            pipeline.prepare_run(study, asked.folder.root, callbacks=Callbacks(step=stop))
         assert asked.folder.images.is_dir()
         assert self.times() == {1}
 

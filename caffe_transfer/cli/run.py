@@ -24,6 +24,7 @@ from caffe_transfer.data_prep.listings import listed_once
 from caffe_transfer.errors import STOPPED, BadInput, EngineError, Interrupted
 from caffe_transfer.lock import is_held
 from caffe_transfer.paths import STUDY_SUFFIX, RunFolder, default_run
+from caffe_transfer.run_options import Callbacks, RunOptions
 from caffe_transfer.studies.changes import conflicts
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.study import Study
@@ -137,7 +138,7 @@ def run_command(
         attach(chosen, out)
         return
     cluster = where.cluster(options, jobs)
-    wanted = pipeline.RunOptions(
+    wanted = RunOptions(
         settings=None if prepare or cluster else options.settings(at_once),
         cluster=cluster,
         jobs=at_once,
@@ -155,7 +156,7 @@ def run_command(
             networks = left(chosen, RunFolder(out))
             screen.expect({each.network.name: each.iterations for each in networks})
 
-        callbacks = pipeline.Callbacks(
+        callbacks = Callbacks(
             begun=lambda: log.begin(RunFolder(out).log), step=screen.step, note=screen.say,
             warn=screen.say, prepared=prepared, trained=stop.be_impatient, network=screen.network,
             ended=screen.ended, failed=screen.failed,
@@ -208,7 +209,7 @@ def _prepare_arguments(
     ]  # fmt: skip
 
 
-def _engine(options: pipeline.RunOptions) -> str:
+def _engine(options: RunOptions) -> str:
     """One sentence on what trains the networks."""
     if options.cluster is not None:
         return f"training on {options.cluster.on}"
