@@ -77,9 +77,9 @@ def run(
     """
     folder, callbacks = RunFolder(root), callbacks or Callbacks()
     stop = stop or threading.Event()
-    takes_views(study, options.reads_views)  # refuses before the folder is made
+    storage = _storage(study, options)
     with locked(folder.lock):
-        turns = _ready_to_train(study, folder, options, callbacks, stop)
+        turns = _ready_to_train(study, folder, options, storage, callbacks, stop)
         needs, results = _left_to_train(study, folder, options)
         for result in results:
             callbacks.ended(result)
@@ -127,9 +127,9 @@ def submit(
     """
     folder, callbacks = RunFolder(root), callbacks or Callbacks()
     stop = stop or threading.Event()
-    takes_views(study, options.reads_views)  # refuses before the folder is made
+    storage = _storage(study, options)
     with locked(folder.lock):
-        turns = _ready_to_train(study, folder, options, callbacks, stop, is_left=True)
+        turns = _ready_to_train(study, folder, options, storage, callbacks, stop, is_left=True)
         needs, _ = _left_to_train(study, folder, options)
         executor = _executor(folder, options, turns, callbacks, stop)
         return schedule.submit_all(needs, executor)
@@ -170,10 +170,27 @@ def prepare_run(
         prepare_plan(plan, folder, images_from, callbacks.step, callbacks.warn, stop, storage)
 
 
+def _storage(study: Study, options: RunOptions) -> Storage:
+    """How the databases are stored; refuses what does not go together before a folder is made.
+
+    Raises:
+        BadInput: a base is not among the networks, or the engine or the cluster cannot have the
+            databases as they are wanted.
+    """
+    schedule.graph(study)
+    if options.cluster is not None and options.disk is not None:
+        raise BadInput(
+            "--disk makes databases in turns, which only one machine can do; leave it out with "
+            f"--on {options.cluster.on}"
+        )
+    return Storage(takes_views(study, options.reads_views), options.disk)
+
+
 def _ready_to_train(
     study: Study,
     folder: RunFolder,
     options: RunOptions,
+    storage: Storage,
     callbacks: Callbacks,
     stop: threading.Event,
     *,
@@ -187,13 +204,6 @@ def _ready_to_train(
     Returns:
         the turns of the networks.
     """
-    if options.cluster is not None and options.disk is not None:
-        raise BadInput(
-            "--disk makes databases in turns, which only one machine can do; leave it out with "
-            f"--on {options.cluster.on}"
-        )
-    schedule.graph(study)
-    storage = Storage(takes_views(study, options.reads_views), options.disk)
     plan = plan_run(study, folder)
     callbacks.begun()
     snapshots = snapshot_bytes(study, plan.rendered, options.jobs)
