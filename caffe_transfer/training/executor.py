@@ -157,6 +157,11 @@ def executor_for(name: str, folder: RunFolder, options: ExecutorOptions) -> Exec
         ) from error
 
 
+def skipped(name: str, base: str) -> JobResult:
+    """The result of a network whose base is not trained."""
+    return JobResult(name, Outcome.SKIPPED, f"its base {base} is not trained")
+
+
 def begin(folder: NetworkFolder) -> None:
     """Forget why a network failed earlier; an executor calls it before it submits the network."""
     with suppress(OSError):

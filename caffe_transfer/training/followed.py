@@ -1,6 +1,5 @@
 """The progress of networks that are trained elsewhere, read from the logs in their folders."""
 
-import math
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -11,7 +10,7 @@ from caffe_transfer.paths import RunFolder
 from caffe_transfer.report.logs import Follower, log_files
 from caffe_transfer.training.executor import Executor, JobResult
 from caffe_transfer.training.preflight import load_network
-from caffe_transfer.training.train import OnProgress, TrainingProgress
+from caffe_transfer.training.train import OnProgress, TrainingProgress, progress_of
 
 LOOK_SECONDS = 5.0
 
@@ -98,12 +97,5 @@ class _Followed:
         follower, now = self._follower, time.monotonic()
         if self._first is None:
             self._first = now, follower.iteration
-        seconds, done = now - self._first[0], follower.iteration - self._first[1]
-        return TrainingProgress(
-            self._root.name,
-            follower.iteration,
-            max_iter,
-            math.nan if follower.loss is None else follower.loss,
-            math.nan if follower.accuracy is None else follower.accuracy,
-            seconds / done * (max_iter - follower.iteration) if done > 0 else None,
-        )
+        start, first = self._first
+        return progress_of(self._root.name, max_iter, follower, first, now - start)

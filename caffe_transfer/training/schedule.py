@@ -8,7 +8,7 @@ from typing import Protocol
 
 from caffe_transfer.errors import BadInput, CaffeTransferError
 from caffe_transfer.studies.study import Study
-from caffe_transfer.training.executor import NOT_BEGUN, Executor, JobResult, Outcome
+from caffe_transfer.training.executor import NOT_BEGUN, Executor, JobResult, Outcome, skipped
 
 RETRIES = 1  # of a network that fails by itself
 
@@ -263,5 +263,5 @@ class _Run:
     def _blocked(self, name: str) -> JobResult | None:
         for base in self._needs[name]:
             if self.results[base].outcome is not Outcome.DONE:
-                return JobResult(name, Outcome.SKIPPED, f"its base {base} is not trained")
+                return skipped(name, base)
         return None

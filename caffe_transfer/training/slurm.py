@@ -12,11 +12,13 @@ from caffe_transfer.errors import CaffeTransferError, EngineError
 from caffe_transfer.paths import NetworkFolder, RunFolder
 from caffe_transfer.training import slurm_queue, slurm_submit
 from caffe_transfer.training.executor import (
+    NOT_BEGUN,
     ExecutorOptions,
     JobResult,
     Outcome,
     begin,
     result_of,
+    skipped,
 )
 from caffe_transfer.training.failure import noted_failure
 from caffe_transfer.training.manifest import is_trained
@@ -99,7 +101,7 @@ class SlurmExecutor:
     def cancel(self) -> None:
         self._cancelled_at = time.monotonic()
         for name in self._waiting:
-            self._results.append(JobResult(name, Outcome.STOPPED, "stopped before its turn"))
+            self._results.append(JobResult(name, Outcome.STOPPED, NOT_BEGUN))
         self._waiting.clear()
         slurm_queue.cancel(self._jobs.values())
 
@@ -140,7 +142,7 @@ class SlurmExecutor:
                     continue
                 if lacking := self._lacking(after):
                     del self._waiting[name]
-                    self._results.append(_skipped(name, lacking))
+                    self._results.append(skipped(name, lacking))
                     continue
                 jobs = (self._jobs[base] for base in after if base in self._jobs)
                 groups.setdefault(tuple(jobs), []).append(name)
@@ -228,7 +230,7 @@ class SlurmExecutor:
         )
         # A job that waits for one that has failed is ended by Slurm.
         lacking = self._lacking(self._after[name]) if result.outcome is Outcome.FAILED else None
-        return _skipped(name, lacking) if lacking else result
+        return skipped(name, lacking) if lacking else result
 
     def _said(self, network: NetworkFolder, job: str, queued: QueuedJob | None) -> str:
         """Slurm's word about the end of a job, and the last of what a job that died has said."""
@@ -253,7 +255,3 @@ class SlurmExecutor:
         )
         if late and self._jobs:
             slurm_queue.kill(self._jobs.values())
-
-
-def _skipped(name: str, base: str) -> JobResult:
-    return JobResult(name, Outcome.SKIPPED, f"its base {base} is not trained")

@@ -174,7 +174,8 @@ def _follow(
         while True:
             running = process.poll() is None
             follower.feed(file.read())
-            report(_progress(loaded, follower, first, time.monotonic() - started))
+            seconds = time.monotonic() - started
+            report(progress_of(loaded.name, loaded.solver.max_iter, follower, first, seconds))
             if time.monotonic() >= looked + SNAPSHOT_POLL_SECONDS or not running:
                 _remove_older(loaded, settings)
                 looked = time.monotonic()
@@ -192,15 +193,20 @@ def _remove_older(loaded: LoadedNetwork, settings: Settings) -> None:
             keep_newest(loaded.snapshot_prefix)
 
 
-def _progress(
-    loaded: LoadedNetwork, follower: Follower, first: int, seconds: float
+def progress_of(
+    name: str, max_iter: int, follower: Follower, first: int, seconds: float
 ) -> TrainingProgress:
+    """How far a training is by its log.
+
+    Args:
+        first: the iteration at which it was `seconds` ago.
+    """
     iteration = follower.iteration or first
-    done, left = iteration - first, loaded.solver.max_iter - iteration
+    done, left = iteration - first, max_iter - iteration
     return TrainingProgress(
-        loaded.name,
+        name,
         iteration,
-        loaded.solver.max_iter,
+        max_iter,
         math.nan if follower.loss is None else follower.loss,
         math.nan if follower.accuracy is None else follower.accuracy,
         seconds / done * left if done > 0 else None,
