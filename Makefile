@@ -6,6 +6,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
+PREFIX = "$$($(BIN)/python -c 'from caffe_transfer import paths; print(paths.caffe_prefix())')"
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 
 .PHONY: demo test cluster-test caffe caffe-gpu browser slurm lint image-test bench docs clean
@@ -36,12 +37,12 @@ caffe: $(VENV)/.ready
 	@if program=$${CAFFE_BIN:-$$(command -v caffe)}; [ -n "$$program" ]; then \
 	  echo "using Caffe at $$program"; \
 	else \
-	  docker/install-caffe.sh "$$($(BIN)/python -c 'from caffe_transfer import paths; print(paths.caffe_prefix())')"; \
+	  docker/install-caffe.sh $(PREFIX); \
 	fi
 
 # Caffe with CUDA, for all cards that the toolkit knows; CUDA is fetched where there is none.
 caffe-gpu: $(VENV)/.ready
-	docker/install-caffe.sh "$$($(BIN)/python -c 'from caffe_transfer import paths; print(paths.caffe_prefix())')" --cuda
+	docker/install-caffe.sh $(PREFIX) --cuda
 
 # For the tests of the report's page; without it they skip.
 browser:
