@@ -1,16 +1,21 @@
-"""What it costs to hand networks to Slurm: submission, and one look at the queue.
+"""What it costs to have networks trained by Slurm and by Ray, beyond the training.
 
-python -m benchmarks.cluster [COUNT...]
+python -m benchmarks.cluster [slurm|ray|train]... [COUNT]...
 
-As root, with Slurm (`make slurm`) and the extra slurm.  All but ten of the networks wait for one of
-those ten; none is started.  Seconds are those of the submitting process and of the commands that it
-calls, memory is its own.
+Slurm needs root and its packages (`make slurm`), Ray the extra ray.  Each job runs `true` in the
+place of `caffe-transfer train FOLDER`, and all but ten networks wait for one of those ten.
+Processor time and memory are those of the process that submits, and of the commands that it calls.
+The last table has `caffe-transfer train FOLDER` beside its engine alone, which replays a log.
 """
 
 import resource
+import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks import timing
@@ -18,57 +23,99 @@ from caffe_transfer.nets.write import write_network
 from caffe_transfer.paths import RunFolder
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.network import Network
-from caffe_transfer.training import slurm, slurm_queue
-from caffe_transfer.training.executor import ExecutorOptions
-from tests.cluster.slurm import lacking, started
+from caffe_transfer.studies.write import study_text
+from caffe_transfer.training import slurm
+from caffe_transfer.training.executor import RAY, SLURM, ExecutorOptions, executor_for
+from tests.cluster import ray as rays
+from tests.cluster import slurm as slurms
+from tests.replay_study import ReplayRun, replay_study
 
 COUNTS = (170, 2000)
+TRAIN = "train"
 _BASES = 10
+_ROUNDS = 5
 _SUBMIT = (
-    "import sys; from benchmarks import cluster; cluster.submit(sys.argv[1], int(sys.argv[2]))"
+    "import sys; from benchmarks import cluster; "
+    "cluster.submit(sys.argv[1], sys.argv[2], int(sys.argv[3]))"
 )
 
 
-def main(counts: list[int]) -> None:
-    """Print the table."""
-    if why := lacking():
-        sys.exit(why)
-    print(f"Slurm on this machine; {timing.processor()}\n")
-    rows = []
-    for count in counts:
-        with tempfile.TemporaryDirectory() as name, started(_folder(name, "slurm")) as running:
-            folder = RunFolder(Path(name) / "run")
-            _write(folder, count)
-            cost = timing.run(
-                [sys.executable, "-c", _SUBMIT, folder.root, str(count)], running.environment
-            )
-            submitting, submitting_cpu, look, look_cpu = map(
-                float, (folder.root / "seconds").read_text().split()
-            )
-            rows.append((count, submitting, submitting_cpu, look, look_cpu, cost.memory))
-    print(
-        timing.table(("networks", "submission, s", "CPU s", "a look, s", "CPU s", "peak MiB"), rows)
-    )
+@contextmanager
+def _slurm(root: Path) -> Iterator[Mapping[str, str]]:
+    root.mkdir()
+    root.parent.chmod(0o755)  # munged's socket is for all
+    with slurms.started(root) as running:
+        yield running.environment
 
 
-def submit(root: str, count: int) -> None:
-    """Submit all networks of a run, look once how they are, and write what that took."""
+@contextmanager
+def _ray(root: Path) -> Iterator[Mapping[str, str]]:
+    with rays.started(nodes=2) as running:
+        yield running.environment
+
+
+Start = Callable[[Path], AbstractContextManager[Mapping[str, str]]]
+_CLUSTERS: Mapping[str, tuple[Callable[[], str | None], Start]] = {
+    SLURM: (slurms.lacking, _slurm),
+    RAY: (rays.lacking, _ray),
+}
+
+
+@dataclass(frozen=True)
+class _Nothing(ExecutorOptions):
+    """Jobs that do nothing."""
+
+    def command(self, root: Path) -> list[str]:
+        return ["true"]
+
+
+def main(names: list[str], counts: list[int]) -> None:
+    """Print the tables."""
+    print(f"{timing.processor()}\n")
+    for name in names:
+        if name == TRAIN:
+            print(_train_table())
+            continue
+        lacking, start = _CLUSTERS[name]
+        if why := lacking():
+            print(f"{name}: {why}\n")
+            continue
+        rows = [_row(count, name, start) for count in counts]
+        header = (f"{name}: jobs", "submitted, s", "CPU s", "all ended, s", "CPU s", "peak MiB")
+        print(timing.table(header, rows) + "\n")
+
+
+def _row(count: int, name: str, start: Start) -> tuple[object, ...]:
+    with tempfile.TemporaryDirectory() as root, start(Path(root) / name) as environment:
+        folder = RunFolder(Path(root) / "run")
+        _write(folder, count)
+        cost = timing.run(
+            [sys.executable, "-c", _SUBMIT, name, folder.root, str(count)], environment
+        )
+        seconds = map(float, (folder.root / "seconds").read_text().split())
+        return (count, *seconds, cost.memory)
+
+
+def submit(name: str, root: str, count: int) -> None:
+    """Submit all networks of a run, wait until their jobs have ended, and write what that took."""
     folder = RunFolder(Path(root))
-    executor = slurm.make_executor(folder, ExecutorOptions(scheduler={"hold": ""}))
+    executor = executor_for(name, folder, _Nothing())
     begun = _now()
     for number in range(count):
-        executor.submit(_name(number), (_name(number % _BASES),) if number >= _BASES else ())
+        waits = executor.waits_for_bases and number >= _BASES
+        executor.submit(_name(number), (_name(number % _BASES),) if waits else ())
     slurm.LOOK_SECONDS = 3600.0
-    executor.ended()
+    ended = len(executor.ended())
     submitted = _now()
-    slurm.LOOK_SECONDS = 0.0
-    assert executor.ended() == []
-    looked = _now()
-    assert len(slurm_queue.jobs_known(folder.root)) == count
+    slurm.LOOK_SECONDS = 10.0
+    while ended < count:
+        ended += len(executor.ended())
+    done = _now()
+    executor.close()
     times = [
         after - before
-        for first, second in ((begun, submitted), (submitted, looked))
-        for before, after in zip(first, second, strict=True)
+        for later in (submitted, done)
+        for before, after in zip(begun, later, strict=True)
     ]
     (folder.root / "seconds").write_text(" ".join(map(str, times)))
 
@@ -85,16 +132,49 @@ def _name(number: int) -> str:
 
 def _write(folder: RunFolder, count: int) -> None:
     study = load_study("fashion-mnist")
+    folder.root.mkdir()
+    folder.study.write_text(study_text(study))
     for number in range(count):
         write_network(Network.parse(_name(number)), study, folder.results)
 
 
-def _folder(root: str, name: str) -> Path:
-    path = Path(root) / name
-    path.mkdir()
-    Path(root).chmod(0o755)
-    return path
+def _train_table() -> str:
+    """The table of `train` and of its engine alone."""
+    study = replay_study()
+    bases = tuple(network for network in study.networks if network.base_name is None)
+    with tempfile.TemporaryDirectory() as root:
+        run = ReplayRun(Path(root), replace(study, networks=bases), None)
+        run.prepare()
+        folder = run.folder.network(bases[0].name)
+        kept = Path(root) / "kept"
+        shutil.copytree(folder.root, kept, symlinks=True)
+
+        def timed(command: list[str | Path]) -> timing.Cost:
+            shutil.rmtree(folder.root)
+            shutil.copytree(kept, folder.root, symlinks=True)
+            return timing.run(command)
+
+        alone = (
+            f"cd {folder.root} && mkdir snapshots && "
+            f"exec {run.engine} train --solver={folder.solver.name}"
+        )
+        ours: list[str | Path] = [
+            sys.executable, "-m", "caffe_transfer", "train", folder.root, "--engine", run.engine,
+        ]  # fmt: skip
+        costs = timing.in_turn(
+            {
+                "its engine alone": lambda: timed(["sh", "-c", alone]),
+                "caffe-transfer train": lambda: timed(ours),
+            },
+            _ROUNDS,
+        )
+    rows = [(name, cost.wall, cost.cpu, cost.memory) for name, cost in costs.items()]
+    return timing.table(("one network", "s", "CPU s", "peak MiB"), rows)
 
 
 if __name__ == "__main__":
-    main([int(count) for count in sys.argv[1:]] or list(COUNTS))
+    words = sys.argv[1:]
+    main(
+        [word for word in words if not word.isdecimal()] or [*_CLUSTERS, TRAIN],
+        [int(word) for word in words if word.isdecimal()] or list(COUNTS),
+    )

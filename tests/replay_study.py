@@ -69,19 +69,21 @@ class ReplayRun:
     """A run of a study, by the replaying engine; everything lies in one folder.
 
     Attributes:
-        published: the authors' folder.
+        published: the authors' folder; None for losses and scores of nobody.
         folder: of the run.
         argv: the command that runs the study to its end, to which options may be added.
     """
 
-    def __init__(self, root: Path, study: Study, published: Path, seconds: float = 0.0) -> None:
+    def __init__(
+        self, root: Path, study: Study, published: Path | None, seconds: float = 0.0
+    ) -> None:
         self.study, self.published = study, published
         self.folder = RunFolder(root / "run")
         file, images = root / "replay.toml", root / "ilsvrc12"
         file.write_text(study_text(study))
         if not images.is_dir():
             _write_images(images)
-        self.engine = replay_script(root / "replay", published / "results", seconds)
+        self.engine = replay_script(root / "replay", published and published / "results", seconds)
         self.argv = [
             sys.executable, "-m", "caffe_transfer", "run", str(file), "--out",
             str(self.folder.root), "--from", str(images), "--engine", str(self.engine),
@@ -128,6 +130,7 @@ class ReplayRun:
         ours = {row.network.name: row for row in results.collect(self.folder.root).rows}
         assert set(ours) == {network.name for network in self.study.networks}
         assert [name for name, row in ours.items() if not row.complete] == []
+        assert self.published is not None
         published = results.collect(self.published).rows
         theirs = {row.network.name: row for row in published if row.network.name in ours}
         for name, row in theirs.items():
