@@ -2,10 +2,11 @@
 
 python -m benchmarks.cluster [slurm|ray|train]... [COUNT]...
 
-Slurm needs root and its packages (`make slurm`), Ray the extra ray.  Each job runs `true` in the
-place of `caffe-transfer train FOLDER`, and all but ten networks wait for one of those ten.
-Processor time and memory are those of the process that submits, and of the commands that it calls.
-The last table has `caffe-transfer train FOLDER` beside its engine alone, which replays a log.
+Slurm needs root and its packages (`make slurm`), Ray the extra ray.  Each job runs a shell that
+ends at once in the place of `caffe-transfer train FOLDER`; with Slurm all but ten wait for one of
+those ten.  Processor time and memory are those of the process that submits, and of the commands
+that it calls.  The last table has `caffe-transfer train FOLDER` beside its engine alone, which
+replays a log.
 """
 
 import resource
@@ -34,6 +35,7 @@ COUNTS = (170, 2000)
 TRAIN = "train"
 _BASES = 10
 _ROUNDS = 5
+_MARK = "done"
 _SUBMIT = (
     "import sys; from benchmarks import cluster; "
     "cluster.submit(sys.argv[1], sys.argv[2], int(sys.argv[3]))"
@@ -63,10 +65,10 @@ _CLUSTERS: Mapping[str, tuple[Callable[[], str | None], Start]] = {
 
 @dataclass(frozen=True)
 class _Nothing(ExecutorOptions):
-    """Jobs that do nothing."""
+    """Jobs that train nothing and leave a mark."""
 
     def command(self, root: Path) -> list[str]:
-        return ["true"]
+        return ["/bin/sh", "-c", ': > "$0"', str(root / _MARK)]
 
 
 def main(names: list[str], counts: list[int]) -> None:
@@ -105,13 +107,14 @@ def submit(name: str, root: str, count: int) -> None:
         waits = executor.waits_for_bases and number >= _BASES
         executor.submit(_name(number), (_name(number % _BASES),) if waits else ())
     slurm.LOOK_SECONDS = 3600.0
-    ended = len(executor.ended())
+    results = executor.ended()
     submitted = _now()
     slurm.LOOK_SECONDS = 10.0
-    while ended < count:
-        ended += len(executor.ended())
+    while len(results) < count:
+        results += executor.ended()
     done = _now()
     executor.close()
+    assert len(list(folder.results.glob(f"*/{_MARK}"))) == count
     times = [
         after - before
         for later in (submitted, done)

@@ -156,6 +156,11 @@ def _connect(address: str) -> None:
             f"--on ray needs the address of a Ray cluster; set {_ADDRESS} to the one that `ray "
             "start` has printed, such as 10.0.0.7:6379, or to auto on a node of the cluster"
         )
+    if address.startswith("http"):
+        raise BadInput(
+            f"{_ADDRESS}={address} is the address of Ray's dashboard; set it to the one that `ray "
+            "start` has printed, such as 10.0.0.7:6379"
+        )
     name, colon, port = address.rpartition(":")
     try:
         if colon and port.isdecimal() and "/" not in name:
@@ -190,7 +195,7 @@ def _check_room(task_options: Mapping[str, Any]) -> None:
 
 def _first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0].rstrip(".") if lines else type(error).__name__
+    return lines[0].rstrip(".:") if lines else type(error).__name__
 
 
 def _check_seen(folder: RunFolder) -> None:

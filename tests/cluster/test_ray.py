@@ -109,6 +109,7 @@ def test_a_network_that_fails_is_reported_with_its_last_words(run: ReplayRun, ra
     [
         ("", "--on ray needs the address of a Ray cluster; set RAY_ADDRESS to the one that `ray"),
         ("127.0.0.1:1", "there is no Ray cluster at RAY_ADDRESS=127.0.0.1:1: "),
+        ("http://127.0.0.1:8265", "RAY_ADDRESS=http://127.0.0.1:8265 is the address of Ray's dash"),
     ],
 )
 def test_no_cluster(run: ReplayRun, ray: Ray, address: str, message: str) -> None:
