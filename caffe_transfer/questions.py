@@ -19,7 +19,7 @@ from caffe_transfer.studies.study import Study
 from caffe_transfer.training.manifest import manifest_of
 from caffe_transfer.training.remaining import Left, left
 from caffe_transfer.training.train import Settings
-from caffe_transfer.training.trial import Pace, try_training
+from caffe_transfer.training.trial import Pace, check_slots, try_training
 from caffe_transfer.units import duration, size
 
 # A trial ends after so many iterations; where they are slow, after the second.
@@ -139,9 +139,12 @@ def check_engine(
         Interrupted: `stop` was set.
     """
     wanted = left(study, folder)
-    if not wanted or _is_proven(study, folder, slots):
+    if not wanted:
         return
     slots = slots[: len(wanted)]
+    check_slots(study, slots)
+    if _is_proven(study, folder, slots):
+        return
     try:
         seconds = trial_seconds(study, wanted, slots, note, stop)
     except EngineError as error:

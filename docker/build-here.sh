@@ -1,9 +1,10 @@
 #!/bin/bash
-# Builds the image caffe-transfer:cpu on a Debian machine that can reach Debian's packages and PyPI
-# but no registry, and on which no Docker daemon runs: the base image is made by debootstrap, and
-# podman builds upon it.  As root.
+# Builds an image on a Debian machine that can reach Debian's packages and PyPI but no registry, and
+# on which no Docker daemon runs: the base image is made by debootstrap, and podman builds upon it.
+# As root.
 #
-#   docker/build-here.sh [IMAGE]
+#   docker/build-here.sh [IMAGE]    caffe-transfer:cpu (the default) or caffe-transfer:gpu; the tag
+#                                   says which Dockerfile
 #
 # How this machine gets its packages (apt's sources and proxies, pip's index, certificates) is lent
 # to the build as mounts; the image does not keep it.
@@ -21,6 +22,10 @@ die() { echo "build-here.sh: $*" >&2; exit 2; }
 main() {
   [ "$(id -u)" = 0 ] || die "debootstrap needs root; run it as root, or use docker build elsewhere"
   local image=${1:-caffe-transfer:cpu}
+  case ${image##*:} in
+    cpu | gpu) dockerfile=docker/Dockerfile.${image##*:} ;;
+    *) die "an image that can be built here is called NAME:cpu or NAME:gpu, not $image" ;;
+  esac
   cd "$(dirname "$(readlink -f "$0")")/.."
   work=$(mktemp -d)
   trap 'rm -rf "$work"' EXIT
@@ -133,7 +138,7 @@ build_image() {
   revision=$(git rev-parse --short HEAD 2>/dev/null || echo unknown)
   build --layers "${mounts[@]}" --build-arg "BASE=$base" \
     --build-arg "VERSION=$version" --build-arg "REVISION=$revision" \
-    --file docker/Dockerfile.cpu --tag "$lent" .
+    --file "$dockerfile" --tag "$lent" .
   # A mount leaves an empty file where there was none.
   printf 'FROM %s\nRUN rm /etc/apt/apt.conf.d/lent /etc/pip.conf && rm -f %s\n' "$lent" "$lent_bundle" |
     build --tag "$1" --file - "$work/lent"

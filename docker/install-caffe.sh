@@ -45,9 +45,8 @@ main() {
     work=$(cd "$BUILD_DIR" && pwd)
   else
     work=$(mktemp -d)
-    trap 'rm -rf "$work"' EXIT
   fi
-  rm -f "$stamp"
+  trap clean_up EXIT
   install_packages
   fetch_source
   unpack_source
@@ -62,10 +61,18 @@ main() {
     patch -d tree -p1 -s < "$here/cuda/caffe.patch"
   fi
   build
+  rm -f "$stamp"
   install_parts
   "$prefix/bin/caffe" --version
   "$prefix/venv/bin/python" -c 'import caffe; print("pycaffe", caffe.__version__)'
   echo "$wanted" > "$stamp"
+}
+
+# A build that failed leaves what was in the prefix before, and else nothing.
+clean_up() {
+  [ -n "${BUILD_DIR:-}" ] || rm -rf "$work"
+  [ -e "$prefix/bin/caffe" ] || rm -rf "$prefix/venv"
+  rmdir "$prefix" 2> /dev/null || true
 }
 
 read_arguments() {
@@ -207,6 +214,7 @@ install_parts() {
   done
   mkdir -p "$prefix/share/caffe"
   cp -r tree/models tree/LICENSE "$prefix/share/caffe/"
+  rm -rf "$prefix/lib/cuda"
   [ -z "$with_cuda" ] || keep_libraries
   [ -z "$with_tests" ] || install_tests
 }

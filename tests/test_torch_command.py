@@ -98,6 +98,7 @@ def test_device_query_without_a_gpu(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
     for arguments, status in (([], 0), (["-gpu=all"], 1), (["-gpu=0"], 1)):
         assert command.main(["device_query", *arguments]) == status
         assert "here is no GPU that PyTorch can use" in last(capfd)

@@ -12,6 +12,7 @@ from caffe_transfer.allocator import keep_memory
 from caffe_transfer.caffe_torch import evaluate, glog, usage
 from caffe_transfer.caffe_torch.cuda_graph import CudaRecorder
 from caffe_transfer.caffe_torch.flags import CommandLine, parse
+from caffe_transfer.caffe_torch.gpus import check_covered, why_none
 from caffe_transfer.caffe_torch.net import Net
 from caffe_transfer.caffe_torch.precision import Precision
 from caffe_transfer.caffe_torch.rng import Rng
@@ -124,7 +125,7 @@ def _device_query(line: CommandLine) -> None:
     glog.info(f"Querying GPUs {gpus}", "caffe")
     if not count:
         if gpus:
-            raise BadInput("there is no GPU that PyTorch can use")
+            raise BadInput(why_none())
         glog.info("There is no GPU that PyTorch can use.")
     for gpu in range(count) if gpus in ("", "all") else gpus.split(","):
         index = _gpu(str(gpu))
@@ -135,6 +136,7 @@ def _device_query(line: CommandLine) -> None:
         glog.info(f"Name:                          {found.name}")
         glog.info(f"Total global memory:           {found.total_memory}")
         glog.info(f"Number of multiprocessors:     {found.multi_processor_count}")
+        check_covered(index)
 
 
 _COMMANDS = {"train": _train, "test": _test, "time": _time, "device_query": _device_query}

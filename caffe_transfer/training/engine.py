@@ -41,6 +41,7 @@ if os.getppid() != int(sys.argv[2]):
 os.execv(sys.argv[3], sys.argv[3:])
 """
 _FROM_SUPERVISORS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+_LOG_TO_STDERR = {"GLOG_logtostderr": "1"}  # and not into files in the temporary folder
 _THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -177,8 +178,8 @@ def run_aside(
         Interrupted: `stop` was set.
     """
     with subprocess.Popen(
-        argv, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True, start_new_session=True,
+        argv, cwd=folder, env=os.environ | _LOG_TO_STDERR, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     ) as process:  # fmt: skip
         try:
             while True:
@@ -216,7 +217,7 @@ def start(
     Raises:
         EngineError: the program does not start.
     """
-    environment = os.environ | {"GLOG_logtostderr": "1"}
+    environment = os.environ | _LOG_TO_STDERR
     environment |= dict.fromkeys(_THREAD_VARIABLES, str(threads))
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _FROM_SUPERVISORS)  # the engine inherits it
     try:

@@ -24,6 +24,7 @@ from caffe_transfer.training import manifest as manifests
 from caffe_transfer.training.engine import Engine
 from caffe_transfer.training.failure import failure_noted
 from caffe_transfer.training.finished import check_can_go_on, recorded_model
+from caffe_transfer.training.gpus import check_gpus, gpus_of
 from caffe_transfer.training.init_weights import prepare_init
 from caffe_transfer.training.preflight import LoadedNetwork, check_inputs, load_network
 from caffe_transfer.training.snapshots import keep_model, keep_newest, newest_complete
@@ -80,7 +81,7 @@ def train_network(
         Incomplete, BadInput: something that training needs is missing or does not fit, such as
             the solver state of a finished network whose max_iter was raised.
         Busy: another process trains this folder.
-        EngineError: the engine failed; names its log and its last words.
+        EngineError: the engine cannot use the GPU, or failed; names its log and its last words.
         Interrupted: `stop` was set.
         FormatError: a frozen blob has changed.
     """
@@ -94,6 +95,8 @@ def train_network(
         if not manifests.is_finished(manifest, loaded.solver.max_iter):
             check_can_go_on(loaded)
             check_inputs(loaded, views=settings.engine.reads_views)
+            if gpus := gpus_of(settings.gpu, loaded.solver):
+                check_gpus(settings.engine, gpus)
             init = prepare_init(loaded, settings.engine, stop)
             _run_engine(loaded, init, settings, lock, report, stop)
             manifest = _finish(loaded, settings)

@@ -24,6 +24,7 @@ from caffe_transfer.studies.network import Network
 from caffe_transfer.studies.study import Study
 from caffe_transfer.training import engine as engines
 from caffe_transfer.training.engine import last_words
+from caffe_transfer.training.gpus import check_gpus
 from caffe_transfer.training.train import Settings
 
 MOST_ITERATIONS = 200
@@ -74,6 +75,7 @@ def try_training(
         EngineError: an engine does not start, or cannot train the network.
         Interrupted: `stop` was set.
     """
+    check_slots(study, slots)
     stop = stop or threading.Event()
     with tempfile.TemporaryDirectory(prefix="caffe-transfer-") as folder, ExitStack() as stack:
         run = RunFolder(Path(folder))
@@ -88,6 +90,18 @@ def try_training(
                     "stopped while the engine was tried; run the same command again to go on"
                 )
         return [trial.pace() for trial in trials]
+
+
+def check_slots(study: Study, slots: Sequence[Settings]) -> None:
+    """Ask whether the engine can use the devices of some slots.
+
+    Raises:
+        EngineError: it cannot; see `gpus.check_gpus`.
+    """
+    by_solver = "0" if study.solver.gpu else None
+    named = dict.fromkeys(slot.gpu or by_solver for slot in slots)
+    if gpus := ",".join(filter(None, named)):
+        check_gpus(slots[0].engine, gpus)
 
 
 def _write_data(study: Study, network: Network, run: RunFolder) -> None:

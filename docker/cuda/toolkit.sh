@@ -52,9 +52,8 @@ fetch_toolkit() {
   local pins=$cuda_files/wheels-$1.txt wheels=$work/wheels library
   [ -e "$pins" ] || die "no wheels are pinned for CUDA $1, only for $pinned_cuda; or name a toolkit with CUDA_HOME"
   [ "$(uname -m)" = x86_64 ] || die "the wheels are for x86_64; name a toolkit with CUDA_HOME"
-  local room=6 free
-  free=$(($(df --output=avail -k "$work" | tail -1) / 1000000))
-  [ "$free" -ge "$room" ] || die "$work has $free GB free, CUDA needs $room; name another folder with BUILD_DIR"
+  has_room "$work" 6 "name another folder with BUILD_DIR"
+  has_room "$prefix" 2 "make room there, or install into another folder"
   echo "fetching CUDA $1, 1.1 GB"
   "$prefix/venv/bin/python" -m pip install -q --disable-pip-version-check --no-deps --no-compile \
     --require-hashes --target "$wheels" -r "$pins" ||
@@ -69,6 +68,12 @@ fetch_toolkit() {
   for library in "$toolkit"/lib64/*.so.*; do
     ln -sf "$(basename "$library")" "${library%.so.*}.so"
   done
+}
+
+has_room() {
+  local folder=$1 needed=$2 remedy=$3 free
+  free=$(($(df --output=avail -k "$folder" | tail -1) / 1000000))
+  [ "$free" -ge "$needed" ] || die "$folder has $free GB free, CUDA needs $needed; $remedy"
 }
 
 check_compiler() {
@@ -117,9 +122,12 @@ cuda_flags() {
 
 run_path() { echo "-Wl,-rpath,$prefix/lib/cuda -Wl,-rpath-link,$toolkit/lib64"; }
 
-# What the programs load, where CUDA was fetched: found by their run path, beside libcaffe.
+# What the programs load, where CUDA was fetched: found by their run path, beside libcaffe.  Of
+# cuDNN not libcudnn_adv (recurrent nets, attention), which is loaded when one of its functions is
+# called; Caffe calls none.
 keep_libraries() {
   [ -n "$fetched" ] || return 0
   mkdir -p "$prefix/lib/cuda"
   cp -L "$toolkit"/lib64/lib{cudart,cublas,cublasLt,curand,cudnn,cudnn_*,nccl}.so.* "$prefix/lib/cuda/"
+  rm "$prefix"/lib/cuda/libcudnn_adv.so.*
 }
