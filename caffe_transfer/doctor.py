@@ -3,14 +3,14 @@
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 from caffe_transfer import paths
 from caffe_transfer.errors import CaffeTransferError
-from caffe_transfer.training import engine
+from caffe_transfer.training import engine, gpus
 from caffe_transfer.version import __version__
 
 REQUIRED = ("click", "h5py", "isal", "jinja2", "lmdb", "matplotlib", "numpy",
@@ -48,7 +48,9 @@ def examine() -> Iterator[Finding]:
     yield Finding("caffe-transfer", f"{__version__}, Python {sys.version.split()[0]}")
     for name in REQUIRED:
         yield Finding(name, _version(name), "pip install caffe-transfer")
-    yield from _engines()
+    cards = gpus.cards()
+    yield from _cards(cards)
+    yield from _engines(cards)
     yield from _extras()
     for program, use in (("apt-get", "fetches Fashion-MNIST"), ("dpkg-deb", "unpacks it")):
         yield Finding(program, shutil.which(program), f"{use}; or give --from", needed=False)
@@ -69,7 +71,16 @@ def _extras() -> Iterator[Finding]:
                 yield Finding(name, _version(name), remedy, needed=False)
 
 
-def _engines() -> Iterator[Finding]:
+def _cards(cards: Sequence[gpus.Card]) -> Iterator[Finding]:
+    for card in cards:
+        what = f"{card.name}, compute capability {card.capability}, driver {card.driver}"
+        yield Finding(f"GPU {card.number}", what)
+    if not cards:
+        remedy = "nvidia-smi lists none; networks are trained on the processor"
+        yield Finding("GPU", None, remedy, needed=False)
+
+
+def _engines(cards: Sequence[gpus.Card]) -> Iterator[Finding]:
     for name, remedy in (
         (engine.CAFFE, "make caffe, or name the program with CAFFE_BIN"),
         (engine.CAFFE_TORCH, "pip install 'caffe-transfer[torch]'"),
@@ -81,8 +92,31 @@ def _engines() -> Iterator[Finding]:
             yield Finding(name, None, remedy, needed=name == engine.CAFFE)
             continue
         yield Finding(name, text)
+        yield _on_gpus(found, cards)
     tools = [tool for tool in CONVERTERS if _tool(tool)]
     yield Finding("caffe's tools", " ".join(tools) or None, "make caffe", needed=False)
+
+
+def _on_gpus(found: engine.Engine, cards: Sequence[gpus.Card]) -> Finding:
+    """Which GPUs an engine can use, and for which it is built."""
+    usable, reasons = [], []
+    for number in [card.number for card in cards] or ["0"]:
+        try:
+            gpus.check_gpus(found, number)
+        except CaffeTransferError as error:
+            reasons.append(str(error))
+        else:
+            usable.append(number)
+    code = gpus.gpu_code(found.program)
+    built = f"built for {code}" if code else ""
+    can = f"can use GPU {', '.join(usable)}" if usable else ""
+    remedy = "; ".join(filter(None, [built, *dict.fromkeys(reasons)]))
+    return Finding(
+        f"{found.name} on GPUs",
+        "; ".join(filter(None, [can, built, *reasons])) if usable else None,
+        remedy,
+        needed=False,
+    )
 
 
 def _image() -> Iterator[Finding]:

@@ -6,6 +6,8 @@
 #   docker/build-here.sh [IMAGE]    caffe-transfer:cpu (the default) or caffe-transfer:gpu; the tag
 #                                   says which Dockerfile
 #
+#   BUILD_OPTIONS  more options of `podman build`, such as "--build-arg ARCH=8.9"
+#
 # How this machine gets its packages (apt's sources and proxies, pip's index, certificates) is lent
 # to the build as mounts; the image does not keep it.
 set -euo pipefail
@@ -133,10 +135,11 @@ pip_configuration() {
 build() { "${containers[@]}" build --isolation chroot --format docker "${limits[@]}" "$@"; }
 
 build_image() {
-  local revision version lent=localhost/caffe-transfer-lent:$$
+  local revision version more lent=localhost/caffe-transfer-lent:$$
   version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' caffe_transfer/version.py)
   revision=$(git rev-parse --short HEAD 2>/dev/null || echo unknown)
-  build --layers "${mounts[@]}" --build-arg "BASE=$base" \
+  read -ra more <<< "${BUILD_OPTIONS:-}"
+  build --layers "${mounts[@]}" "${more[@]}" --build-arg "BASE=$base" \
     --build-arg "VERSION=$version" --build-arg "REVISION=$revision" \
     --file "$dockerfile" --tag "$lent" .
   # A mount leaves an empty file where there was none.

@@ -12,7 +12,7 @@ say_if_too_new() {
     awk -F', ' -v first="$first_unknown" '$1 + 0 >= first { print $2 " (" $1 ")"; exit }') || return 0
   [ -z "$card" ] || echo "caffe-transfer: $card is newer than CUDA 8, for which this image's Caffe" \
     "has code up to compute capability 6.1, so training on it will fail; use the image" \
-    "caffe-transfer:torch." >&2
+    "caffe-transfer:gpu." >&2
 }
 
 say_if_too_new

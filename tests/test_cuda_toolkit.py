@@ -106,6 +106,46 @@ def test_no_space(tmp_path: Path) -> None:
     assert "has 0 GB free, CUDA needs 6" in said
 
 
+def test_no_space_for_what_is_kept(tmp_path: Path) -> None:
+    df = 'df() { [ "$3" = "$work" ] && n=9999999 || n=1000000; printf "Avail\n%s\n" "$n"; }'
+    said = refusal(shell(f"{df}; fetch_toolkit 13.0", tmp_path))
+    assert said.endswith("/prefix has 1 GB free, CUDA needs 2; make room there, or install into "
+                         "another folder")  # fmt: skip
+
+
+def test_a_source_that_cannot_be_had_leaves_nothing(tmp_path: Path) -> None:
+    """From the script's start; Debian's packages are said to be there."""
+    stand_in = tmp_path / "path" / "dpkg-query"
+    stand_in.parent.mkdir()
+    stand_in.write_text("#!/bin/sh\necho 'ii '\n")
+    stand_in.chmod(0o755)
+    env = {"PATH": f"{stand_in.parent}:{os.environ['PATH']}", "CAFFE_SRC": str(tmp_path / "none")}
+    done = subprocess.run(
+        [DOCKER / "install-caffe.sh", tmp_path / "prefix", "--cuda"],
+        capture_output=True, text=True, env=env,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "none does not hold caffe_" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "prefix").exists()
+
+
+@pytest.mark.parametrize("was_there", [False, True])
+def test_a_failed_build_leaves_what_was_there_before(was_there: bool, tmp_path: Path) -> None:
+    prefix, work = tmp_path / "prefix", tmp_path / "work"
+    for folder in (prefix / "venv" / "bin", work / "wheels", prefix / "bin"):
+        folder.mkdir(parents=True)
+    if was_there:
+        (prefix / "bin" / "caffe").touch()
+    else:
+        (prefix / "bin").rmdir()
+    text = (DOCKER / "install-caffe.sh").read_text()
+    code = "clean_up() {" + text.split("\nclean_up() {")[1].split("\n}\n")[0] + "\n}"
+    done = shell(f"{code}\nwork={work}; trap clean_up EXIT; die 'nvcc does not work'", tmp_path)
+    assert not work.exists()
+    assert done.returncode == 2
+    assert (prefix / "venv").exists() == prefix.exists() == was_there
+
+
 def test_a_broken_download(tmp_path: Path) -> None:
     python = tmp_path / "prefix" / "venv" / "bin" / "python"
     python.parent.mkdir(parents=True)

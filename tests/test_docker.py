@@ -67,12 +67,60 @@ def table() -> set[tuple[str, str, str]]:
     return {(file, name.strip(), value) for file, name, value in rows}
 
 
-def test_there_are_three_images() -> None:
+def test_there_are_four_images() -> None:
     assert [path.name for path in DOCKERFILES] == [
         "Dockerfile",
         "Dockerfile.cpu",
+        "Dockerfile.gpu",
         "Dockerfile.torch",
     ]
+
+
+def test_the_gpus_image_is_the_processors_but_for_cuda() -> None:
+    """Docker cannot include a file: what the two share stands in both, and stays the same."""
+
+    def parts(name: str) -> list[str]:
+        parts = [
+            f"{keyword} {each}"
+            for keyword, rest in instructions(DOCKER / name)
+            for each in (rest.split(" && ") if keyword == "RUN" else [rest])
+        ]
+        return [part for part in parts if not part.startswith("LABEL ")]
+
+    cpu, gpu = parts("Dockerfile.cpu"), parts("Dockerfile.gpu")
+    assert [each for each in cpu if each not in gpu] == ["RUN /tmp/install-caffe.sh /opt/caffe"]
+    own = [each for each in gpu if each not in cpu]
+    assert [re.sub(r"=.*| --cuda.*", "", each) for each in own if "pin.sh" not in each] == [
+        "COPY docker/cuda /tmp/cuda", "ARG CUDA", "ARG ARCH",
+        "RUN /tmp/install-caffe.sh /opt/caffe", "ENV NVIDIA_DRIVER_CAPABILITIES",
+        "ARG CUDA", "ARG CUDNN", "ARG NCCL",
+    ]  # fmt: skip
+    assert [each for each in gpu if each in cpu] == [each for each in cpu if each in gpu]
+
+
+def test_the_gpus_image_has_what_the_wheels_are() -> None:
+    """Its architectures are all that the toolkit knows, its versions those of the wheels."""
+    pins = dict(arguments(DOCKER / "Dockerfile.gpu"))
+    wheels = (DOCKER / "cuda" / f"wheels-{pins['CUDA']}.txt").read_text()
+    for name, wheel in (("CUDA", "cuda-runtime"), ("CUDNN", "cudnn-cu13"), ("NCCL", "nccl-cu13")):
+        assert f"\nnvidia-{wheel}=={pins[name]}." in wheels
+    toolkit = f". {DOCKER}/cuda/toolkit.sh; architectures_of {pins['CUDA']}"
+    known = subprocess.run(["bash", "-c", toolkit], capture_output=True, text=True, check=True)
+    assert pins["ARCH"].replace(".", "").split(",") == known.stdout.split()
+
+
+@pytest.mark.parametrize("image", ["caffe-transfer", "caffe-transfer:torch", "caffe-transfer:1.0"])
+def test_an_image_that_cannot_be_built_without_a_registry(image: str, tmp_path: Path) -> None:
+    script = (DOCKER / "build-here.sh").read_text()
+    (tmp_path / "build-here.sh").write_text(script.replace('[ "$(id -u)" = 0 ]', "true"))
+    done = subprocess.run(
+        ["bash", tmp_path / "build-here.sh", image], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr == (
+        "build-here.sh: an image that can be built here is called NAME:cpu or NAME:gpu, not "
+        f"{image}\n"
+    )
 
 
 def test_the_pins_are_those_of_the_table() -> None:
@@ -227,7 +275,7 @@ def test_a_card_that_cuda_8_does_not_know_is_named(
     assert len(sentences) == (said is not None)
     if said:
         assert f"{said} is newer than CUDA 8" in sentences[0]
-        assert sentences[0].endswith("use the image caffe-transfer:torch.")
+        assert sentences[0].endswith("use the image caffe-transfer:gpu.")
 
 
 def test_the_compose_file_builds_an_image_that_is_there() -> None:

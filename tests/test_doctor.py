@@ -10,6 +10,11 @@ from pathlib import Path
 import pytest
 
 from caffe_transfer import doctor
+from caffe_transfer.errors import EngineError
+from caffe_transfer.formats.fatbin import GpuCode
+from caffe_transfer.training import gpus
+from caffe_transfer.training.engine import Engine
+from tests.small_study import script
 
 
 def call(path: Path, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -32,6 +37,53 @@ def test_with_caffe_all_is_well(tmp_path: Path, caffe_bin: Path) -> None:
     done = call(tmp_path, CAFFE_BIN=str(caffe_bin), COLUMNS="200")
     assert done.returncode == 0, done.stdout
     assert f"caffe version 1.0.0: {caffe_bin}" in done.stdout
+
+
+class TestGpus:
+    """Which cards are there, and what each engine can use."""
+
+    CARDS = (
+        gpus.Card("0", "NVIDIA H200", "9.0", "580.65.06"),
+        gpus.Card("1", "NVIDIA GeForce GTX 1080", "6.1", "580.65.06"),
+    )
+
+    @pytest.fixture(autouse=True)
+    def engine(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def check(_: Engine, number: str) -> None:
+            if number not in self.usable:
+                raise EngineError(f"no code for GPU {number}")
+
+        self.usable = ["0"]
+        monkeypatch.setattr(gpus, "cards", lambda: self.CARDS)
+        monkeypatch.setattr(gpus, "check_gpus", check)
+        monkeypatch.setattr(gpus, "gpu_code", lambda _: GpuCode(((9, 0),), ((9, 0),)))
+        monkeypatch.setenv("CAFFE_BIN", str(script(tmp_path / "mine", "echo 1.0\n").program))
+
+    def found(self) -> dict[str, doctor.Finding]:
+        return {each.name: each for each in doctor.examine()}
+
+    def test_cards_are_named(self) -> None:
+        found = self.found()
+        assert found["GPU 0"].found == "NVIDIA H200, compute capability 9.0, driver 580.65.06"
+        assert "6.1" in (found["GPU 1"].found or "")
+
+    def test_one_of_two_can_be_used(self) -> None:
+        said = self.found()["caffe on GPUs"].found
+        assert said == "can use GPU 0; built for 9.0 and later; no code for GPU 1"
+
+    def test_none_can_be_used(self) -> None:
+        self.usable = []
+        found = self.found()["caffe on GPUs"]
+        assert (found.found, found.needed) == (None, False)
+        assert found.remedy == "built for 9.0 and later; no code for GPU 0; no code for GPU 1"
+
+
+def test_without_a_gpu(tmp_path: Path, caffe_bin: Path) -> None:
+    done = call(tmp_path, CAFFE_BIN=str(caffe_bin), COLUMNS="400")
+    assert "nvidia-smi lists none; networks are trained on the processor" in done.stdout
+    (line,) = (line for line in done.stdout.splitlines() if "caffe on GPUs" in line)
+    assert line.split()[0] == "none"
+    assert "is built without CUDA; build Caffe with it by `make caffe-gpu`" in line
 
 
 def test_every_required_package_is_found() -> None:
