@@ -30,6 +30,7 @@ main() {
 
   check "the image says what it is" described
   check "it is whole: doctor, caffe, exit statuses" whole
+  check "a GPU that it cannot use is refused before anything is made" refuses
   check "generate writes what it writes outside" generates
   check "stopping a training leaves a snapshot" stops
   check "the same command goes on to the end" goes_on
@@ -93,6 +94,18 @@ whole() {
   local status=0
   inside train nowhere || status=$?
   [ "$status" = 2 ] || die "a command that cannot be done ended with status $status, not 2"
+}
+
+# Where a card is lent to it, the trainings below show that it is used.
+refuses() {
+  local status=0 said
+  [ -z "${RUN_OPTIONS:-}" ] || { echo "   not asked, with RUN_OPTIONS"; return 0; }
+  study > "$folder/work/study.toml"
+  said=$(inside "${training[@]}" --gpu 0 2>&1) || status=$?
+  [ "$status" = 2 ] || die "run --gpu 0 ended with status $status, not 2: $said"
+  tail -1 <<< "$said"
+  [ ! -e "$folder/work/demo/data" ] || die "it made databases all the same"
+  rm -r "$folder/work/demo" "$folder/work/study.toml"
 }
 
 generates() {
