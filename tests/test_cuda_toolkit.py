@@ -2,11 +2,17 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 DOCKER = Path(__file__).parent.parent / "docker"
+PINS = [
+    line
+    for line in (DOCKER / "cuda" / "wheels-13.0.txt").read_text().splitlines()
+    if not line.startswith("#")
+]
 NVCC = """#!/bin/sh
 case "$*" in
   --version) echo "Cuda compilation tools, release {release}, V{release}.88" ;;
@@ -156,6 +162,27 @@ def test_a_broken_download(tmp_path: Path) -> None:
     assert not (tmp_path / "cuda").exists()
 
 
+def test_a_damaged_download(tmp_path: Path) -> None:
+    """Real pip finds a wheel of the pinned name, and something else in it."""
+    python = tmp_path / "prefix" / "venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    (tmp_path / "found").mkdir()
+    for pin in PINS:
+        name, _, version = pin.split()[0].partition("==")
+        wheel = f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
+        (tmp_path / "found" / wheel).write_bytes(b"PK damaged")
+    done = shell(
+        "df() { printf 'Avail\\n99999999\\n'; }; fetch_toolkit 13.0", tmp_path,
+        PIP_NO_INDEX="1", PIP_FIND_LINKS=str(tmp_path / "found"), PIP_CONFIG_FILE=os.devnull,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "DO NOT MATCH THE HASHES" in done.stderr
+    assert "CUDA 13.0 cannot be fetched; see above" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "cuda").exists()
+
+
 @pytest.mark.parametrize(
     ("release", "wanted", "architectures", "ptx"),
     [
@@ -187,7 +214,5 @@ def test_an_architecture_that_the_toolkit_lacks(tmp_path: Path) -> None:
 
 
 def test_every_wheel_is_pinned_by_its_hash() -> None:
-    lines = (DOCKER / "cuda" / "wheels-13.0.txt").read_text().splitlines()
-    pins = [line for line in lines if not line.startswith("#")]
-    assert len(pins) == 9
-    assert all("==" in pin and len(pin.partition("--hash=sha256:")[2]) == 64 for pin in pins)
+    assert len(PINS) == 9
+    assert all("==" in pin and len(pin.partition("--hash=sha256:")[2]) == 64 for pin in PINS)

@@ -17,6 +17,7 @@ rng.py           Caffe's random numbers; ziggurat.py: the normal distribution
 fillers.py       initial weights drawn from them
 snapshot.py      .caffemodel and .solverstate
 precision.py     float32, tf32 or bf16
+gpus.py          which GPUs PyTorch can use, and why not the others
 cuda_graph.py    forward and backward passes as one piece of work for a GPU
 glog.py          log lines in Caffe's format; log_files.py: into files
 """
