@@ -6,6 +6,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
+IMAGE ?= caffe-transfer:cpu
 PREFIX = "$$($(BIN)/python -c 'from caffe_transfer import paths; print(paths.caffe_prefix())')"
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 
@@ -67,10 +68,10 @@ slurm:
 lint: $(VENV)/.ready-test
 	PATH="$(abspath $(BIN)):$$PATH" pre-commit run --all-files
 
-# As root on Debian 12: the image caffe-transfer:cpu, built without a registry, and its test.
+# As root on Debian 12: an image built without a registry, and its test; or IMAGE=caffe-transfer:gpu.
 image-test: $(VENV)/.ready
-	docker/build-here.sh caffe-transfer:cpu
-	CAFFE_TRANSFER=$(abspath $(BIN))/caffe-transfer docker/test-image.sh caffe-transfer:cpu
+	docker/build-here.sh $(IMAGE)
+	CAFFE_TRANSFER=$(abspath $(BIN))/caffe-transfer docker/test-image.sh $(IMAGE)
 
 docs: $(VENV)/.ready
 	$(BIN)/python docs/write_cli.py

@@ -73,8 +73,8 @@ def _extras() -> Iterator[Finding]:
 
 def _cards(cards: Sequence[gpus.Card]) -> Iterator[Finding]:
     for card in cards:
-        what = f"{card.name}, compute capability {card.capability}, driver {card.driver}"
-        yield Finding(f"GPU {card.number}", what)
+        capability = f"compute capability {card.capability}, " if card.capability else ""
+        yield Finding(f"GPU {card.number}", f"{card.name}, {capability}driver {card.driver}")
     if not cards:
         remedy = "nvidia-smi lists none; networks are trained on the processor"
         yield Finding("GPU", None, remedy, needed=False)

@@ -43,8 +43,8 @@ class TestGpus:
     """Which cards are there, and what each engine can use."""
 
     CARDS = (
-        gpus.Card("0", "NVIDIA H200", "9.0", "580.65.06"),
-        gpus.Card("1", "NVIDIA GeForce GTX 1080", "6.1", "580.65.06"),
+        gpus.Card("0", "NVIDIA H200", "580.65.06", "9.0"),
+        gpus.Card("1", "Tesla K20m", "470.57.02"),
     )
 
     @pytest.fixture(autouse=True)
@@ -65,7 +65,7 @@ class TestGpus:
     def test_cards_are_named(self) -> None:
         found = self.found()
         assert found["GPU 0"].found == "NVIDIA H200, compute capability 9.0, driver 580.65.06"
-        assert "6.1" in (found["GPU 1"].found or "")
+        assert found["GPU 1"].found == "Tesla K20m, driver 470.57.02"
 
     def test_one_of_two_can_be_used(self) -> None:
         said = self.found()["caffe on GPUs"].found

@@ -37,7 +37,7 @@ CPU_ONLY = (
 )
 H200 = CARD.format(number=0, major=9, minor=0, name="NVIDIA H200")
 GTX = CARD.format(number=1, major=6, minor=1, name="NVIDIA GeForce GTX 1080")
-LISTED = "0, NVIDIA H200, 9.0, 570.86.15\n1, NVIDIA GeForce GTX 1080, 6.1, 570.86.15\n"
+LISTED = "0, NVIDIA H200, 570.86.15, 9.0\n1, NVIDIA GeForce GTX 1080, 570.86.15, 6.1\n"
 CUDA_13 = GpuCode(((7, 5), (9, 0)), ((9, 0),))
 
 
@@ -177,9 +177,19 @@ def test_an_engine_that_does_not_start() -> None:
 @pytest.mark.usefixtures("smi")
 def test_cards() -> None:
     assert cards() == (
-        Card("0", "NVIDIA H200", "9.0", "570.86.15"),
-        Card("1", "NVIDIA GeForce GTX 1080", "6.1", "570.86.15"),
+        Card("0", "NVIDIA H200", "570.86.15", "9.0"),
+        Card("1", "NVIDIA GeForce GTX 1080", "570.86.15", "6.1"),
     )
+
+
+def test_an_nvidia_smi_too_old_to_say_the_capability(smi: Path, tmp_path: Path) -> None:
+    """Beside a driver that is too old for today's CUDA, it is as old."""
+    unknown = "echo 'Field \"compute_cap\" is not a valid field to query.'; exit 2"
+    smi.write_text(
+        f"#!/bin/sh\ncase $1 in *cap) {unknown} ;; esac\necho 0, Tesla K20m, 470.57.02\n"
+    )
+    assert cards() == (Card("0", "Tesla K20m", "470.57.02"),)
+    assert "the driver 470.57.02 is too old" in refusal(answering(tmp_path, TOO_OLD, 134))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import warnings
 import torch
 
 from caffe_transfer.errors import BadInput
-from caffe_transfer.formats.fatbin import GpuCode, name
+from caffe_transfer.formats.fatbin import GpuCode, dotted
 
 
 def why_none() -> str:
@@ -39,7 +39,7 @@ def check_covered(gpu: int) -> None:
     capability = (found.major, found.minor)
     if not code.runs_on(capability):
         raise BadInput(
-            f"this PyTorch has no code for {found.name} ({name(capability)}), only for {code}; "
+            f"this PyTorch has no code for {found.name} ({dotted(capability)}), only for {code}; "
             "install one that has, or choose another GPU"
         )
 

@@ -2,8 +2,9 @@
 
 A fat binary is a header (magic, version, its own size, the size of what follows) and entries, each
 with a header (kind, its own size, the payload's size, and at byte 28 the architecture) and code:
-PTX, which a driver compiles for its card, or machine code.  NVIDIA does not document it;
-`cuobjdump --list-elf --list-ptx` is the judge in the tests.
+PTX, which a driver compiles for its card, or machine code.  NVIDIA does not document it; what is
+read here is for CUDA 13.0 what `cuobjdump --list-elf --list-ptx` lists; the wheel of TensorFlow
+1.4.1, built with CUDA 8.0, reads as 3.0 to 6.1.
 """
 
 import mmap
@@ -43,11 +44,11 @@ class GpuCode:
         )
 
     def __str__(self) -> str:
-        named = ", ".join(map(name, self.machine))
+        named = ", ".join(map(dotted, self.machine))
         return f"{named} and later" if self.ptx else named
 
 
-def name(capability: Capability) -> str:
+def dotted(capability: Capability) -> str:
     """A compute capability as NVIDIA writes it: 9.0."""
     return ".".join(map(str, capability))
 

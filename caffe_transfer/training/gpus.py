@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from caffe_transfer.errors import EngineError, FormatError
-from caffe_transfer.formats.fatbin import Capability, GpuCode, name, read_gpu_code
+from caffe_transfer.formats.fatbin import Capability, GpuCode, dotted, read_gpu_code
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.training.engine import Engine, last_words, run_aside
 
@@ -34,24 +34,33 @@ _PROCESSOR = "or train on the processor, with neither --gpu nor gpu = true (solv
 
 @dataclass(frozen=True)
 class Card:
-    """A GPU, as nvidia-smi lists it."""
+    """A GPU, as nvidia-smi lists it.
+
+    Attributes:
+        number: as nvidia-smi counts; CUDA may count otherwise.
+        capability: its compute capability; None where nvidia-smi is too old to say.
+    """
 
     number: str
     name: str
-    capability: str
     driver: str
+    capability: str | None = None
 
 
 def cards() -> tuple[Card, ...]:
-    """The GPUs that nvidia-smi lists; () where it is missing, fails or is too old to say."""
-    fields = "index,name,compute_cap,driver_version"
-    try:
-        done = run_aside(["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader"])
-    except OSError:
-        return ()
-    lines = done.stdout.splitlines() if done.returncode == 0 else []
-    rows = [line.split(", ") for line in lines]
-    return tuple(Card(*row) for row in rows if len(row) == len(fields.split(",")))
+    """The GPUs that nvidia-smi lists; () where it is missing or fails."""
+    known = ["index", "name", "driver_version"]
+    for fields in ([*known, "compute_cap"], known):
+        try:
+            done = run_aside(
+                ["nvidia-smi", f"--query-gpu={','.join(fields)}", "--format=csv,noheader"]
+            )
+        except OSError:
+            return ()
+        rows = [line.split(", ") for line in done.stdout.splitlines()]
+        if done.returncode == 0 and all(len(row) == len(fields) for row in rows):
+            return tuple(Card(*row) for row in rows)
+    return ()
 
 
 def gpus_of(gpu: str | None, solver: pb.SolverParameter) -> str | None:
@@ -89,7 +98,7 @@ def check_gpus(engine: Engine, gpus: str) -> None:
     for card, capability in _queried(done.stderr):
         if code is not None and not code.runs_on(capability):
             raise EngineError(
-                f"{engine.program} has no code for {card} ({name(capability)}), only for {code}; "
+                f"{engine.program} has no code for {card} ({dotted(capability)}), only for {code}; "
                 f"build it for that with `docker/install-caffe.sh PREFIX --cuda`, choose another "
                 f"GPU or --engine, {_PROCESSOR}"
             )
