@@ -13,6 +13,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parent
 STUDY_SUFFIX = ".toml"
 HDF5_SUFFIX = ".h5"  # of models and solver states
+RESUME_SUFFIX = ".resume"
 
 # Names that the authors gave, kept in dialect 2014.
 TRAIN_2014 = "imagenet_train.prototxt"
@@ -90,6 +91,11 @@ def _with_ending(path: Path, ending: str) -> Path:
 def record(path: Path) -> Path:
     """The record of what a database or a mean was made of, beside it: lmdb.json beside lmdb."""
     return _with_ending(path, ".json")
+
+
+def resume_file(state: Path) -> Path:
+    """What a solver state lacks for an exact resume, beside it: net_iter_9.solverstate.resume."""
+    return _with_ending(state, RESUME_SUFFIX)
 
 
 def left_out(path: Path) -> Path:

@@ -15,7 +15,8 @@ datum.py         LMDB records -> images; prefetch.py: images -> batches, in the 
 transform.py     crop, mirror, mean, scale
 rng.py           Caffe's random numbers; ziggurat.py: the normal distribution
 fillers.py       initial weights drawn from them
-snapshot.py      .caffemodel and .solverstate
+snapshot.py      .caffemodel and .solverstate, and what lies beside them
+keeping.py       what Caffe's states lack for an exact resume
 precision.py     float32, tf32 or bf16
 gpus.py          which GPUs PyTorch can use, and why not the others
 cuda_graph.py    forward and backward passes as one piece of work for a GPU

@@ -22,6 +22,7 @@ from caffe_transfer.caffe_torch.solver_nets import build_net
 from caffe_transfer.errors import BadInput, CaffeTransferError
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.prototxt import read_net, read_solver
+from caffe_transfer.formats.resume import BadResume
 
 FAILED = 1
 _EFFECTS = {"none": Action.NONE, "stop": Action.STOP, "snapshot": Action.SNAPSHOT}
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(line: CommandLine) -> int:
-    """Run one command; return 0, or 1 after logging why it failed."""
+    """Run one command; return 0, or after logging why it failed 1, or 2 for a resume file."""
     glog.set_up(line)
     keep_memory()
     try:
@@ -49,6 +50,9 @@ def run(line: CommandLine) -> int:
         if line.number("threads"):
             torch.set_num_threads(line.number("threads"))
         _COMMANDS[name](line)
+    except BadResume as error:  # of which Caffe knows nothing
+        glog.fatal(str(error))
+        return error.status
     except CaffeTransferError as error:
         glog.fatal(str(error))
         return FAILED
@@ -63,6 +67,8 @@ def _train(line: CommandLine) -> None:
         raise BadInput("train needs --solver=FILE")
     if line.text("snapshot") and line.text("weights"):
         raise BadInput("give --snapshot to resume or --weights to finetune, but not both")
+    if line.on("restart_data") and not line.text("snapshot"):
+        raise BadInput("--restart-data is for a resume; give --snapshot, or leave it out")
     path = Path(line.text("solver"))
     param = read_solver(path)
     set_prefix(param, path)
@@ -87,7 +93,7 @@ def _train(line: CommandLine) -> None:
             solver.load(line.text("weights"))
         if line.text("snapshot"):
             glog.info(f"Resuming from {line.text('snapshot')}", "caffe")
-            solver.restore(Path(line.text("snapshot")))
+            solver.restore(Path(line.text("snapshot")), restart_data=line.on("restart_data"))
         glog.info("Starting Optimization", "caffe")
         solver.solve()
         glog.info("Optimization Done.", "caffe")

@@ -4,7 +4,8 @@ Raw images are views of the mapped database.  The bytes around their pixels hard
 to record, so their parsed form is cached.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -18,6 +19,7 @@ from caffe_transfer.formats import wire
 from caffe_transfer.formats.datum import Labelling, check_once, is_complete, planes
 from caffe_transfer.formats.lmdb import Records, open_records
 from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.formats.resume import Arrays
 from caffe_transfer.formats.wire import WireError
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
@@ -118,8 +120,87 @@ def _raw_layout(value: memoryview, labelling: Labelling) -> _Layout | None:
     return _Layout(bytes(value[:start]), end, {bytes(value[end:]): (shape, label)})
 
 
-def records(path: Path, param: pb.TransformationParameter) -> Iterator[Record]:
+class Source(Protocol):
+    """Records without end, from a place on that can be kept."""
+
+    def peek(self) -> Record:
+        """The next record, which stays the next one."""
+
+    def __iter__(self) -> Iterator[Record]:
+        """Itself."""
+
+    def __next__(self) -> Record:
+        """The next record."""
+
+    def state(self) -> Arrays:
+        """Where the next record is, for `restore`."""
+
+    def restore(self, state: Arrays) -> None:
+        """Go on from a place that `state` gave.
+
+        Raises:
+            KeyError, ValueError: there is no such place.
+        """
+
+
+class Database:
+    """The records of an LMDB or of a view, in key order, over and over."""
+
+    def __init__(self, path: Path, param: pb.TransformationParameter) -> None:
+        """Open it.
+
+        Raises:
+            Incomplete, FormatError: there is no such database, or it is not the view's any more.
+            BadInput: it is empty.
+        """
+        self._path, self._param = path, param
+        self._ahead: _Stored | None = None
+        self._go_to(0)
+        self._size = len(self.peek().source)
+
+    def _go_to(self, place: int) -> None:
+        self._place = place
+        self._records = records(self._path, self._param, place)
+        self._ahead = None
+
+    def peek(self) -> "_Stored":
+        """The next record, which stays the next one."""
+        if self._ahead is None:
+            self._ahead = next(self._records)
+        return self._ahead
+
+    def __iter__(self) -> Iterator[Record]:
+        return self
+
+    def __next__(self) -> Record:
+        record, self._ahead = self.peek(), None
+        self._place = (self._place + 1) % self._size
+        return record
+
+    def state(self) -> Arrays:
+        """The number of the next record, for `restore`."""
+        return {"place": np.array(self._place), "size": np.array(self._size)}
+
+    def restore(self, state: Arrays) -> None:
+        """Go on from a place that `state` gave.
+
+        Raises:
+            KeyError, ValueError: it is of a database of another size.
+        """
+        place, size = int(state["place"]), int(state["size"])
+        if size != self._size or not 0 <= place < size:
+            raise ValueError(f"{self._path} has {self._size} records, and had {size}")
+        self._records.close()
+        self._go_to(place)
+
+
+def records(
+    path: Path, param: pb.TransformationParameter, first: int = 0
+) -> Generator["_Stored", None, None]:
     """The records of an LMDB or of a view, in key order, over and over.
+
+    Args:
+        first: the number of the record to begin with.
 
     Raises:
         Incomplete, FormatError: there is no such database, or it is not the view's any more.
@@ -131,8 +212,9 @@ def records(path: Path, param: pb.TransformationParameter) -> Iterator[Record]:
             raise BadInput(f"{path} is an empty database; make it with `data lmdb`")
         raw = _RawImages()
         while True:
-            for key, value, label in source:
+            for key, value, label in islice(source, first, None):
                 yield _Stored(source, key, value, label, raw, param)
+            first = 0
 
 
 class _Stored(NamedTuple):

@@ -70,6 +70,9 @@ _OWN_FLAGS = (
          OWN, ("fp32", "tf32", "bf16")),
     Flag("cuda_graph", "bool", False,
          "repeat forward and backward passes as a CUDA graph; for train on a GPU", OWN),
+    Flag("restart_data", "bool", False,
+         "with snapshot: begin the data at its first record and draw anew, as Caffe does, instead "
+         "of going on where the training was", OWN),
     Flag("threads", "uint32", 0, "CPU threads; 0: OMP_NUM_THREADS decides", OWN),
 )  # fmt: skip
 _GLOG: _Rows = (

@@ -8,7 +8,7 @@ as much.
 import os
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
@@ -21,6 +21,7 @@ from torch import Tensor
 from caffe_transfer.caffe_torch.datum import Pixels, Record
 from caffe_transfer.caffe_torch.transform import Image, Transformer, cut
 from caffe_transfer.errors import BadInput
+from caffe_transfer.formats.resume import Arrays
 
 _AHEAD = 4  # batches, as data_param's prefetch has it
 _MOST_THREADS = 8
@@ -79,21 +80,28 @@ class _Slot:
 
 
 class Prefetcher:
-    """Makes batches in the background until it is stopped."""
+    """Makes batches in the background until it is stopped.
+
+    Attributes:
+        mark: where the source and the transformer were after the last batch that was taken,
+            whatever was made ahead of it.
+    """
 
     def __init__(
         self, source: Iterator[Record], batch: int, transformer: Transformer, threads: int,
-        device: torch.device,
+        device: torch.device, marks: Callable[[], Arrays] = dict,
     ) -> None:  # fmt: skip
         """Start the threads.
 
         Args:
             threads: number of those that decode and cut.
             device: where batches are sent to; a GPU copies from pinned memory by itself.
+            marks: says where source and transformer are; called once for each batch.
         """
         self._source, self._batch, self._transformer = source, batch, transformer
+        self._marks, self.mark = marks, marks()
         self._workers = ThreadPoolExecutor(threads, "decode")
-        self._ready: queue.SimpleQueue[tuple[_Slot, Future[Batch]]] = queue.SimpleQueue()
+        self._ready: queue.SimpleQueue[tuple[_Slot, Future[Batch], Arrays]] = queue.SimpleQueue()
         self._free: queue.SimpleQueue[_Slot | None] = queue.SimpleQueue()
         for _ in range(max(_AHEAD, threads)):
             self._free.put(_Slot(batch, device))
@@ -111,9 +119,10 @@ class Prefetcher:
         Raises:
             CaffeTransferError: a record cannot be read.
         """
-        slot, made = self._ready.get()
+        slot, made, mark = self._ready.get()
         try:
             yield made.result()
+            self.mark = mark
             slot.sent()
         finally:
             self._free.put(slot)
@@ -126,15 +135,17 @@ class Prefetcher:
         self._workers.shutdown(cancel_futures=True)
 
     def _work(self) -> None:
+        mark = self.mark
         while (slot := self._free.get()) is not None and not self._stop.is_set():
             try:
                 chosen = list(islice(self._source, self._batch))
                 draws = self._transformer.draw(self._batch)
+                mark = self._marks()
                 made = self._workers.submit(self._make, slot, chosen, draws)
             except Exception as error:  # raised again where the batch is asked for
                 made = Future()
                 made.set_exception(error)
-            self._ready.put((slot, made))
+            self._ready.put((slot, made, mark))
 
     def _make(self, slot: _Slot, chosen: list[Record], draws: list[list[int]]) -> Batch:
         slot.wait()

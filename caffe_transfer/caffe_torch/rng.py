@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from caffe_transfer.caffe_torch import ziggurat
+from caffe_transfer.formats.resume import Arrays
 
 Floats = npt.NDArray[np.float32]
 _TWO_32 = np.float32(2**32)
+_WORDS = 624  # of an MT19937's state
 _BLOCK = 1 << 18  # numbers per chunk, whose arrays fit the processor's cache
 
 
@@ -28,6 +30,19 @@ class Rng:
         """Restart from a seed, of which the lowest 32 bits count."""
         self._bits._legacy_seeding(seed % (1 << 32))
         self._ahead = self._ahead[:0]
+
+    def state(self) -> Arrays:
+        """What `restore` takes."""
+        return {**twister_state(self._bits), "ahead": self._ahead}
+
+    def restore(self, state: Arrays) -> None:
+        """Go on where another one was.
+
+        Raises:
+            KeyError, ValueError: it is no such state.
+        """
+        set_twister(self._bits, state)
+        self._ahead = state["ahead"].astype(np.uint32)
 
     def raw(self, count: int) -> npt.NDArray[np.uint32]:
         """The next draws, 32 bits each."""
@@ -82,3 +97,21 @@ class Rng:
             new = np.asarray(self._bits.random_raw(missing)).astype(np.uint32)
             self._ahead = np.concatenate([self._ahead, new]) if len(self._ahead) else new
         return self._ahead[:count]
+
+
+def twister_state(bits: np.random.MT19937) -> Arrays:
+    """The state of a generator, for `set_twister`."""
+    inner = bits.state["state"]
+    return {"key": inner["key"], "at": np.array(inner["pos"])}
+
+
+def set_twister(bits: np.random.MT19937, state: Arrays) -> None:
+    """Give a generator a state.
+
+    Raises:
+        KeyError, ValueError: it is no such state.
+    """
+    key, at = state["key"], int(state["at"])
+    if key.shape != (_WORDS,) or not 0 <= at <= _WORDS:  # numpy does not check the second
+        raise ValueError("it is no state of an MT19937")
+    bits.state = {"bit_generator": "MT19937", "state": {"key": key.astype(np.uint32), "pos": at}}

@@ -1,8 +1,11 @@
-"""Snapshots: .caffemodel and .solverstate files in Caffe's formats."""
+"""Snapshots: .caffemodel and .solverstate files in Caffe's formats, and resume files."""
 
+import hashlib
 from collections.abc import Sequence
+from io import BufferedRandom
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import BinaryIO, cast
 
 from torch import Tensor
 
@@ -12,11 +15,15 @@ from caffe_transfer.caffe_torch.parameters import as_blob, take
 from caffe_transfer.errors import BadInput
 from caffe_transfer.files import atomic_write
 from caffe_transfer.formats.caffemodel import open_model
+from caffe_transfer.formats.hashes import sha256
 from caffe_transfer.formats.layer_records import same_shape
 from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.formats.resume import Kept, Resume
+from caffe_transfer.formats.resume import read as read_resume
+from caffe_transfer.formats.resume import write as write_resume
 from caffe_transfer.formats.solverstate import SolverState, open_state
 from caffe_transfer.formats.writer import check_hdf5_names, write_net, write_state
-from caffe_transfer.paths import HDF5_SUFFIX
+from caffe_transfer.paths import HDF5_SUFFIX, resume_file
 
 
 def set_prefix(solver: pb.SolverParameter, path: Path) -> None:
@@ -56,9 +63,12 @@ def check_prefix(solver: pb.SolverParameter, net: Net) -> None:
 
 
 def save(
-    solver: pb.SolverParameter, net: Net, history: Sequence[Tensor], iteration: int, step: int
-) -> None:
-    """Write PREFIX_iter_N.caffemodel, then .solverstate; each appears under its name when whole.
+    solver: pb.SolverParameter, net: Net, history: Sequence[Tensor], iteration: int, step: int,
+    kept: Kept,
+) -> None:  # fmt: skip
+    """Write PREFIX_iter_N.caffemodel, .solverstate and the state's resume file.
+
+    The state appears last: a pair is there with its resume file, or not at all.
 
     Raises:
         BadInput: the folder cannot be written.
@@ -68,13 +78,44 @@ def save(
     stem = f"{solver.snapshot_prefix}_iter_{iteration}"
     model, state = Path(f"{stem}.caffemodel{end}"), Path(f"{stem}.solverstate{end}")
     kind = "HDF5 file" if hdf5 else "binary proto file"
-    glog.info(f"Snapshotting to {kind} {model}", "solver")
-    with atomic_write(model) as file:
-        write_net(net.settings(), net.blobs(shared=not hdf5), file, hdf5)
-    glog.info(f"Snapshotting solver state to {kind} {state}", "sgd_solver")
-    with atomic_write(state) as file:
+    # The last to be opened is the first to get its name.
+    with (
+        atomic_write(state) as of_state,
+        atomic_write(resume_file(state)) as of_resume,
+        atomic_write(model) as of_model,
+    ):
+        glog.info(f"Snapshotting to {kind} {model}", "solver")
+        write_net(net.settings(), net.blobs(shared=not hdf5), of_model, hdf5)
+        glog.info(f"Snapshotting solver state to {kind} {state}", "sgd_solver")
         blobs = tuple(map(as_blob, history))
-        write_state(SolverState(iteration, step, blobs, str(model)), file, hdf5)
+        write_state(SolverState(iteration, step, blobs, str(model)), of_state, hdf5)
+        write_resume(Resume(_sha256(of_model), _sha256(of_state), kept), of_resume)
+        state.unlink(missing_ok=True)  # of a training before, whose model is about to go
+
+
+def _sha256(file: BinaryIO) -> str:
+    """The hash of what was written into a file."""
+    file.flush()
+    file.seek(0)
+    return hashlib.file_digest(cast(BufferedRandom, file), "sha256").hexdigest()
+
+
+def kept_beside(path: Path) -> Kept | str:
+    """What was kept with a solver state, or the reason why nothing can be used.
+
+    Raises:
+        BadResume: its resume file is broken.
+        Incomplete, FormatError: the state or its model is missing or broken.
+    """
+    file = resume_file(path)
+    found = read_resume(file)
+    if found is None:
+        return f"there is no {file}"
+    with open_state(path) as state:
+        model = _beside(path, state.learned_net)
+    if not model.is_file() or (found.model, found.state) != (sha256(model), sha256(path)):
+        return f"{file} was written with another state"
+    return found.kept
 
 
 def load_weights(net: Net, path: Path) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from caffe_transfer.caffe_torch import glog, snapshot
 from caffe_transfer.caffe_torch.cuda_graph import GraphedPass, Recorder, obstacles
+from caffe_transfer.caffe_torch.keeping import Changing
 from caffe_transfer.caffe_torch.lr_schedules import check_schedule, learning_rate, step_of
 from caffe_transfer.caffe_torch.net import Net, Outputs, Run, run_layer
 from caffe_transfer.caffe_torch.optimizers import Optimizer
@@ -20,6 +21,7 @@ from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.caffe_torch.solver_nets import build_net, test_nets, training_net
 from caffe_transfer.errors import EngineError
 from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.formats.resume import AS_CAFFE, Kept
 
 
 class Action(Enum):
@@ -74,6 +76,8 @@ class Solver:
             snapshot.check_prefix(param, self.net)
         self._pass = self._graphed(recorder) if recorder else self._run
         self._losses: deque[Tensor] = deque(maxlen=max(1, param.average_loss))
+        self._changing = Changing((self.net, *self.test_nets), rng, self._losses)
+        self._kept: Kept | None = None  # at the start of the test that runs, if one does
         self._norms: list[Tensor] = []  # of gradients, not yet told
         self._ignored: list[list[str]] = []
         for weights in param.weights:
@@ -86,14 +90,20 @@ class Solver:
                 glog.info(f"Finetuning from {name.strip()}", "solver")
                 snapshot.load_weights(net, Path(name.strip()))
 
-    def restore(self, path: Path) -> None:
+    def restore(self, path: Path, *, restart_data: bool = False) -> None:
         """Go on from a solver state.
 
+        Args:
+            restart_data: begin with the first record and new generators, as Caffe does, also where
+                a resume file lies beside the state.
+
         Raises:
-            Incomplete, FormatError: the state or its model is missing or broken.
+            Incomplete, FormatError: the state, its model or its resume file is missing or broken.
             BadInput: the state is of another net or another type of solver.
         """
         self.iteration, self._step = snapshot.restore(path, self.net, self._optimizer.history)
+        asked = f"{AS_CAFFE}, data from the first record: --restart-data asks for it"
+        glog.info(f"Resume: {asked if restart_data else self._changing.restore(path)}", "solver")
 
     def solve(self) -> None:
         """Train to max_iter, or until a stop is requested; either ends with a snapshot.
@@ -116,6 +126,7 @@ class Solver:
         if self._stopped:
             self._say("Optimization stopped early.")
             return
+        self._kept = self._changing.keep()  # what follows is no training
         if self._due(self.param.display):
             with torch.no_grad():
                 self._losses.append(self._forward(self.net).loss.detach())
@@ -220,9 +231,13 @@ class Solver:
         return glog.number(loss)
 
     def _test_all(self) -> None:
+        # A snapshot in the middle is one of the start: the test is run again after a resume.
+        self._kept = self._kept or self._changing.keep()
         for index in range(len(self.test_nets)):
             if not self._stopped:
                 self._test(index)
+        if not self._stopped:
+            self._kept = None
 
     @torch.inference_mode()
     def _test(self, index: int) -> None:
@@ -269,7 +284,10 @@ class Solver:
 
     def _snapshot(self) -> None:
         self._tell_clipping()
-        snapshot.save(self.param, self.net, self._optimizer.history, self.iteration, self._step)
+        snapshot.save(
+            self.param, self.net, self._optimizer.history, self.iteration, self._step,
+            self._kept or self._changing.keep(),
+        )  # fmt: skip
 
     def _share(self) -> None:
         self._ignored = [net.share(self.net) for net in self.test_nets]

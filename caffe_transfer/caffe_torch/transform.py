@@ -19,6 +19,7 @@ from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.binaryproto import read_blob
 from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.formats.resume import Arrays
 
 Image = tuple[int, ...]  # (channels, height, width)
 
@@ -55,6 +56,15 @@ class Transformer:
         """DataTransformer::InitRand: seed a generator of its own by a draw, if it needs one."""
         if self._per_image:
             self._own = Rng(self._rng.one())
+
+    def state(self) -> Arrays:
+        """The state of its own generator; empty without one."""
+        return {} if self._own is None else self._own.state()
+
+    def restore(self, state: Arrays) -> None:
+        """Go on with a state of `state`."""
+        if self._own is not None:
+            self._own.restore(state)
 
     def prepare(self, image: Image, device: torch.device, layer: str) -> None:
         """Load the mean for images like the first one.

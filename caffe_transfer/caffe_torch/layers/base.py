@@ -10,6 +10,7 @@ from caffe_transfer.caffe_torch import fillers
 from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.formats.resume import Arrays
 from caffe_transfer.nets import shapes
 from caffe_transfer.nets.shapes import Shape
 
@@ -105,6 +106,25 @@ class Layer:
     def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
         """The tops for these bottoms."""
         raise NotImplementedError
+
+    def state(self) -> Arrays:
+        """What training changes in the layer besides its parameters, for `restore`.
+
+        The arrays stay as they are, whatever the layer does then.
+        """
+        return {}
+
+    def restore(self, state: Arrays) -> None:
+        """Go on with a state that `state` gave, perhaps in another process.
+
+        Raises:
+            KeyError, ValueError, RuntimeError: it is of another layer.
+        """
+
+    @property
+    def lacking(self) -> str:
+        """What `state` leaves out, in words; empty if nothing."""
+        return ""
 
     def close(self) -> None:
         """Stop background threads, if the layer has any."""

@@ -4,15 +4,15 @@ Threads read, decode and cut ahead while the net works.  Mean and scale run on t
 that a GPU is sent bytes and not floats.
 """
 
-import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
+import numpy as np
 from torch import Tensor
 
-from caffe_transfer.caffe_torch.datum import Pixels, Record, records
+from caffe_transfer.caffe_torch.datum import Database, Pixels, Record, Source
 from caffe_transfer.caffe_torch.layers.base import Layer, to_channels_last
 from caffe_transfer.caffe_torch.prefetch import Prefetcher, threads_for
 from caffe_transfer.caffe_torch.rng import Rng
@@ -20,6 +20,7 @@ from caffe_transfer.caffe_torch.transform import Transformer
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.datum import planes
 from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.formats.resume import Arrays, part, under
 from caffe_transfer.nets.shapes import Shape, infer, refuse
 
 
@@ -34,22 +35,38 @@ class _Images(Layer):
     def set_up(self, bottoms: Sequence[Shape]) -> list[Shape]:
         # Draws in Caffe's order, so that all later draws are the same.
         self._transformer.init_rand()
-        images = self._images()
-        first = next(images)
+        self._source = self._opened()
+        first = self._source.peek()
         pixels, _ = first.decode()
         self._transformer.init_rand()
         self.rng.one()
         self._transformer.prepare(pixels.shape, self.device, self.param.name)
         items: list[Shape] = [self._transformer.shape(pixels.shape), ()]
         tops = infer(self.param, bottoms, items[: len(self.param.top)]).tops
-        self._prefetcher = Prefetcher(
-            itertools.chain([first], images),
-            tops[0][0],
-            self._transformer,
-            threads_for(self.device, encoded=first.is_encoded),
-            self.device,
-        )
+        self._batch = tops[0][0]
+        self._threads = threads_for(self.device, encoded=first.is_encoded)
+        self._prefetcher = self._started()
         return list(tops)
+
+    def _started(self) -> Prefetcher:
+        return Prefetcher(
+            self._source, self._batch, self._transformer, self._threads, self.device, self._marks
+        )
+
+    def _marks(self) -> Arrays:
+        source, transformer = self._source.state(), self._transformer.state()
+        return under("source", source) | under("transformer", transformer)
+
+    def state(self) -> Arrays:
+        """Place and generators after the last batch that `forward` gave."""
+        assert self._prefetcher is not None, "set_up comes first"
+        return self._prefetcher.mark
+
+    def restore(self, state: Arrays) -> None:
+        self.close()
+        self._source.restore(part(state, "source"))
+        self._transformer.restore(part(state, "transformer"))
+        self._prefetcher = self._started()
 
     def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
         assert self._prefetcher is not None, "set_up comes first"
@@ -64,7 +81,7 @@ class _Images(Layer):
         if self._prefetcher is not None:
             self._prefetcher.stop()
 
-    def _images(self) -> Iterator[Record]:
+    def _opened(self) -> Source:
         """The records, without end; may draw from the generator."""
         raise NotImplementedError
 
@@ -72,38 +89,79 @@ class _Images(Layer):
 class Data(_Images):
     """data_layer.cpp over an LMDB, read in key order."""
 
-    def _images(self) -> Iterator[Record]:
+    def _opened(self) -> Source:
         data = self.param.data_param
         if data.backend != pb.DataParameter.LMDB:
             raise self.refuse("reads a LevelDB, which is not supported; make an LMDB of it")
         # Caffe 1.0's Data layer ignores rand_skip too.
-        return records(Path(data.source), self.param.transform_param)
+        return Database(Path(data.source), self.param.transform_param)
 
 
 class ImageData(_Images):
     """image_data_layer.cpp: images named by "path label" lines, shuffled if `shuffle` is set."""
 
-    def _images(self) -> Iterator[Record]:
+    def _opened(self) -> Source:
         """The images, without end; shuffle and rand_skip draw from the generator as Caffe does."""
         given = self.param.image_data_param
         if (given.new_height > 0) != (given.new_width > 0):
             raise self.refuse("sets only one of new_height and new_width; set both or none")
         lines = _read_list(Path(given.source))
         shuffler = Rng(self.rng.one()) if given.shuffle else None
-        if shuffler:
-            _shuffle(lines, shuffler)
         skip = self.rng.one() % given.rand_skip if given.rand_skip else 0
-        return self._from(lines, skip, shuffler)
+        return _List(self.param, lines, skip, shuffler)
 
-    def _from(
-        self, lines: list[tuple[str, int]], at: int, shuffler: Rng | None
-    ) -> Iterator[Record]:
-        while True:
-            for name, label in lines[at:]:
-                yield _Listed(self.param, name, label)
-            at = 0
-            if shuffler:
-                _shuffle(lines, shuffler)
+
+class _List:
+    """The images of a list, over and over, each time in another order if there is a shuffler."""
+
+    def __init__(
+        self, layer: pb.LayerParameter, lines: list[tuple[str, int]], skip: int,
+        shuffler: Rng | None,
+    ) -> None:  # fmt: skip
+        self._layer, self._lines, self._place, self._shuffler = layer, lines, skip, shuffler
+        self._order = np.arange(len(lines), dtype=np.uint32)
+        self._shuffle()
+
+    def peek(self) -> Record:
+        if self._place >= len(self._order):
+            self._place = 0
+            self._shuffle()
+        return _Listed(self._layer, *self._lines[self._order[self._place]])
+
+    def __iter__(self) -> Iterator[Record]:
+        return self
+
+    def __next__(self) -> Record:
+        record = self.peek()
+        self._place += 1
+        return record
+
+    def state(self) -> Arrays:
+        """The place, the order of the lines, and the shuffler's state."""
+        shuffler = self._shuffler.state() if self._shuffler else {}
+        place = {"place": np.array(self._place), "order": self._order}
+        return place | under("shuffler", shuffler)
+
+    def restore(self, state: Arrays) -> None:
+        place, order = int(state["place"]), state["order"].astype(np.uint32)
+        if not np.array_equal(np.sort(order), np.arange(len(self._lines))) or place < 0:
+            raise ValueError(
+                f"{self._layer.image_data_param.source} has {len(self._lines)} lines, "
+                f"and had {len(order)}"
+            )
+        self._place, self._order = place, order
+        if self._shuffler is not None:
+            self._shuffler.restore(part(state, "shuffler"))
+
+    def _shuffle(self) -> None:
+        """caffe::shuffle: Fisher-Yates, from the end, into a new array."""
+        if self._shuffler is None:
+            return
+        order = self._order.tolist()
+        for last in range(len(order) - 1, 0, -1):
+            other = self._shuffler.below(last + 1)
+            order[last], order[other] = order[other], order[last]
+        self._order = np.array(order, np.uint32)
 
 
 class _Listed(NamedTuple):
@@ -141,10 +199,3 @@ def _read_list(path: Path) -> list[tuple[str, int]]:
     if not lines:
         raise BadInput(f"{path} lists no images")
     return lines
-
-
-def _shuffle(lines: list[tuple[str, int]], rng: Rng) -> None:
-    """caffe::shuffle: Fisher-Yates, from the end."""
-    for last in range(len(lines) - 1, 0, -1):
-        other = rng.below(last + 1)
-        lines[last], lines[other] = lines[other], lines[last]

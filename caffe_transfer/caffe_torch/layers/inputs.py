@@ -1,16 +1,19 @@
 """Sources other than images: Input, DummyData, HDF5Data, MemoryData."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from caffe_transfer.caffe_torch import fillers
 from caffe_transfer.caffe_torch.layers.base import Layer, to_channels_last
+from caffe_transfer.caffe_torch.rng import set_twister, twister_state
 from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.formats.resume import Arrays, part, under
 from caffe_transfer.nets.shapes import Shape, infer
 
 
@@ -65,32 +68,56 @@ class HDF5Data(Layer):
             raise self.refuse(f"cannot read its list {given.source}: {error.strerror}") from error
         if not self._files:
             raise self.refuse(f"has a list, {given.source}, that names no file")
-        self._rows = self._all_rows()
-        items = [blob.shape[1:] for blob in self._load(self._files[0])]
+        # Caffe shuffles with the C library's generator, which cannot be reproduced.
+        self._random = np.random.MT19937()
+        self._blobs: list[npt.NDArray[np.float32]] = []
+        self._order = self._shuffled(len(self._files))
+        self._open(0)
+        items = [blob.shape[1:] for blob in self._blobs]
         return list(infer(self.param, bottoms, items).tops)
 
     def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
-        rows = [next(self._rows) for _ in range(self.param.hdf5_data_param.batch_size)]
+        rows = [self._next() for _ in range(self.param.hdf5_data_param.batch_size)]
         return [
             torch.from_numpy(np.stack(column)).to(self.device)
             for column in zip(*rows, strict=True)
         ]  # fmt: skip
 
-    def _all_rows(self) -> Iterator[tuple[np.ndarray, ...]]:
-        # Caffe shuffles with the C library's generator, which cannot be reproduced.
-        shuffle = self.param.hdf5_data_param.shuffle
-        random = np.random.default_rng()
-        while True:
-            files = list(self._files)
-            if shuffle:
-                random.shuffle(files)
-            for name in files:
-                blobs = self._load(name)
-                order = np.arange(len(blobs[0]))
-                if shuffle:
-                    random.shuffle(order)
-                for row in order:
-                    yield tuple(blob[row] for blob in blobs)
+    def state(self) -> Arrays:
+        """The orders of files and rows, the places in both, and the generator."""
+        return {
+            "order": self._order, "file": np.array(self._file),
+            "rows": self._rows, "row": np.array(self._row),
+        } | under("random", twister_state(self._random))  # fmt: skip
+
+    def restore(self, state: Arrays) -> None:
+        self._order = _order(state["order"], len(self._files))
+        self._open(int(state["file"]))
+        self._rows = _order(state["rows"], len(self._blobs[0]))
+        self._row = int(state["row"])
+        set_twister(self._random, part(state, "random"))
+
+    def _next(self) -> tuple[np.ndarray, ...]:
+        if self._row == len(self._rows):
+            following = (self._file + 1) % len(self._order)
+            if not following:
+                self._order = self._shuffled(len(self._order))
+            self._open(following)
+        row = self._rows[self._row]
+        self._row += 1
+        return tuple(blob[row] for blob in self._blobs)
+
+    def _open(self, file: int) -> None:
+        """Go to the first row of the file of this place in the order."""
+        self._file, self._row = file, 0
+        self._blobs = self._load(self._files[self._order[file]])
+        self._rows = self._shuffled(len(self._blobs[0]))
+
+    def _shuffled(self, count: int) -> npt.NDArray[np.uint32]:
+        order = np.arange(count, dtype=np.uint32)
+        if self.param.hdf5_data_param.shuffle:
+            np.random.Generator(self._random).shuffle(order)
+        return order
 
     def _load(self, name: str) -> list[np.ndarray]:
         try:
@@ -115,3 +142,14 @@ class MemoryData(Layer):
                 "is filled by a program, and none has done so; read an LMDB by a Data layer instead"
             )
         return self.values
+
+
+def _order(given: npt.NDArray[np.uint32], count: int) -> npt.NDArray[np.uint32]:
+    """An order of so many things that was kept.
+
+    Raises:
+        ValueError: it is none, or of another number.
+    """
+    if not np.array_equal(np.sort(given), np.arange(count)):
+        raise ValueError(f"it is an order of {len(given)} things, not of {count}")
+    return given

@@ -15,6 +15,7 @@ from caffe_transfer.caffe_torch import pycaffe
 from caffe_transfer.caffe_torch.layers.base import Layer
 from caffe_transfer.caffe_torch.pycaffe import Array, Blob
 from caffe_transfer.errors import BadInput
+from caffe_transfer.formats.resume import Arrays
 from caffe_transfer.nets.shapes import Shape
 
 
@@ -68,6 +69,30 @@ class Python(Layer):
             for blob, want in zip(read, wanted, strict=True)
         ]
 
+    def state(self) -> Arrays:
+        """What the program's own get_state returns, arrays or numbers by name."""
+        if self.lacking:
+            return {}
+        found = self._call("get_state")
+        try:
+            arrays = {str(name): np.array(value) for name, value in found.items()}
+        except (AttributeError, ValueError) as error:
+            raise self._failure("get_state", error) from error
+        for name, array in arrays.items():
+            if array.dtype.hasobject:
+                raise self.refuse(f"gives no array or number as {name!r} of its get_state")
+        return arrays
+
+    def restore(self, state: Arrays) -> None:
+        if not self.lacking:
+            self._call("set_state", dict(state))
+
+    @property
+    def lacking(self) -> str:
+        if all(hasattr(self._program, method) for method in ("get_state", "set_state")):
+            return ""
+        return f"what layer {self.param.name!r}, which has no get_state and set_state, keeps"
+
     def _made(self) -> pycaffe.Layer:
         given = self.param.python_param
         pycaffe.provide()
@@ -90,9 +115,9 @@ class Python(Layer):
         made.param_str, made.phase = given.param_str, self.phase
         return made
 
-    def _call(self, method: str, *arguments: object) -> None:
+    def _call(self, method: str, *arguments: object) -> Any:
         try:
-            getattr(self._program, method)(*arguments)
+            return getattr(self._program, method)(*arguments)
         except Exception as error:
             raise self._failure(method, error) from error
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -12,6 +13,7 @@ from caffe_transfer.caffe_torch import fillers
 from caffe_transfer.caffe_torch.layers.base import Layer
 from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.formats.resume import Arrays, part, under
 from caffe_transfer.nets.shapes import Shape
 from caffe_transfer.nets.shapes.recurrent import STATES, wiring
 
@@ -71,6 +73,23 @@ class _Recurrent(Layer):
             return [torch.cat(outputs), *last]
         self._states = last
         return [torch.cat(outputs)]
+
+    def state(self) -> Arrays:
+        bottoms = {str(number): np.array(shape) for number, shape in enumerate(self._bottoms)}
+        states = {
+            str(number): state.float().cpu().numpy().copy()
+            for number, state in enumerate(self._states)
+        }
+        return under("bottoms", bottoms) | under("states", states)
+
+    def restore(self, state: Arrays) -> None:
+        self.reshape([tuple(shape.tolist()) for shape in part(state, "bottoms").values()])
+        for own, given in zip(self._states, part(state, "states").values(), strict=True):
+            if own.shape != given.shape:
+                raise ValueError("it is of another number of streams")
+        self._states = [
+            torch.from_numpy(given).to(self.device) for given in part(state, "states").values()
+        ]
 
     def _step(self, x: Tensor, cont: Tensor, states: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """The output of a step and the states after it; all (1, streams, ...)."""

@@ -1,0 +1,129 @@
+"""Resume files: what Caffe's solver states lack for a training to go on as if it had not stopped.
+
+caffe-torch writes one beside each solver state.  It holds for that state and its model alone, which
+it tells by their hashes.  Its first line has the hash of the rest, an .npz of numpy.
+"""
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from caffe_transfer.errors import BadInput, FormatError
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+# What a resume can be; a log and a manifest say it in these words.
+EXACT, AS_CAFFE = "exact", "as Caffe"
+REMEDY = "remove it, or give --restart-data, to begin the data at its first record as Caffe does"
+_HEAD = b"caffe-torch resume file 1, SHA-256 "
+_ABOUT = "about"
+
+
+class BadResume(FormatError):
+    """A resume file that is broken, or does not fit the training."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a training has besides its parameters and its history.
+
+    Attributes:
+        layers: types and names of the layers of each net, by which another net is told.
+        device: "cpu" or "cuda", whose generators they are.
+        lacking: what it has more, in words.
+        arrays: by their paths, such as "0/3/key", of any dtype but object.
+    """
+
+    layers: Sequence[Sequence[str]]
+    device: str
+    lacking: Sequence[str]
+    arrays: Arrays
+
+
+@dataclass(frozen=True)
+class Resume:
+    """A resume file.
+
+    Attributes:
+        model, state: SHA-256 of the files that it was written with.
+    """
+
+    model: str
+    state: str
+    kept: Kept
+
+
+def under(path: str, arrays: Arrays) -> dict[str, npt.NDArray[Any]]:
+    """Arrays by their names under a path; `part` takes them out."""
+    return {f"{path}/{name}": array for name, array in arrays.items()}
+
+
+def part(arrays: Arrays, path: str) -> Arrays:
+    """The arrays under a path, by their names there."""
+    start = f"{path}/"
+    return {
+        name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)
+    }
+
+
+def write(resume: Resume, file: BinaryIO) -> None:
+    """Write a resume file."""
+    kept = resume.kept
+    about = {
+        "model": resume.model, "state": resume.state, "device": kept.device,
+        "layers": [list(names) for names in kept.layers], "lacking": list(kept.lacking),
+        "arrays": list(kept.arrays),
+    }  # fmt: skip
+    arrays = {str(number): array for number, array in enumerate(kept.arrays.values())}
+    arrays[_ABOUT] = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    body = io.BytesIO()
+    np.savez(body, allow_pickle=False, **arrays)
+    content = body.getvalue()
+    file.write(_head_of(content) + content)
+
+
+def read(path: Path) -> Resume | None:
+    """Read a resume file; None where there is none.
+
+    Raises:
+        BadResume: it is broken, or of another version.
+        BadInput: it cannot be read.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror}; {REMEDY}") from error
+    head, newline, body = content.partition(b"\n")
+    if head + newline != _head_of(body):
+        raise BadResume(f"{path} is broken, or of another version; {REMEDY}")
+    try:
+        return _parsed(body)
+    except (
+        ValueError, KeyError, TypeError, OSError, EOFError, MemoryError, RecursionError,
+        NotImplementedError, zipfile.BadZipFile,
+    ) as error:  # fmt: skip
+        raise BadResume(f"{path} is no resume file; {REMEDY}") from error
+
+
+def _parsed(body: bytes) -> Resume:
+    with np.load(io.BytesIO(body), allow_pickle=False) as found:
+        about = json.loads(found[_ABOUT].tobytes())
+        arrays = {str(name): found[str(number)] for number, name in enumerate(about["arrays"])}
+    layers = [[str(name) for name in names] for names in about["layers"]]
+    lacking = [str(words) for words in about["lacking"]]
+    kept = Kept(layers, str(about["device"]), lacking, arrays)
+    return Resume(str(about["model"]), str(about["state"]), kept)
+
+
+def _head_of(body: bytes) -> bytes:
+    return _HEAD + hashlib.sha256(body).hexdigest().encode() + b"\n"
