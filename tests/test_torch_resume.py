@@ -3,9 +3,7 @@
 import os
 import re
 import shutil
-import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -20,16 +18,16 @@ pytest.importorskip("torch", reason="no PyTorch here; pip install 'caffe-transfe
 import torch
 
 from caffe_transfer.caffe_torch import command
+from caffe_transfer.caffe_torch.cuda_graph import CudaRecorder
 from caffe_transfer.caffe_torch.precision import Precision
-from caffe_transfer.caffe_torch.snapshot import set_prefix
 from caffe_transfer.caffe_torch.solver import Action, Solver
-from caffe_transfer.formats import resume
+from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.prototxt import read_solver
 from caffe_transfer.paths import resume_file
 from tests.images import write_images
-from tests.torch_data import data_layer, write_lmdb
+from tests.torch_data import put, write_lmdb
 from tests.torch_layers import one_thread
-from tests.torch_solvers import caffe, model
+from tests.torch_solvers import assert_close, model
 
 LMDB = """
 layer { name: "d" type: "Data" top: "x" top: "y" include { phase: TRAIN }
@@ -128,6 +126,8 @@ class Training:
     def __init__(self, folder: Path, data: Path, net: str, solver: str) -> None:
         shutil.copytree(data, folder)
         self.folder = folder
+        self.device = torch.device("cpu")
+        self.graph = False
         (folder / "net.prototxt").write_text(net)
         (folder / "solver.prototxt").write_text(SOLVER + solver)
 
@@ -139,10 +139,10 @@ class Training:
         before = Path.cwd()
         os.chdir(self.folder)
         try:
-            param = read_solver(Path("solver.prototxt"))
             solver = Solver(
-                param, torch.device("cpu"), Precision.FP32,
+                read_solver(Path("solver.prototxt")), self.device, Precision.FP32,
                 lambda: action if next(polls) == stop else Action.NONE,
+                recorder=CudaRecorder(self.device) if self.graph else None,
             )  # fmt: skip
             try:
                 if state is not None:
@@ -304,8 +304,7 @@ FROM_5 = "--snapshot=net_iter_5.solverstate"
 def test_without_it_as_caffe(
     how: str, make: Make, caffe_bin: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    net = NETS["lmdb"].replace('name: "drop"', 'name: "drop" exclude { phase: TRAIN }')
-    ours = make(net)
+    ours = make()
     ours.run(None, None, capfd)
     file = resume_file(ours.folder / "net_iter_5.solverstate")
     if how == "missing":
@@ -315,7 +314,7 @@ def test_without_it_as_caffe(
     elif how == "new model":
         path = ours.folder / "net_iter_5.caffemodel"
         path.write_bytes(path.read_bytes() + b"\xa2\x06\x00")  # a layer without a name
-    theirs = make(net)
+    theirs = make()
     shutil.copytree(ours.folder, theirs.folder, dirs_exist_ok=True)
     flags = [FROM_5, how] if how.startswith("-") else [FROM_5]
     capfd.readouterr()
@@ -323,4 +322,210 @@ def test_without_it_as_caffe(
     told = [line for line in capfd.readouterr().err.splitlines() if "Resume:" in line]
     assert len(told) == 1
     assert "Resume: as Caffe, data from the first record: " in told[0]
-    ...
+    argv: list[str | Path] = [caffe_bin, "train", "--solver=solver.prototxt", FROM_5]
+    subprocess.run(
+        argv, cwd=theirs.folder, env={"OPENBLAS_NUM_THREADS": "1"}, capture_output=True, check=True
+    )
+    found, expected = (model(each.folder / "net_iter_12.caffemodel") for each in (ours, theirs))
+    assert_close(found, expected, 1e-4)
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        ("cut", "is broken, or of another version"),
+        ("bit", "is broken, or of another version"),
+        ("none", "is broken, or of another version"),
+        ("other net", "does not fit the nets and their data (it has other layers)"),
+        ("other data", "does not fit the nets and their data (lmdb has 8 records, and had 7)"),
+    ],
+)
+def test_what_cannot_be_used_is_one_sentence(
+    damage: str, reason: str, make: Make, capfd: pytest.CaptureFixture[str]
+) -> None:
+    training = make()
+    training.run(None, None, capfd)
+    file = resume_file(training.folder / "net_iter_5.solverstate")
+    content = file.read_bytes()
+    if damage == "other net":
+        text = NETS["lmdb"].replace('name: "relu"', 'name: "other"')
+        (training.folder / "net.prototxt").write_text(text)
+    elif damage == "other data":
+        put(training.folder / "lmdb", b"9", pb.Datum(
+            channels=3, height=9, width=8, data=bytes(216)).SerializeToString())  # fmt: skip
+    else:
+        file.write_bytes({
+            "cut": content[:-1], "bit": content[:-9] + b"?" + content[-8:], "none": b"",
+        }[damage])  # fmt: skip
+    capfd.readouterr()
+    assert command_line(training, FROM_5) == 2
+    last = capfd.readouterr().err.splitlines()[-1]
+    assert f"net_iter_5.solverstate.resume {reason}; remove it, or give --restart-data" in last
+    assert command_line(training, FROM_5, "--restart-data") == 0
+    file.unlink()
+    assert command_line(training, FROM_5) == 0
+
+
+def test_restart_data_is_for_a_resume(make: Make, capfd: pytest.CaptureFixture[str]) -> None:
+    assert command_line(make(), "--restart-data") == 1
+    assert "--restart-data is for a resume; give --snapshot" in capfd.readouterr().err
+
+
+def test_every_kill_between_the_files_leaves_whole_pairs(
+    make: Make, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Also where snapshots of an older training lie in their places."""
+    whole = make()
+    whole.run(None, None, capfd)
+    replace, unlink = Path.replace, Path.unlink
+    for last in range(1, 9):
+        found = make(solver=SGD + " random_seed: 8 ")
+        found.run(None, None, capfd)  # the older one
+        (found.folder / "solver.prototxt").write_text(SOLVER + SGD + SEED)
+        old = found.snapshots()
+        steps = iter(range(1, 100))
+
+        def step(then: Callable[..., object], *arguments: object, steps: Iterator[int] = steps,
+                 last: int = last, **options: object) -> object:  # fmt: skip
+            if next(steps) >= last:
+                raise KeyboardInterrupt  # as a kill: nothing is written after it
+            return then(*arguments, **options)
+
+        monkeypatch.setattr(Path, "replace", lambda *a, **b: step(replace, *a, **b))
+        monkeypatch.setattr(Path, "unlink", lambda *a, **b: step(unlink, *a, **b))
+        with pytest.raises(KeyboardInterrupt):
+            found.run(None, None, capfd)
+        monkeypatch.undo()
+        for state in sorted(found.snapshots(".solverstate")):
+            trio = {name: content for name, content in found.snapshots().items()
+                    if iteration(Path(name)) == iteration(Path(state))}  # fmt: skip
+            assert len(trio) == 3
+            assert trio.items() <= old.items() or trio.items() <= whole.snapshots().items()
+
+
+PROGRAM = """
+import random
+import caffe
+import numpy
+
+class Noise(caffe.Layer):
+    def setup(self, bottom, top):
+        if self.param_str:
+            random.seed(1)
+            numpy.random.seed(1)
+        self.passes = 0
+    def reshape(self, bottom, top):
+        top[0].reshape(*bottom[0].shape)
+    def forward(self, bottom, top):
+        self.passes += 1
+        noise = numpy.random.standard_normal(bottom[0].shape) * random.gauss(0, 1)
+        top[0].data[...] = bottom[0].data + noise / self.passes
+    def backward(self, top, propagate_down, bottom):
+        bottom[0].diff[...] = top[0].diff
+"""
+KEEPS = """
+    def get_state(self):
+        return {"passes": self.passes}
+    def set_state(self, state):
+        self.passes = int(state["passes"])
+"""
+PYTHON = """
+layer { name: "noise" type: "Python" bottom: "x" top: "noisy"
+  python_param { module: "MODULE" layer: "Noise" param_str: "seeded" } }
+"""
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_python_layers(
+    keeps: bool, make: Make, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """With random's and numpy's generators, and what the program itself keeps."""
+    layer = PYTHON.replace("MODULE", f"noise_{keeps}")
+    net = LMDB + layer + TOP.replace('bottom: "x"', 'bottom: "noisy"')
+    whole, found = make(net), make(net)
+    for training in (whole, found):
+        module = training.folder / f"noise_{keeps}.py"
+        module.write_text(PROGRAM + KEEPS * keeps)
+    monkeypatch.syspath_prepend(str(whole.folder))
+    expected = whole.run(None, None, capfd)
+    for name, content in whole.snapshots().items():
+        (found.folder / name).write_bytes(content)
+    log = found.run(None, Path("net_iter_5.solverstate"), capfd)
+    told = log.pop("start")
+    if keeps:
+        assert told == ["Resume: exact"]
+        assert log.items() <= expected.items()
+        assert found.snapshots() == whole.snapshots()
+    else:
+        assert told == [
+            "Resume: exact but for what the Python layer 'noise' keeps without get_state and "
+            "set_state"
+        ]
+        assert not log.items() <= expected.items()
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ("{'x': object()}", "gives no array or number as 'x' of its get_state"),
+        ("3", "fails in Noise.get_state: AttributeError"),
+        ("1 / 0", "fails in Noise.get_state: ZeroDivisionError"),
+    ],
+)
+def test_programs_that_keep_what_cannot_be_kept(
+    state: str, message: str, make: Make, monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    name = f"noise_{abs(hash(state))}"
+    layer = PYTHON.replace("MODULE", name)
+    training = make(LMDB + layer + TOP.replace('bottom: "x"', 'bottom: "noisy"'))
+    program = PROGRAM + KEEPS.replace('{"passes": self.passes}', state)
+    (training.folder / f"{name}.py").write_text(program)
+    monkeypatch.syspath_prepend(str(training.folder))
+    assert command_line(training) == 1
+    assert message in capfd.readouterr().err.splitlines()[-1]
+
+
+def assert_near(log: Log, expected: Log) -> None:
+    """Fail unless all numbers of a log are nearly those of another one."""
+    numbers = [[float(number) for key, lines in sorted(each.items()) if key != "start"
+                for number in re.findall(r"= ([-+.e0-9]+)", " ".join([key, *lines]))]
+               for each in (log, expected)]  # fmt: skip
+    assert len(numbers[0]) > 30
+    np.testing.assert_allclose(numbers[0], numbers[1], rtol=1e-3)
+
+
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+
+
+@needs_gpu
+@pytest.mark.parametrize("graph", [False, True])
+def test_on_a_gpu(graph: bool, make: Make, capfd: pytest.CaptureFixture[str]) -> None:
+    """The same masks of dropout, whose generator the passes of a graph move on; nearly the bits."""
+    Precision.FP32.set_up()
+    whole, found = make(), make()
+    for training in (whole, found):
+        training.device, training.graph = torch.device("cuda", 0), graph
+    expected = whole.run(None, None, capfd)
+    log = found.run_with_stops([5, 9, 12], capfd)
+    assert_near(log, expected)
+
+
+@needs_gpu
+def test_from_one_device_to_another(make: Make, capfd: pytest.CaptureFixture[str]) -> None:
+    training = make()
+    training.run(5, None, capfd)
+    training.device = torch.device("cuda", 0)
+    assert training.run(None, training.newest(), capfd)["start"] == [
+        "Resume: exact but for what a GPU draws"
+    ]
+
+
+def test_near_logs(make: Make, capfd: pytest.CaptureFixture[str]) -> None:
+    """What the tests on a GPU compare with tells masks apart."""
+    whole, other = make(), make()
+    expected = whole.run(None, None, capfd)
+    (other.folder / "solver.prototxt").write_text(SOLVER + SGD + " random_seed: 8 ")
+    assert_near(expected, expected)
+    with pytest.raises(AssertionError):
+        assert_near(other.run(None, None, capfd), expected)

@@ -142,6 +142,9 @@ class Source(Protocol):
             KeyError, ValueError: there is no such place.
         """
 
+    def close(self) -> None:
+        """Let go of files; no record is valid any more."""
+
 
 class Database:
     """The records of an LMDB or of a view, in key order, over and over."""
@@ -190,8 +193,11 @@ class Database:
         place, size = int(state["place"]), int(state["size"])
         if size != self._size or not 0 <= place < size:
             raise ValueError(f"{self._path} has {self._size} records, and had {size}")
-        self._records.close()
+        self.close()
         self._go_to(place)
+
+    def close(self) -> None:
+        self._records.close()
 
 
 def records(

@@ -51,8 +51,8 @@ class Changing:
             if id(layer.blobs) not in shared:  # of a test net, and in no snapshot
                 blobs = {str(index): _array(blob) for index, blob in enumerate(layer.blobs)}
                 arrays |= under(f"{path}/blobs", blobs)
-        lacking = [layer.lacking for _, layer in _layers(self.nets) if layer.lacking]
-        return Kept(self._names, trained.device.type, lacking, arrays)
+        lacking = {layer.lacking: None for _, layer in _layers(self.nets) if layer.lacking}
+        return Kept(self._names, trained.device.type, list(lacking), arrays)
 
     def restore(self, state: Path) -> str:
         """Go on as what lies beside a solver state says, if anything does.

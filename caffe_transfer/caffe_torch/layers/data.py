@@ -63,7 +63,8 @@ class _Images(Layer):
         return self._prefetcher.mark
 
     def restore(self, state: Arrays) -> None:
-        self.close()
+        assert self._prefetcher is not None, "set_up comes first"
+        self._prefetcher.stop()
         self._source.restore(part(state, "source"))
         self._transformer.restore(part(state, "transformer"))
         self._prefetcher = self._started()
@@ -80,6 +81,7 @@ class _Images(Layer):
     def close(self) -> None:
         if self._prefetcher is not None:
             self._prefetcher.stop()
+            self._source.close()
 
     def _opened(self) -> Source:
         """The records, without end; may draw from the generator."""
@@ -152,6 +154,9 @@ class _List:
         self._place, self._order = place, order
         if self._shuffler is not None:
             self._shuffler.restore(part(state, "shuffler"))
+
+    def close(self) -> None:
+        pass  # each image is read by itself
 
     def _shuffle(self) -> None:
         """caffe::shuffle: Fisher-Yates, from the end, into a new array."""

@@ -91,7 +91,7 @@ class Python(Layer):
     def lacking(self) -> str:
         if all(hasattr(self._program, method) for method in ("get_state", "set_state")):
             return ""
-        return f"what layer {self.param.name!r}, which has no get_state and set_state, keeps"
+        return f"what the Python layer {self.param.name!r} keeps without get_state and set_state"
 
     def _made(self) -> pycaffe.Layer:
         given = self.param.python_param
