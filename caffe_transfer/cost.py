@@ -13,7 +13,7 @@ from caffe_transfer.nets.sources import source_of
 from caffe_transfer.studies.network import Mode, Network
 from caffe_transfer.studies.study import LAST, Study
 from caffe_transfer.training.given import check_given
-from caffe_transfer.training.snapshots import KEPT_PAIRS
+from caffe_transfer.training.snapshots import KEPT_PAIRS, RESUME_BYTES
 
 FLOAT_BYTES = 4
 _BLOCK = 4096
@@ -121,7 +121,7 @@ def network_bytes(study: Study, rendered: Rendered) -> dict[Network, NetworkByte
         solver = study.solver_of(network)
         histories = 2 if solver.type in _TWO_HISTORIES else 1
         count = math.ceil(solver.max_iter / solver.snapshot)
-        pair = (1 + histories) * model
+        pair = (1 + histories) * model + RESUME_BYTES
         if study.keep_snapshots == LAST:
             found[network] = NetworkBytes(first + model, min(count, KEPT_PAIRS + 1) * pair)
         else:

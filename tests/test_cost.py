@@ -8,6 +8,8 @@ from caffe_transfer.cost import estimate
 from caffe_transfer.studies.load import load_study, paper
 
 CAFFENET = 4 * 60_965_224  # bytes of its parameters
+RESUME = 32 << 10  # of a resume file, at most
+PAIR = 2 * CAFFENET + RESUME
 
 
 def test_the_iterations_at_the_pace_of_the_study() -> None:
@@ -18,13 +20,13 @@ def test_the_iterations_at_the_pace_of_the_study() -> None:
 
 def test_every_pair_or_the_last_models_and_the_pairs_of_networks_in_training() -> None:
     base = paper().select("netbase")
-    assert estimate(base).snapshot_bytes == CAFFENET + 3 * 2 * CAFFENET
-    assert estimate(replace(base, keep_snapshots="all")).snapshot_bytes == 45 * 2 * CAFFENET
+    assert estimate(base).snapshot_bytes == CAFFENET + 3 * PAIR
+    assert estimate(replace(base, keep_snapshots="all")).snapshot_bytes == 45 * PAIR
     two = paper().select("netbase", "reduced-0001")
-    assert estimate(two).snapshot_bytes == 2 * CAFFENET + 3 * 2 * CAFFENET
-    assert estimate(two, jobs=4).snapshot_bytes == 2 * CAFFENET + 2 * 3 * 2 * CAFFENET
+    assert estimate(two).snapshot_bytes == 2 * CAFFENET + 3 * PAIR
+    assert estimate(two, jobs=4).snapshot_bytes == 2 * CAFFENET + 2 * 3 * PAIR
     adam = replace(base, solver=replace(base.solver, type="Adam", snapshot=450_000))
-    assert estimate(adam).snapshot_bytes == CAFFENET + 3 * CAFFENET
+    assert estimate(adam).snapshot_bytes == CAFFENET + 3 * CAFFENET + RESUME
 
 
 def test_weights_that_networks_start_from_are_files() -> None:
@@ -32,4 +34,4 @@ def test_weights_that_networks_start_from_are_files() -> None:
     half = CAFFENET - 4 * 500 * 4097
     conv1 = 4 * 96 * (3 * 11 * 11 + 1)
     finals = 3 * half + CAFFENET + conv1 + CAFFENET
-    assert estimate(study).snapshot_bytes == finals + 3 * 2 * CAFFENET
+    assert estimate(study).snapshot_bytes == finals + 3 * PAIR

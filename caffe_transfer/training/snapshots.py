@@ -1,5 +1,7 @@
 """Snapshots: pairs of PREFIX_iter_N.caffemodel and PREFIX_iter_N.solverstate.
 
+Beside each of caffe-torch's states lies its resume file, which comes and goes with its pair.
+
 Caffe writes the two in turn under their final names, so that the newest pair of a run that was
 killed may be incomplete.  It never removes any: `keep_newest` and `keep_model` do.
 """
@@ -15,13 +17,19 @@ from caffe_transfer.errors import CaffeTransferError
 from caffe_transfer.files import sync
 from caffe_transfer.formats.caffemodel import open_model
 from caffe_transfer.formats.solverstate import open_state
+from caffe_transfer.paths import RESUME_SUFFIX, resume_file
 
 KEPT_PAIRS = 2  # of a network in training: the newest, and one to fall back on
+# Most of a resume file of a net with a data layer for each phase: its generators have 20 KB.
+RESUME_BYTES = 32 << 10
 # A pair is looked at when nothing was written to it for so long: while this process has an HDF5
 # file open, the library keeps the engine from opening it.
 SETTLED_SECONDS = 2.0
 _MODEL = re.compile(r"(?P<stem>.+_iter_(?P<iteration>\d+))\.caffemodel(?P<hdf5>\.h5)?")
-_FILE = re.compile(r"(?P<prefix>.+)_iter_(?P<iteration>\d+)\.(caffemodel|solverstate)(\.h5)?")
+_FILE = re.compile(
+    r"(?P<prefix>.+)_iter_(?P<iteration>\d+)\."
+    rf"(caffemodel(\.h5)?|solverstate(\.h5)?({re.escape(RESUME_SUFFIX)})?)"
+)
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,12 @@ class Snapshot:
     iteration: int
     model: Path
     state: Path
+
+    @property
+    def files(self) -> list[Path]:
+        """Both, and the state's resume file if there is one."""
+        resume = resume_file(self.state)
+        return [self.model, self.state, *([resume] if resume.exists() else [])]
 
 
 def snapshots(folder: Path) -> list[Snapshot]:
@@ -84,7 +98,7 @@ def keep_newest(prefix: Path) -> None:
     kept = list(itertools.islice(filter(is_complete, settled), KEPT_PAIRS))
     if len(kept) == KEPT_PAIRS:
         oldest = kept[-1].iteration
-        sync(*(path for pair in kept for path in (pair.model, pair.state)))
+        sync(*(path for pair in kept for path in pair.files))
         _remove(path for iteration, path in files if iteration < oldest)
 
 
