@@ -9,15 +9,25 @@ try:
 except KeyboardInterrupt:  # within the milliseconds before `main` can answer it
     raise SystemExit(130) from None
 
+_STOPS = (signal.SIGINT, signal.SIGTERM)
+
 
 def main() -> None:
     """Run the command line; until a command begins, Ctrl-C and SIGTERM end the program at once."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _STOPS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup and `&` have it
             signal.signal(number, _end)
     from caffe_transfer import cli
 
-    cli.main()
+    try:
+        cli.main()
+    except KeyboardInterrupt:  # a second one, at the moment when the first was told
+        _end(signal.SIGINT, None)
+    finally:
+        # The status is settled; but Python, as it ends, would give signals back their power to
+        # kill, except those that are ignored.
+        for number in _STOPS:
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:

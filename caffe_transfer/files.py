@@ -26,9 +26,11 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         BadInput: the folder is not writable, or the disk is full.
     """
     temporary = temporary_path(path)
+    remove_leftovers(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "x+b") as file:
+            _hold(file.fileno())
             yield cast(BinaryIO, file)
             file.flush()
             os.fsync(file.fileno())
@@ -61,6 +63,7 @@ def link(path: Path, target: str) -> None:
     if path.exists() and not path.is_symlink():
         raise BadInput(f"{path} is in the way of a link to {target}; move it elsewhere")
     temporary = temporary_path(path)
+    remove_leftovers(path)
     try:
         temporary.symlink_to(target)
         temporary.replace(path)
@@ -75,13 +78,26 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     Raises:
         BadInput: the folder cannot be made, or the disk is full.
     """
+    with scratch_folder(path) as temporary:
+        yield temporary
+        temporary.replace(path)
+
+
+@contextmanager
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path` that is removed after the block.
+
+    If the process is killed, the next one with the same `path` removes it.
+
+    Raises:
+        BadInput: the folder cannot be made, or the disk is full.
+    """
     temporary = temporary_path(path)
     remove_leftovers(path)
     try:
         temporary.mkdir(parents=True)
         with _held(temporary):
             yield temporary
-            temporary.replace(path)
     except OSError as error:
         raise unwritable(path, error) from error
     finally:
@@ -93,11 +109,15 @@ def _held(folder: Path) -> Iterator[None]:
     """Lock a folder, where its file system has locks, so that others see that it is at work."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        with suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _hold(descriptor)
         yield
     finally:
         os.close(descriptor)
+
+
+def _hold(descriptor: int) -> None:
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def is_locked(path: Path) -> bool:
@@ -149,17 +169,20 @@ def temporary_path(path: Path) -> Path:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove the temporary folders of processes on this host that were killed.
+    """Remove what processes on this host that were killed have left under `path`'s temporary names.
 
     Containers may share the name of their host and see each other's files, but not each other's
-    processes: a folder that is held is at work, whatever this one sees.
+    processes: what is held is at work, whatever this one sees.
     """
     ours = f"@{glob.escape(host())}.part"
-    for folder in path.parent.glob(f".{glob.escape(path.name)}.*{ours}"):
-        owner = folder.name.partition("@")[0].rpartition(".")[2]
+    for found in path.parent.glob(f".{glob.escape(path.name)}.*{ours}"):
+        owner = found.name.partition("@")[0].rpartition(".")[2]
         with suppress(OSError):  # it has just become what it is to be
-            if _PROCESSES.is_dir() and not (_PROCESSES / owner).exists() and not is_locked(folder):
-                shutil.rmtree(folder, ignore_errors=True)
+            if _PROCESSES.is_dir() and not (_PROCESSES / owner).exists() and not is_locked(found):
+                if found.is_dir() and not found.is_symlink():
+                    shutil.rmtree(found, ignore_errors=True)
+                else:
+                    found.unlink()
 
 
 def host() -> str:

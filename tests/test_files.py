@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caffe_transfer.errors import BadInput
-from caffe_transfer.files import atomic_folder, atomic_text, atomic_write
+from caffe_transfer.files import atomic_folder, atomic_text, atomic_write, link, scratch_folder
 
 
 class Stop(Exception):
@@ -113,6 +113,34 @@ def test_folders_appear_whole(tmp_path: Path) -> None:
         assert not (tmp_path / "folder").exists()
     assert [each.name for each in tmp_path.iterdir()] == ["folder"]
     assert (tmp_path / "folder/file").exists()
+
+
+def test_what_killed_processes_have_left_of_a_file_or_a_link_goes(tmp_path: Path) -> None:
+    for name in ("file", "link"):
+        (tmp_path / f".{name}.0.99999999@{socket.gethostname()}.part").write_bytes(b"half")
+    (tmp_path / f".link.1.99999999@{socket.gethostname()}.part").symlink_to("nowhere")
+    atomic_text(tmp_path / "file", "whole")
+    link(tmp_path / "link", "file")
+    assert {each.name for each in tmp_path.iterdir()} == {"file", "link"}
+
+
+def test_a_file_at_work_in_another_container_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "getpid", lambda: 99999999)
+    with atomic_write(tmp_path / "file") as theirs:
+        theirs.write(b"theirs")
+        atomic_text(tmp_path / "file", "ours")
+    assert (tmp_path / "file").read_text() == "theirs"
+
+
+def test_scratch_folders_go(tmp_path: Path) -> None:
+    leftover = tmp_path / f".scratch.0.99999999@{socket.gethostname()}.part"
+    leftover.mkdir()
+    with scratch_folder(tmp_path / "scratch") as folder:
+        (folder / "file").touch()
+        assert list(tmp_path.iterdir()) == [folder]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:

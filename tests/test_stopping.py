@@ -154,3 +154,36 @@ def test_the_start_of_the_program_can_be_interrupted(
     _, error = running.communicate(timeout=60)
     assert running.returncode == 130, error
     assert error == f"caffe-transfer: {STOPPED}\n"
+
+
+ENDING = """
+import os, signal, sys
+from caffe_transfer.__main__ import main
+
+class Last:
+    def __del__(self, kill=os.kill, me=os.getpid(), numbers=(signal.SIGINT, signal.SIGTERM)):
+        for number in numbers:
+            kill(me, number)
+
+last = Last()  # goes when Python takes its modules apart
+if sys.argv[1:] == ["stopped"]:
+    import caffe_transfer.cli as cli
+    def stop(_name):
+        raise KeyboardInterrupt
+    cli.import_module = stop
+sys.argv[1:] = ["inspect", "/nowhere"]
+main()
+"""
+
+
+@pytest.mark.parametrize(("arguments", "status"), [([], 2), (["stopped"], 130)])
+def test_signals_while_python_ends_do_not_change_the_status(
+    arguments: list[str], status: int
+) -> None:
+    """A second Ctrl-C may come when the first is told already, and Python ends."""
+    done = subprocess.run(
+        [sys.executable, "-c", ENDING, *arguments], capture_output=True, text=True
+    )
+    assert done.returncode == status, done.stderr
+    assert "caffe-transfer: " in done.stderr
+    assert "Traceback" not in done.stderr

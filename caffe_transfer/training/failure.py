@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from caffe_transfer.errors import BadInput, CaffeTransferError, EngineError, Interrupted, RefusedNet
-from caffe_transfer.files import atomic_text
+from caffe_transfer.files import atomic_text, remove_leftovers
 from caffe_transfer.paths import NetworkFolder
 
 # The second line of a note about a failure that nothing but a change of its input can mend.
@@ -22,6 +22,7 @@ def failure_noted(folder: NetworkFolder) -> Iterator[None]:
 
     To be stopped is no failure.
     """
+    remove_leftovers(folder.failure)
     with suppress(OSError):
         folder.failure.unlink()
     try:

@@ -4,13 +4,13 @@ Copied layers come from the base's last model.  A network of random frozen filte
 own untrained weights, as Caffe draws them for its seed, so that freezing can be proven there too.
 """
 
-import tempfile
 import threading
 from pathlib import Path
 
 from google.protobuf import text_format
 
 from caffe_transfer.errors import BadInput, EngineError, Incomplete
+from caffe_transfer.files import scratch_folder
 from caffe_transfer.formats.hashes import blob_hashes
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.paths import NetworkFolder
@@ -99,8 +99,7 @@ def draw_weights(
     for field in ("test_iter", "test_interval", "snapshot"):
         solver.ClearField(field)
     solver.max_iter = 0
-    with tempfile.TemporaryDirectory(dir=loaded.folder.root, prefix=".drawn.") as folder:
-        scratch = Path(folder)
+    with scratch_folder(out.absolute()) as scratch:
         solver.snapshot_prefix = str(scratch / "net")
         (scratch / "solver.prototxt").write_text(text_format.MessageToString(solver))
         done = run_aside(engine.train(scratch / "solver.prototxt"), loaded.folder.root, stop)

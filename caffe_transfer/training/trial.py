@@ -17,6 +17,7 @@ from caffe_transfer.data_prep.lists import ImageList
 from caffe_transfer.data_prep.lmdbs import write_lmdb
 from caffe_transfer.data_prep.means import write_mean
 from caffe_transfer.errors import EngineError, Interrupted
+from caffe_transfer.files import scratch_folder
 from caffe_transfer.nets.write import write_network
 from caffe_transfer.paths import NetworkFolder, RunFolder
 from caffe_transfer.report.logs import Follower, read_logs
@@ -77,8 +78,9 @@ def try_training(
     """
     check_slots(study, slots)
     stop = stop or threading.Event()
-    with tempfile.TemporaryDirectory(prefix="caffe-transfer-") as folder, ExitStack() as stack:
-        run = RunFolder(Path(folder))
+    place = Path(tempfile.gettempdir(), "caffe-transfer-trial")
+    with scratch_folder(place) as folder, ExitStack() as stack:
+        run = RunFolder(folder)
         _write_data(study, network, run)
         trials = [
             stack.enter_context(_Trial(_write_network(study, network, run, slot), settings))

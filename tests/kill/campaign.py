@@ -1,0 +1,159 @@
+"""Studies that are struck a few times, run to their end and looked at; what was tried and held."""
+
+import json
+import shutil
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from random import Random
+
+from tests.kill import points
+from tests.kill.checks import listing, problems
+from tests.kill.strikes import SIGNALS, VICTIMS, Struck, choose, strike, wrong_end
+from tests.kill.subject import Subject
+
+# The time that a command takes, as a share of the run's: it need not be exact.
+_OF_RUN = {"run": 0.8, "status": 0.03, "report": 0.2}
+_MOST = 4  # strikes of one study before it may end
+_LATE = 0.3  # the share of studies in which `status` and `report` are struck as well
+
+
+@dataclass
+class Tally:
+    """What was tried.
+
+    Attributes:
+        struck: those that struck, in their order.
+        failures: a text for each study that did not hold.
+        studies: those that were run to their end.
+    """
+
+    struck: list[Struck] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    studies: int = 0
+
+
+class Campaign:
+    """Studies in a folder, each with its own chance.
+
+    Args:
+        root: an empty folder, which keeps what failed.
+        seed: of all that is chosen.
+        engine: "replay", or a real one's name.
+        seconds: of a replayed training.
+        say: called with a line for each study.
+    """
+
+    def __init__(
+        self, root: Path, seed: int, engine: str, seconds: float, say: Callable[[str], None]
+    ) -> None:
+        self._root, self._seed, self._engine = root, seed, engine
+        self._seconds, self._say = seconds, say
+        self.tally = Tally()
+        self.reference = Subject(root / "reference", engine, seconds)
+        self._took, self._events = self.reference.run_to_end(root / "events.txt")
+        say(f"a run that nothing strikes takes {self._took:.1f} s")
+
+    def study(self, number: int) -> None:
+        """Strike one study and look at it; what fails is kept in a folder of its number."""
+        root = self._root / f"{number:04d}"
+        subject = Subject(root, self._engine, self._seconds)
+        struck: list[Struck] = []
+        try:
+            found = list(self._strike(subject, Random(f"{self._seed} {number}"), struck))
+        except Exception:
+            found = [traceback.format_exc()]
+        self.tally.struck += [each for each in struck if each.where is not None]
+        self.tally.studies += 1
+        self._say(
+            f"study {number}: {', '.join(map(_words, struck))}: {[each[:200] for each in found] or 'held'}"
+        )
+        if not found:
+            shutil.rmtree(root)
+            return
+        how = f"python -m tests.kill --seed {self._seed} --only {number} --engine {self._engine}"
+        told = {"repeat": how, "failed": found, "strikes": [asdict(each) for each in struck]}
+        (root / "failure.json").write_text(json.dumps(told, indent=2) + "\n")
+        self.tally.failures.append(f"{how}\n  " + "\n  ".join(found))
+
+    def _strike(self, subject: Subject, chance: Random, struck: list[Struck]) -> list[str]:
+        found: list[str] = []
+
+        def go(command: str) -> None:
+            took = self._took * _OF_RUN[command]
+            events = Counter(
+                {
+                    each: n
+                    for each, n in self._events.items()
+                    if command == "run" or each[1] == points.REPORT
+                }
+            )
+            chosen = choose(chance, command, took, events)
+            struck.append(strike(subject, chosen))
+            if wrong := wrong_end(struck[-1]):
+                found.append(f"{wrong} after {chosen}: {struck[-1].said}")
+
+        for _ in range(chance.randint(1, _MOST)):
+            go("run")
+        if status := subject.start("run").wait():
+            found.append(f"the same command again ended with {status}: {subject.last_words()}")
+        late = chance.random() < _LATE
+        if late:
+            before = listing(subject.folder.root)
+            go("status")
+            if listing(subject.folder.root) != before:
+                found.append("status has changed the run's files")
+            go("report")
+            for command in ("status", "report"):
+                if status := subject.start(command).wait():
+                    found.append(f"{command} ended with {status}: {subject.last_words()}")
+        return found + problems(subject, self.reference)
+
+
+def _words(struck: Struck) -> str:
+    chosen = struck.strike
+    where = "too late" if struck.where is None else struck.where
+    return f"{chosen.command}: {chosen.signals} to {chosen.victim}, {where} -> {struck.status}"
+
+
+def table(tally: Tally) -> str:
+    """Where times what, and how many of each; as Markdown."""
+    signals = {each: [s for s in tally.struck if s.strike.signals == each] for each in SIGNALS}
+    wheres = sorted({(s.strike.command, str(s.where)) for s in tally.struck})
+    lines = [
+        f"| struck in | {' | '.join(SIGNALS)} | all |",
+        f"|---|{'---:|' * (len(SIGNALS) + 1)}",
+    ]
+    for command, where in wheres:
+        counts = [
+            sum((s.strike.command, s.where) == (command, where) for s in found)
+            for found in signals.values()
+        ]
+        lines.append(_row(f"`{command}`{where and ': '}{where}", counts))
+    lines += ["", f"| victim | {' | '.join(SIGNALS)} | all |", lines[1]]
+    for victim in VICTIMS:
+        lines.append(
+            _row(
+                victim,
+                [sum(s.strike.victim == victim for s in found) for found in signals.values()],
+            )
+        )
+    lines.append(_row("all", [len(found) for found in signals.values()]))
+    slowest = max((s.seconds for s in tally.struck if s.status == 130), default=0.0)
+    statuses = Counter(s.status for s in tally.struck)
+    by_point = sum(s.strike.point is not None for s in tally.struck)
+    told = ", ".join(f"{status}: {count}" for status, count in sorted(statuses.items()))
+    lines += [
+        "",
+        f"{len(tally.struck)} strikes on {tally.studies} studies, {by_point} of them at a chosen "
+        f"file; statuses {told}; the slowest stop took {slowest:.1f} s; "
+        f"{len(tally.failures)} studies failed",
+    ]
+    return "\n".join(lines)
+
+
+def _row(name: str, counts: list[int]) -> str:
+    cells = (str(count) if count else "" for count in [*counts, sum(counts)])
+    return f"| {name} | {' | '.join(cells)} |"
