@@ -16,7 +16,8 @@ from tests.kill.subject import Subject
 
 # The time that a command takes, as a share of the run's: it need not be exact.
 _OF_RUN = {"run": 0.8, "status": 0.03, "report": 0.2}
-_MOST = 4  # strikes of one study before it may end
+_SHOWN = 200  # characters of what failed
+_MOST = 6  # strikes of one study before it may end
 _LATE = 0.3  # the share of studies in which `status` and `report` are struck as well
 
 
@@ -67,9 +68,8 @@ class Campaign:
             found = [traceback.format_exc()]
         self.tally.struck += [each for each in struck if each.where is not None]
         self.tally.studies += 1
-        self._say(
-            f"study {number}: {', '.join(map(_words, struck))}: {[each[:200] for each in found] or 'held'}"
-        )
+        held = [each[:_SHOWN] for each in found] or "held"
+        self._say(f"study {number}: {', '.join(map(_words, struck))}: {held}")
         if not found:
             shutil.rmtree(root)
             return
@@ -115,7 +115,8 @@ class Campaign:
 def _words(struck: Struck) -> str:
     chosen = struck.strike
     where = "too late" if struck.where is None else struck.where
-    return f"{chosen.command}: {chosen.signals} to {chosen.victim}, {where} -> {struck.status}"
+    what = f"{chosen.command}: {where}" if where else chosen.command
+    return f"{what}: {chosen.signals} to {chosen.victim} -> {struck.status}"
 
 
 def table(tally: Tally) -> str:
