@@ -18,9 +18,11 @@ import numpy.typing as npt
 from caffe_transfer.data_prep.download import download
 from caffe_transfer.data_prep.lists import ImageList
 from caffe_transfer.data_prep.progress import OnStep
+from caffe_transfer.data_prep.tars import Member, members
 from caffe_transfer.data_prep.threads import worker_threads
 from caffe_transfer.errors import BadInput, CaffeTransferError, Incomplete
 from caffe_transfer.paths import ImagesFolder
+from caffe_transfer.units import size
 
 PACKAGE = "dataset-fashion-mnist"
 ADDRESS = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
@@ -36,6 +38,8 @@ SHA256 = {
 }
 STEMS = {"train": "train", "valid": "t10k"}
 _IMAGE_HEADER, _LABEL_HEADER = 16, 8
+_LARGEST = _IMAGE_HEADER + 60_000 * SIDE * SIDE  # bytes of the largest of the four, unpacked
+_MOST_OF_PACKAGE = 256 << 20  # bytes that are unpacked of a package, which has 31 MB
 
 
 def fill(
@@ -104,23 +108,50 @@ def _apt_download(scratch: Path) -> Path | None:
 
 
 def _unpack(package: Path, scratch: Path) -> Path:
-    done = subprocess.run(
-        ["dpkg-deb", "-x", package, scratch / "unpacked"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if done.returncode:
+    """Take the four files out of a package, whatever else it holds and wherever it would put it."""
+    archive = scratch / "package.tar"
+    fault = _archive_of(package, archive)
+    found = [] if fault else [each for each in members(archive) if _is_ours(each)]
+    if not found:
         raise BadInput(
-            f"{package} is neither a folder nor a Debian package: {done.stderr.strip()}; name "
-            f"the package {PACKAGE} or a folder of the publisher's four .gz files"
+            f"{package} is neither a folder nor the Debian package{fault}; name the package "
+            f"{PACKAGE} or a folder of the publisher's four .gz files"
         )
-    return scratch / "unpacked/usr/share/datasets/fashion-mnist"
+    with archive.open("rb") as file:
+        for each in found:
+            file.seek(each.offset)
+            (scratch / Path(each.name).name).write_bytes(file.read(each.size))
+    return scratch
+
+
+def _is_ours(member: Member) -> bool:
+    return Path(member.name).name.removesuffix(".gz") in SHA256
+
+
+def _archive_of(package: Path, archive: Path) -> str:
+    """Write the tar in a Debian package to a file; why it cannot be, or ""."""
+    with (
+        archive.open("wb") as file,
+        subprocess.Popen(
+            ["dpkg-deb", "--fsys-tarfile", package], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as unpacking,
+    ):
+        assert unpacking.stdout is not None
+        assert unpacking.stderr is not None
+        while chunk := unpacking.stdout.read(1 << 20):
+            file.write(chunk)
+            if file.tell() > _MOST_OF_PACKAGE:
+                unpacking.kill()
+                return f": it unpacks to more than {size(_MOST_OF_PACKAGE)}"
+        said = unpacking.stderr.read().decode(errors="replace").strip()
+    return f": {said}" if unpacking.returncode else ""
 
 
 def _read_idx(archive: Path, name: str) -> npt.NDArray[np.uint8]:
     path = archive / f"{name}.gz"
     try:
         with gzip.open(path) as file:
-            content = file.read()
+            content = file.read(_LARGEST)  # of a file with more, the hash is another
     except (OSError, EOFError) as error:
         raise BadInput(f"cannot read {path}: {error}; fetch it again") from error
     if hashlib.sha256(content).hexdigest() != SHA256[name]:

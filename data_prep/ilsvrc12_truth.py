@@ -1,6 +1,7 @@
 """Labels of ILSVRC2012's validation images, as they are published."""
 
 import csv
+import gzip
 import io
 import tarfile
 import zlib
@@ -10,11 +11,14 @@ from typing import Any
 from caffe_transfer.data_prep.names import shown
 from caffe_transfer.data_prep.splits import ilsvrc12_synsets
 from caffe_transfer.errors import BadInput, FormatError, Incomplete
+from caffe_transfer.units import size
 
 DEVKIT = "ILSVRC2012_devkit_t12"
 KAGGLE = "LOC_val_solution.csv"
 _DEVKIT_TAR = f"{DEVKIT}.tar.gz"
 _TRUTH, _META = "ILSVRC2012_validation_ground_truth.txt", "meta.mat"
+# Bytes, far above the publisher's.  What is packed in meta.mat may unpack to a thousand times more.
+_MOST_OF_DEVKIT, _MOST_OF_META = 256 << 20, 4 << 20
 _FOLDERS = ("", f"{DEVKIT}/data", DEVKIT, "data")
 
 
@@ -56,10 +60,17 @@ def _devkit_file(root: Path, name: str) -> tuple[str, bytes] | None:
     if not packed.is_file():
         return None
     try:
-        with tarfile.open(packed, "r:gz") as devkit:
+        with gzip.open(packed) as file:
+            content = file.read(_MOST_OF_DEVKIT + 1)
+        if len(content) > _MOST_OF_DEVKIT:
+            raise FormatError(
+                f"{shown(packed)} unpacks to more than {size(_MOST_OF_DEVKIT)}, which the devkit "
+                "does not; fetch it again"
+            )
+        with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as devkit:
             for member in devkit:
-                if Path(member.name).name == name and (file := devkit.extractfile(member)):
-                    return f"{shown(packed)}/{name}", file.read()
+                if Path(member.name).name == name and (found := devkit.extractfile(member)):
+                    return f"{shown(packed)}/{name}", found.read()
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise FormatError(f"{shown(packed)} is damaged: {error}; fetch it again") from error
     raise FormatError(f"{shown(packed)} holds no {name}; fetch it again")
@@ -88,6 +99,8 @@ def _labels_by_id(source: str, content: bytes) -> dict[bytes, int]:
     from scipy.io import loadmat
 
     labels = {synset: label for label, synset in enumerate(ilsvrc12_synsets())}
+    if len(content) > _MOST_OF_META:
+        raise FormatError(f"{source} is not the devkit's {_META}; fetch it again")
     try:
         file: Any = io.BytesIO(content)  # scipy's types know of paths alone
         rows = loadmat(file, squeeze_me=True)["synsets"]

@@ -22,6 +22,7 @@ _REGULAR = b"0\x007"
 _LONG_NAME, _LONG_LINK, _PAX, _PAX_GLOBAL = b"L", b"K", b"x", b"g"
 _NOTES = {_LONG_NAME, _LONG_LINK, _PAX, _PAX_GLOBAL}  # on the member that follows
 _MAX_NOTE = 1 << 20
+_MOST_WITHIN = 4  # tars within tars; ImageNet's has one
 _WITHOUT_DATA = b"123456"  # links, devices, folders: what their size field says is not there
 
 
@@ -74,16 +75,23 @@ class _Span:
     name: str
     start: int
     end: int
+    depth: int = 0
 
     def files(self, progress: OnStep) -> Iterator[Member]:
         within = []
+        if self.depth > _MOST_WITHIN:
+            raise FormatError(
+                f"{self.name} lies in {_MOST_WITHIN} other tars; unpack the outer ones, and name "
+                "the inner one"
+            )
         for member in self._members():
             if member.name.endswith(ENDING):
                 within.append(member)
             else:
                 yield member
         for number, (name, offset, size) in enumerate(within, 1):
-            inner = _Span(self.descriptor, f"{self.name}/{shown(name)}", offset, offset + size)
+            shown_name, end = f"{self.name}/{shown(name)}", offset + size
+            inner = _Span(self.descriptor, shown_name, offset, end, self.depth + 1)
             folder = name.removesuffix(ENDING)
             for each in inner.files(silent):
                 yield Member(f"{folder}/{each.name}", each.offset, each.size)

@@ -1,16 +1,21 @@
 """Tiny ImageNet: 200 classes of ILSVRC, 64x64, 500 training and 50 validation images a class."""
 
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from caffe_transfer.data_prep.download import download
 from caffe_transfer.data_prep.lists import ImageList
+from caffe_transfer.data_prep.names import shown
 from caffe_transfer.data_prep.progress import OnStep
 from caffe_transfer.errors import BadInput, Incomplete
 from caffe_transfer.paths import ImagesFolder
+from caffe_transfer.units import size
 
 ADDRESS = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 ROOT = "tiny-imagenet-200/"
+# Bytes, far above the publisher's largest file and all of them together.
+_MOST_OF_FILE, _MOST_OF_ALL = 8 << 20, 1 << 30
 _NOT_THE_ZIP = "name the publisher's tiny-imagenet-200.zip with --from"
 
 
@@ -34,12 +39,14 @@ def fill(
             raise Incomplete(f"{error}; {_NOT_THE_ZIP}") from error
     try:
         with zipfile.ZipFile(archive) as zipped:
+            _check_sizes(zipped)
             classes = sorted(zipped.read(ROOT + "wnids.txt").decode().split())
             label = {name: index for index, name in enumerate(classes)}
             found = {
                 "train": _train_list(zipped, label),
                 "valid": _valid_list(zipped, label),
             }
+            _check_names(name for images in found.values() for name in images.paths)
             _unpack(zipped, folder, found, progress)
     except (zipfile.BadZipFile, KeyError, OSError, EOFError, ValueError) as error:
         if isinstance(error, OSError) and error.filename is None and error.errno is not None:
@@ -48,6 +55,22 @@ def fill(
     if given is None:
         archive.unlink()
     return found, classes
+
+
+def _check_sizes(zipped: zipfile.ZipFile) -> None:
+    """Refuse a zip that unpacks to more than it could, were it the publisher's."""
+    sizes = [each.file_size for each in zipped.infolist()]
+    if max(sizes, default=0) > _MOST_OF_FILE or sum(sizes) > _MOST_OF_ALL:
+        raise ValueError(
+            f"it unpacks to {size(sum(sizes))}, one file to {size(max(sizes))}, which is too much"
+        )
+
+
+def _check_names(names: Iterable[str]) -> None:
+    """Refuse names that lead out of the folder into which a zip is unpacked."""
+    for name in names:
+        if name.startswith("/") or ".." in name.split("/"):
+            raise ValueError(f"the name {shown(name)} leads out of its folder")
 
 
 def _train_list(zipped: zipfile.ZipFile, label: dict[str, int]) -> ImageList:

@@ -97,7 +97,9 @@ class Campaign:
 
         for _ in range(chance.randint(1, _MOST)):
             go("run")
-        if status := subject.start("run").wait():
+            if struck[-1].status == 0:
+                break
+        if struck[-1].status and (status := subject.start("run").wait()):
             found.append(f"the same command again ended with {status}: {subject.last_words()}")
         late = chance.random() < _LATE
         if late:
