@@ -7,17 +7,20 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from caffe_transfer.errors import EngineError, Interrupted
 from caffe_transfer.formats.caffemodel import open_model
-from caffe_transfer.paths import NetworkFolder
+from caffe_transfer.paths import NetworkFolder, resume_file
 from caffe_transfer.report import logs, results
 from caffe_transfer.report.logs import NetworkLog
 from caffe_transfer.studies.study import Study
+from caffe_transfer.training import engine as engines
 from caffe_transfer.training.engine import CAFFE, CAFFE_TORCH, Engine
 from caffe_transfer.training.snapshots import newest_complete, snapshots
+from caffe_transfer.training.status import network_status
 from caffe_transfer.training.train import TrainingProgress, train_network
 from tests.small_study import SmallRun
 
@@ -93,6 +96,66 @@ def test_stop_and_resume(run: SmallRun) -> None:
     result = train_network(root, run.settings, lambda _: None)
     assert result["finished"]
     assert result["runs"][-1]["from_iteration"] == newest.iteration
+    is_exact = run.settings.engine.name == CAFFE_TORCH
+    assert result["runs"][0]["resume"] is None
+    assert result["runs"][-1]["resume"] == ("exact" if is_exact else "as Caffe")
+    restarts = () if is_exact else (newest.iteration,)
+    assert network_status(root).data_restarts == restarts
+    (row,) = results.collect(run.folder.results).rows
+    assert row.data_restarts == len(restarts)
+
+
+@pytest.mark.parametrize("engine", [CAFFE_TORCH], indirect=True)
+def test_a_killed_training_ends_as_one_that_was_not(
+    run: SmallRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(run.folder.root, tmp_path / "other", symlinks=True)
+    other = SmallRun(tmp_path / "other", run.study, run.settings.engine)
+    for each in (run, other):
+        solver = NetworkFolder(each.write("half0A")).solver
+        text = solver.read_text().replace("max_iter: 4", "max_iter: 600")
+        text = text.replace("test_interval: 2", "test_interval: 30")
+        solver.write_text(text.replace("snapshot: 2", "snapshot: 100") + "average_loss: 7\n")
+    whole, root = (each.folder.results / "half0A" for each in (run, other))
+    train_network(whole, run.settings, lambda _: None)
+    started: list[subprocess.Popen[bytes]] = []
+    start = engines.start
+
+    def kept(*arguments: Any) -> subprocess.Popen[bytes]:
+        started.append(start(*arguments))
+        return started[-1]
+
+    def report(progress: TrainingProgress) -> None:
+        if progress.iteration > 150:
+            started[-1].kill()
+
+    monkeypatch.setattr(engines, "start", kept)
+    with pytest.raises(EngineError, match="ended with status -9"):
+        train_network(root, run.settings, report)
+    result = train_network(root, run.settings, lambda _: None)
+    assert result["runs"][-1]["from_iteration"] >= 100
+    assert result["runs"][-1]["resume"] == "exact"
+    theirs, ours = (
+        {path.name: path.read_bytes() for path in NetworkFolder(folder).snapshots.iterdir()}
+        for folder in (whole, root)
+    )
+    assert len(theirs) == 18
+    assert {name: ours[name] for name in theirs} == theirs
+    assert results.collect(other.folder.results) == results.collect(run.folder.results)
+
+
+@pytest.mark.parametrize("engine", [CAFFE_TORCH], indirect=True)
+def test_a_broken_resume_file_is_one_sentence(run: SmallRun) -> None:
+    run.train("half0A")
+    folder = run.folder.network("half0A")
+    folder.solver.write_text(folder.solver.read_text().replace("max_iter: 4", "max_iter: 6"))
+    file = resume_file(folder.snapshots / "net_iter_4.solverstate")
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(EngineError, match=r"ended with status 2: .*resume is broken.*; remove it"):
+        train_network(folder.root, run.settings, lambda _: None)
+    file.unlink()
+    result = train_network(folder.root, run.settings, lambda _: None)
+    assert [each["resume"] for each in result["runs"]] == [None, None, "as Caffe"]
 
 
 def test_hangup_asks_for_a_snapshot_and_interrupt_ends(run: SmallRun) -> None:

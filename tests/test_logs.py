@@ -132,6 +132,28 @@ def test_follower_follows_real_caffe() -> None:
     for byte in FIRST.read_bytes():
         follower.feed(bytes([byte]))
     assert (follower.iteration, follower.loss, follower.accuracy) == (60, 0.26777, 1.0)
+    assert follower.resume == "as Caffe"
+
+
+@pytest.mark.parametrize(
+    ("told", "resume"),
+    [
+        ("Resume: exact", "exact"),
+        ("Resume: exact but for what a GPU draws", "exact but for what a GPU draws"),
+        ("Resume: as Caffe, data from the first record: there is no file", "as Caffe"),
+        ("Resuming from x.solverstate", "as Caffe"),
+        ("Net: Resume: exact", "as Caffe"),
+    ],
+)
+def test_follower_knows_what_a_resume_was(told: str, resume: str) -> None:
+    prefix = b"I20261127 06:46:22.716258    7 solver.cpp:239] "
+    follower = logs.Follower()
+    follower.feed(prefix + told.encode() + b"\n")
+    assert follower.resume is None
+    follower.feed(prefix + b"Starting Optimization\n")
+    assert follower.resume == resume
+    follower.feed(prefix + b"Resume: exact\n" + prefix + b"Starting Optimization\n")
+    assert follower.resume == resume
 
 
 def test_blocks_do_not_change_the_series(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,12 @@ MANIFEST = {
     "engine": {"name": "caffe-torch", "version": "caffe-torch 0.1.0 (PyTorch 2)"},
     "versions": {"caffe_transfer": "0.1.0", "python": "3.11.7"},
     "inputs": {"solver.prototxt": "ab", "../../data/half0B_train/lmdb": {"bytes": 12}},
-    "runs": [{"started": "2026-01-02T00:00:00+00:00", "argv": ["/home/me/caffe"]}],
+    "runs": [
+        {"started": "2026-01-02T00:00:00+00:00", "argv": ["/home/me/caffe"]},
+        {"started": "2026-01-02T01:00:00+00:00", "from_iteration": 5},
+        {"started": "2026-01-02T02:00:00+00:00", "from_iteration": 10, "resume": "exact"},
+        {"started": "2026-01-02T03:00:00+00:00", "from_iteration": 15, "resume": None},
+    ],
     "frozen": {"conv1": ["aa", "bb"]},
     "model": {"snapshots/net_iter_20.caffemodel": "cd"},
     "finished": "2026-01-03T00:00:00+00:00",
@@ -58,6 +63,9 @@ def test_what_was_asked_and_what_answered(tmp_path: Path) -> None:
         assert 'name = "fashion-mnist"' in found.study_text
         assert dict(found.of("half0B"))["solver.prototxt"] == "SHA-256 ab"
         assert dict(found.of("half0B"))["frozen, found unchanged"] == "conv1"
+        assert dict(found.of("half0B"))["resumed"] == (
+            "at iteration 5, as Caffe, with data from record 0; at iteration 10, exact"
+        )
         assert "/home/me" not in str(found)  # where the user's programs lie is nobody's business
 
 

@@ -240,6 +240,7 @@ rows = st.builds(
     top5=values,
     tests=st.none() | st.integers(0, 450),
     top1_last10=values,
+    data_restarts=st.none() | st.integers(0, 9),
 )
 
 
@@ -266,8 +267,8 @@ def test_csv_has_the_columns_and_leaves_missing_values_empty(tmp_path: Path) -> 
     assert path.read_text() == (
         "network,mode,base,target,split,n,fine_tuned,iterations,complete,"
         "top1,top1_last,valid_loss,train_loss,stalled,cut,valid_images,"
-        "seeds,top1_low,top1_high,top5,tests,top1_last10\n"
-        "transfer-ft0A0B_1_4,transfer,A,B,0,4,true,0,false,,,,,,,,1,,,,,\n"
+        "seeds,top1_low,top1_high,top5,tests,top1_last10,data_restarts\n"
+        "transfer-ft0A0B_1_4,transfer,A,B,0,4,true,0,false,,,,,,,,1,,,,,,\n"
     )
 
 
@@ -337,7 +338,7 @@ def test_rows_as_dictionaries_of_plain_values() -> None:
         "split": "0", "n": 4, "fine_tuned": True, "iterations": 40, "complete": None,
         "top1": 0.5, "top1_last": None, "valid_loss": None, "train_loss": None, "stalled": None,
         "cut": None, "valid_images": None, "seeds": 1, "top1_low": None, "top1_high": None,
-        "top5": None, "tests": None, "top1_last10": None,
+        "top5": None, "tests": None, "top1_last10": None, "data_restarts": None,
     }  # fmt: skip
     assert type(row.as_dict()["mode"]) is str
     assert results.Results((row,), ("x",)).as_dict() == {"rows": [row.as_dict()], "problems": ["x"]}

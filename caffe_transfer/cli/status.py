@@ -71,6 +71,8 @@ def status_command(folder: Path, watch: bool, as_json: bool) -> None:
     for row in rows:
         if row.problem:
             click.echo(f"{row.name} {row.state}: {row.problem}")
+    if restarted := [row.name for row in rows if row.data_restarts]:
+        click.echo(f"resumed as Caffe resumes, with data from record 0: {', '.join(restarted)}")
     click.echo(summary(reader, rows))
 
 

@@ -117,6 +117,11 @@ class Report:
         """The names of the networks whose training loss stayed at that of guessing."""
         return tuple(row.network.name for row in self.rows if row.stalled)
 
+    @property
+    def restarted(self) -> tuple[str, ...]:
+        """The names of the networks that were resumed as Caffe resumes, with data from record 0."""
+        return tuple(row.network.name for row in self.rows if row.data_restarts)
+
     def as_dict(self) -> dict[str, Any]:
         """The report in dictionaries and lists of plain values."""
         return {

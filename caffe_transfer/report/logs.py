@@ -5,6 +5,7 @@ with the latest time counts.  Prefixes without a year (glog before 0.6) are orde
 pause: on the circle of the year, the longest time without training is where the year changes.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +13,16 @@ from pathlib import Path
 import numpy as np
 
 from caffe_transfer import paths
+from caffe_transfer.formats.resume import AS_CAFFE, EXACT
 from caffe_transfer.report import log_text
 from caffe_transfer.report.log_scanner import Points, Scanner, Series
 from caffe_transfer.report.log_text import LineBlocks
 from caffe_transfer.report.score_names import Score, ScoreNames
+
+# What caffe-torch says of a resume; Caffe and it both say when they begin to train.
+_BEGUN = re.compile(
+    rf"\] (?:Resume: (?P<how>{EXACT}.*|{AS_CAFFE})|Starting Optimization\b)".encode()
+)
 
 
 @dataclass(frozen=True)
@@ -69,12 +76,16 @@ class Follower:
     Attributes:
         iteration: the highest so far, 0 before the first.
         loss, accuracy: the latest, None before the first.
+        resume: what a resume was, EXACT or AS_CAFFE or an exception to the former; None before
+            training begins.  One from the start is AS_CAFFE.
     """
 
     def __init__(self) -> None:
         self.iteration = 0
         self.loss: float | None = None
         self.accuracy: float | None = None
+        self.resume: str | None = None
+        self._told = AS_CAFFE
         self._scanner = Scanner(ScoreNames())
         self._unfinished = b""
 
@@ -83,6 +94,8 @@ class Follower:
         lines, newline, self._unfinished = (self._unfinished + data).rpartition(b"\n")
         if not newline:
             return
+        if self.resume is None:
+            self._look_for_resume(lines)
         self._scanner.feed(log_text.padded(lines + newline, len(lines) + 1))
         points = Points.join(self._scanner.losses)
         if len(points.values):
@@ -93,6 +106,13 @@ class Follower:
         self._scanner.losses.clear()
         for values in self._scanner.scores.values():
             values.clear()
+
+    def _look_for_resume(self, lines: bytes) -> None:
+        for found in _BEGUN.finditer(lines):
+            if found["how"]:
+                self._told = found["how"].decode(errors="replace")
+            else:
+                self.resume = self._told
 
 
 def read_logs(

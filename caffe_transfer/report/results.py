@@ -21,7 +21,7 @@ from caffe_transfer.nets.cut_record import CutRecord, read_cut
 from caffe_transfer.report import logs, metric, tasks
 from caffe_transfer.report.csv_text import csv_text
 from caffe_transfer.report.intervals import Estimate, Repeat, Score, accuracy
-from caffe_transfer.report.manifests import manifest_of
+from caffe_transfer.report.manifests import data_restarts, manifest_of
 from caffe_transfer.report.metric import Metric
 from caffe_transfer.report.settings import NetworkSettings, SettingsReader
 from caffe_transfer.studies.network import DEFAULT_SEED, Network
@@ -50,9 +50,11 @@ COLUMNS = {
     "top5": "top5",
     "tests": "tests",
     "top1_last10": "top1_last10",
+    "data_restarts": "data_restarts",
 }
 _NOT_IN_OLDER_TABLES = (
     "cut", "valid_images", "seeds", "top1_low", "top1_high", "top5", "tests", "top1_last10",
+    "data_restarts",
 )  # fmt: skip
 OnNetworkRead = Callable[[int, int, str], None]  # networks read, total, name of the next one
 OnLogs = Callable[[str, logs.NetworkLog], None]  # name of a network, its logs
@@ -75,6 +77,8 @@ class Row:
         top5: top-5 validation accuracy (0..1), the mean of the ten highest.
         tests: the number of tests in the logs.
         top1_last10: validation accuracy (0..1), the mean of the last ten tests.
+        data_restarts: how often training was resumed as Caffe resumes, with its data from record 0;
+            None where no manifest says it.
         metric: which of the accuracies the report compares; no column.
     """
 
@@ -92,6 +96,7 @@ class Row:
     top5: float | None = None
     tests: int | None = None
     top1_last10: float | None = None
+    data_restarts: int | None = None
     metric: Metric = Metric.BEST10
 
     @property
@@ -231,7 +236,8 @@ def collect(
             problems.append(f"{child} was left out, since its name is not that of a network")
             continue
         files = logs.log_files(child)
-        if not files and "given" in manifest_of(child):
+        manifest = manifest_of(child)
+        if not files and "given" in manifest:
             continue
         found = settings.read(child)
         log = logs.read_logs(files, found.scores, rates=rates)
@@ -243,7 +249,8 @@ def collect(
         except FormatError as error:
             cut = None
             problems.append(str(error))
-        rows.append(_row(network, log, found, cut))
+        restarts = len(data_restarts(manifest)) if manifest else None
+        rows.append(replace(_row(network, log, found, cut), data_restarts=restarts))
     if not rows:
         raise BadInput(f"{folder} holds no folder of a network, such as half0A")
     return Results.of(rows, (*problems, *settings.problems))
@@ -316,6 +323,7 @@ def _row_of_text(path: Path, line: int, cells: dict[str, str]) -> Row:
             top5=_value(cells.get("top5", "")),
             tests=_count(cells.get("tests", "")),
             top1_last10=_value(cells.get("top1_last10", "")),
+            data_restarts=_count(cells.get("data_restarts", "")),
         )
     except (BadInput, TypeError, ValueError, KeyError) as error:
         raise FormatError(f"{path} line {line} is not a row of results: {error}") from error

@@ -154,6 +154,12 @@ def notes(report: Report) -> list[str]:
             f"fewest {fewest}), so that the ten highest may count tests of early training, even "
             "the one before it."
         )
+    if report.restarted:
+        found.append(
+            f"{len(report.restarted)} of {len(report.rows)} networks were resumed as Caffe does "
+            "it, with their data from record 0, and have other numbers than without a stop: "
+            f"{', '.join(report.restarted)}."
+        )
     return found
 
 
@@ -290,6 +296,7 @@ def _state(row: Row) -> str:
         "no scores": row.score is None,
         f"{row.tests} tests": row.score is not None and (row.tests or FEW_TESTS) < FEW_TESTS,
         "stalled": row.stalled,
+        "data restarted": bool(row.data_restarts),
     }
     return ", ".join(note for note, holds in notes.items() if holds)
 

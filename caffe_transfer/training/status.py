@@ -12,6 +12,7 @@ from caffe_transfer.errors import CaffeTransferError, Incomplete
 from caffe_transfer.lock import is_held
 from caffe_transfer.paths import NetworkFolder, RunFolder
 from caffe_transfer.report.logs import NetworkLog, log_files, read_logs
+from caffe_transfer.report.manifests import data_restarts
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.training import manifest
 from caffe_transfer.training.failure import noted_failure
@@ -40,6 +41,7 @@ class Status:
         accuracy: the last validation accuracy, 0 to 1.
         seconds_left: estimated from the log, for networks in training.
         problem: why a failed network failed, or a broken one cannot be trained.
+        data_restarts: iterations at which it was resumed as Caffe resumes, with data from record 0.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Status:
     accuracy: float | None = None
     seconds_left: float | None = None
     problem: str = ""
+    data_restarts: tuple[int, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The attributes by name; a loss that is not finite, which JSON does not know, is None."""
@@ -145,7 +148,8 @@ def network_status(root: Path, log_of: Callable[[Path], NetworkLog] = _read) -> 
     """
     try:
         loaded = load_network(root)
-        done = manifest.is_finished(manifest.read(loaded.folder.manifest), loaded.solver.max_iter)
+        record = manifest.read(loaded.folder.manifest)
+        done = manifest.is_finished(record, loaded.solver.max_iter)
         log = log_of(root)
     except CaffeTransferError as error:
         return Status(root.name, State.BROKEN, problem=str(error))
@@ -169,6 +173,7 @@ def network_status(root: Path, log_of: Callable[[Path], NetworkLog] = _read) -> 
         _last(log.accuracy.values),
         pace * left if state is State.TRAINING and pace is not None else None,
         problem,
+        data_restarts(record),
     )
 
 

@@ -173,12 +173,16 @@ def _follow(
 ) -> None:
     """Report progress from the engine's log until it ends; pass on a wish to stop."""
     follower, started, asked, looked = Follower(), time.monotonic(), False, -math.inf
+    noted = False  # what the resume was, if it is one
     with log.open("rb") as file:
         while True:
             running = process.poll() is None
             follower.feed(file.read())
             seconds = time.monotonic() - started
             report(progress_of(loaded.name, loaded.solver.max_iter, follower, first, seconds))
+            if first and not noted and follower.resume:
+                _note_resume(loaded, follower.resume)
+                noted = True
             if time.monotonic() >= looked + SNAPSHOT_POLL_SECONDS or not running:
                 _remove_older(loaded, settings)
                 looked = time.monotonic()
@@ -219,7 +223,7 @@ def progress_of(
 def _note_start(loaded: LoadedNetwork, settings: Settings, argv: list[str], first: int) -> None:
     manifest = manifests.read(loaded.folder.manifest)
     runs = manifest.get("runs", [])
-    runs.append({"started": manifests.now(), "from_iteration": first, "argv": argv})
+    runs.append({"started": manifests.now(), "from_iteration": first, "argv": argv, "resume": None})
     manifests.write(
         loaded.folder.manifest,
         {
@@ -234,6 +238,12 @@ def _note_start(loaded: LoadedNetwork, settings: Settings, argv: list[str], firs
             "runs": runs,
         },
     )
+
+
+def _note_resume(loaded: LoadedNetwork, how: str) -> None:
+    manifest = manifests.read(loaded.folder.manifest)
+    manifest["runs"][-1]["resume"] = how
+    manifests.write(loaded.folder.manifest, manifest)
 
 
 def _finish(loaded: LoadedNetwork, settings: Settings) -> dict[str, Any]:

@@ -13,7 +13,14 @@ from typing import Any
 from caffe_transfer import paths
 from caffe_transfer.errors import CaffeTransferError
 from caffe_transfer.formats.hashes import sha256
-from caffe_transfer.report.manifests import Manifest, manifest_of
+from caffe_transfer.formats.resume import AS_CAFFE
+from caffe_transfer.report.manifests import (
+    Manifest,
+    first_iteration,
+    manifest_of,
+    resume_of,
+    runs_of,
+)
 from caffe_transfer.report.results import Row, networks_folder
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.study import Study
@@ -139,11 +146,18 @@ def _versions(manifest: Manifest) -> str:
 
 
 def _starts(manifest: Manifest) -> list[str]:
-    runs = manifest.get("runs")
-    if not isinstance(runs, list):
-        return []
-    starts = [each.get("started") for each in runs if isinstance(each, dict)]
+    starts = [run.get("started") for run in runs_of(manifest)]
     return [str(each) for each in starts if each]
+
+
+def _resumes(manifest: Manifest) -> str:
+    """Where training was resumed, and how."""
+    return "; ".join(
+        f"at iteration {first_iteration(run)}, {how}"
+        + (", with data from record 0" if how == AS_CAFFE else "")
+        for run in runs_of(manifest)
+        if (how := resume_of(run))
+    )
 
 
 def _files(manifests: Iterable[Manifest]) -> Facts:
@@ -172,6 +186,7 @@ def _of_network(manifest: Manifest) -> Facts:
     if manifest.get("random_seed") is not None:
         facts.append(("random seed", str(manifest["random_seed"])))
     facts.append(("started", ", ".join(_starts(manifest))))
+    facts.append(("resumed", _resumes(manifest)))
     facts.append(("finished", str(manifest.get("finished") or "")))
     facts += [
         (name, _hash(value))
