@@ -44,6 +44,14 @@ def test_why_a_network_failed(run: RunFolder) -> None:
     assert done.stdout.endswith("0 of 73 networks are trained, 72 waiting, 1 failed\n")
 
 
+def test_networks_whose_data_began_anew_are_named(run: RunFolder) -> None:
+    for name, how in (("half0A", "as Caffe"), ("half0B", "exact")):
+        runs = [{"from_iteration": 0, "resume": None}, {"from_iteration": 50, "resume": how}]
+        run.network(name).manifest.write_text(json.dumps({"runs": runs}))
+    lines = call("status", str(run.root)).stdout.splitlines()
+    assert lines[-2] == "resumed as Caffe resumes, with data from record 0: half0A"
+
+
 def test_json(run: RunFolder) -> None:
     done = call("status", str(run.root), "--json")
     rows = {row["name"]: row for row in map(json.loads, done.stdout.splitlines())}
@@ -51,7 +59,7 @@ def test_json(run: RunFolder) -> None:
     assert rows["half0B"]["problem"] == "caffe ended with status 1: out of memory"
     assert rows["half0A"] == {
         "name": "half0A", "state": "waiting", "iteration": 0, "max_iter": 960, "loss": None,
-        "accuracy": None, "seconds_left": None, "problem": "",
+        "accuracy": None, "seconds_left": None, "problem": "", "data_restarts": [],
     }  # fmt: skip
 
 

@@ -64,6 +64,17 @@ def test_few_tests_are_told_once_and_the_metric_is_named() -> None:
     assert metric == "Top-1 accuracy is the accuracy of the last test."
 
 
+def test_networks_whose_data_began_anew_are_marked() -> None:
+    counts = (None, 0, 2, 1)
+    rows = [replace(row, data_restarts=n) for row, n in zip(ROWS, counts, strict=True)]
+    told = tables.notes(report(*rows))[-1]
+    assert told.startswith("2 of 4 networks were resumed as Caffe does it, with their data from")
+    assert told.endswith(": transfer-ft0B0B_1_2, transfer0A0B_1_3.")
+    assert [tables.row_cells(row)[-1] for row in rows] == [
+        "", "", "not complete, data restarted", "no scores, stalled, data restarted"
+    ]  # fmt: skip
+
+
 def test_one_metric_goes_through_the_whole_report() -> None:
     """By the last accuracy the transfer is below its base, by the ten highest above."""
     rows = [

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -21,6 +22,7 @@ from caffe_transfer.caffe_torch import command
 from caffe_transfer.caffe_torch.cuda_graph import CudaRecorder
 from caffe_transfer.caffe_torch.precision import Precision
 from caffe_transfer.caffe_torch.solver import Action, Solver
+from caffe_transfer.formats import resume
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.prototxt import read_solver
 from caffe_transfer.paths import resume_file
@@ -364,6 +366,44 @@ def test_what_cannot_be_used_is_one_sentence(
     assert command_line(training, FROM_5, "--restart-data") == 0
     file.unlink()
     assert command_line(training, FROM_5) == 0
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_arrays_of_any_kind_are_refused_or_restored(
+    net: str, make: Make, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = make(net)
+    training.run(None, None, capfd)
+    monkeypatch.chdir(training.folder)
+    state = Path("net_iter_5.solverstate")
+    whole = resume.read(resume_file(state))
+    assert whole is not None
+    kinds = [None, np.empty(0), np.array(-1), np.array(2**40), np.array("x"), np.eye(3), np.inf]
+    solver = Solver(
+        read_solver(Path("solver.prototxt")), torch.device("cpu"), Precision.FP32,
+        lambda: Action.NONE,
+    )  # fmt: skip
+    refused = 0
+    try:
+        for name in whole.kept.arrays:
+            for kind in kinds:
+                arrays = {key: part for key, part in whole.kept.arrays.items() if key != name}
+                if kind is not None:
+                    arrays[name] = np.asarray(kind)
+                with resume_file(state).open("wb") as file:
+                    resume.write(replace(whole, kept=replace(whole.kept, arrays=arrays)), file)
+                try:
+                    solver.restore(state)
+                except resume.BadResume as error:
+                    refused += 1
+                    assert "does not fit the nets and their data (" in str(error)
+                    assert "remove it, or give --restart-data" in str(error)
+        with resume_file(state).open("wb") as file:
+            resume.write(whole, file)
+        solver.restore(state)
+    finally:
+        solver.close()
+    assert refused > 5 * len(whole.kept.arrays)
 
 
 def test_restart_data_is_for_a_resume(make: Make, capfd: pytest.CaptureFixture[str]) -> None:

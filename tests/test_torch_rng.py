@@ -4,8 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from google.protobuf import text_format
+from hypothesis import given
+from hypothesis import strategies as st
 
 pytest.importorskip("torch", reason="no PyTorch here; pip install 'caffe-transfer[torch]'")
 
@@ -123,3 +126,35 @@ def test_unknown_fillers_are_named() -> None:
         fillers.fill(pb.FillerParameter(type="ones"), (1,), Rng(0), "fc")
     with pytest.raises(BadInput, match="layer 'fc': the bilinear filler needs square filters"):
         fillers.fill(pb.FillerParameter(type="bilinear"), (1, 1, 2, 3), Rng(0), "fc")
+
+
+@given(
+    st.lists(st.integers(0, 1500), max_size=4),
+    st.integers(0, 1500),
+    st.sampled_from(["raw", "skip"]),
+)
+def test_a_state_goes_on_elsewhere(before: list[int], after: int, way: str) -> None:
+    one, other = Rng(5), Rng(6)
+    for count in before:
+        one.gaussian(count, 0, 1)  # which looks ahead
+        one.below(7)
+    other.restore(one.state())
+    kept = one.state()
+    if way == "raw":
+        one.raw(after)
+    else:
+        one.skip(after)
+    other.raw(after)
+    assert one.raw(700).tolist() == other.raw(700).tolist()
+    other.restore(kept)  # which stayed as it was
+    other.skip(after + 700)
+    assert one.one() == other.one()
+
+
+@pytest.mark.parametrize(
+    "state",
+    [{"at": np.array(625)}, {"at": np.array(-1)}, {"key": np.zeros(623, np.uint32)}],
+)
+def test_what_is_no_state(state: dict[str, npt.NDArray[np.uint32]]) -> None:
+    with pytest.raises(ValueError, match="no state of an MT19937"):
+        Rng(1).restore({**Rng(1).state(), **state})

@@ -68,7 +68,7 @@ class Changing:
             return f"{resume.AS_CAFFE}, data from the first record: {kept}"
         try:
             self._put_back(kept)
-        except (KeyError, ValueError, TypeError, IndexError, RuntimeError) as error:
+        except (LookupError, ValueError, TypeError, ArithmeticError, RuntimeError) as error:
             raise BadResume(
                 f"{resume_file(state)} does not fit the nets and their data ({error}); "
                 f"{resume.REMEDY}"

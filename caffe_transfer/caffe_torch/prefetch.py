@@ -83,8 +83,7 @@ class Prefetcher:
     """Makes batches in the background until it is stopped.
 
     Attributes:
-        mark: where the source and the transformer were after the last batch that was taken,
-            whatever was made ahead of it.
+        mark: where the source was after the last batch that was taken, whatever was read ahead.
     """
 
     def __init__(
@@ -96,7 +95,7 @@ class Prefetcher:
         Args:
             threads: number of those that decode and cut.
             device: where batches are sent to; a GPU copies from pinned memory by itself.
-            marks: says where source and transformer are; called once for each batch.
+            marks: says where the source is; called once for each batch.
         """
         self._source, self._batch, self._transformer = source, batch, transformer
         self._marks, self.mark = marks, marks()
@@ -123,6 +122,7 @@ class Prefetcher:
         try:
             yield made.result()
             self.mark = mark
+            self._transformer.take(self._batch)
             slot.sent()
         finally:
             self._free.put(slot)

@@ -50,6 +50,12 @@ class Rng:
         self._ahead = self._ahead[count:]
         return draws
 
+    def skip(self, count: int) -> None:
+        """Leave out the next draws."""
+        at_hand = min(count, len(self._ahead))
+        self._ahead = self._ahead[at_hand:]
+        self._bits.random_raw(count - at_hand, output=False)
+
     def one(self) -> int:
         """caffe_rng_rand: the next draw."""
         return int(self.raw(1)[0])

@@ -46,7 +46,9 @@ class Transformer:
         self._rng = rng
         self._random_crop = phase == pb.TRAIN and param.crop_size > 0
         self._per_image = int(param.mirror) + 2 * int(self._random_crop)
-        self._own: Rng | None = None
+        self._own: Rng | None = None  # ahead, where images are transformed
+        self._taken: Rng | None = None  # the same one after the draws for batches that were taken
+        self._images_taken = 0  # since it was moved on
         self._channels = 0
         self._mean_shape: Image | None = None
         self._mean: Tensor | None = None  # broadcasts over images
@@ -55,16 +57,27 @@ class Transformer:
     def init_rand(self) -> None:
         """DataTransformer::InitRand: seed a generator of its own by a draw, if it needs one."""
         if self._per_image:
-            self._own = Rng(self._rng.one())
+            seed = self._rng.one()
+            self._own, self._taken = Rng(seed), Rng(seed)
+
+    def take(self, images: int) -> None:
+        """Note that the net takes so many more images, in the order of their draws."""
+        self._images_taken += images
 
     def state(self) -> Arrays:
-        """The state of its own generator; empty without one."""
-        return {} if self._own is None else self._own.state()
+        """The state of its own generator after the images that were taken; empty without one."""
+        if self._taken is None:
+            return {}
+        self._taken.skip(self._images_taken * self._per_image)
+        self._images_taken = 0
+        return self._taken.state()
 
     def restore(self, state: Arrays) -> None:
-        """Go on with a state of `state`."""
-        if self._own is not None:
-            self._own.restore(state)
+        """Go on with a state of `state`; nothing may be drawn meanwhile."""
+        self._images_taken = 0
+        for generator in (self._own, self._taken):
+            if generator is not None:
+                generator.restore(state)
 
     def prepare(self, image: Image, device: torch.device, layer: str) -> None:
         """Load the mean for images like the first one.

@@ -40,6 +40,8 @@ def train_command(
 ) -> None:
     """Train the network in a folder; run it again to resume.
 
+    caffe-torch goes on as if it had not stopped; Caffe begins its data at record 0 again.
+
     In training, the newest two snapshots are kept; in the end, the last model without its solver
     state.
 

@@ -57,7 +57,11 @@ class Status:
     def as_dict(self) -> dict[str, Any]:
         """The attributes by name; a loss that is not finite, which JSON does not know, is None."""
         finite = self.loss is not None and math.isfinite(self.loss)
-        return asdict(self) | {"state": self.state.value, "loss": self.loss if finite else None}
+        return asdict(self) | {
+            "state": self.state.value,
+            "loss": self.loss if finite else None,
+            "data_restarts": list(self.data_restarts),
+        }
 
 
 def networks_in(folder: Path) -> list[Path]:

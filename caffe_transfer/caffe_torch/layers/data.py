@@ -50,17 +50,15 @@ class _Images(Layer):
 
     def _started(self) -> Prefetcher:
         return Prefetcher(
-            self._source, self._batch, self._transformer, self._threads, self.device, self._marks
-        )
-
-    def _marks(self) -> Arrays:
-        source, transformer = self._source.state(), self._transformer.state()
-        return under("source", source) | under("transformer", transformer)
+            self._source, self._batch, self._transformer, self._threads, self.device,
+            self._source.state,
+        )  # fmt: skip
 
     def state(self) -> Arrays:
         """Place and generators after the last batch that `forward` gave."""
         assert self._prefetcher is not None, "set_up comes first"
-        return self._prefetcher.mark
+        transformer = self._transformer.state()
+        return under("source", self._prefetcher.mark) | under("transformer", transformer)
 
     def restore(self, state: Arrays) -> None:
         assert self._prefetcher is not None, "set_up comes first"
@@ -122,6 +120,7 @@ class _List:
     ) -> None:  # fmt: skip
         self._layer, self._lines, self._place, self._shuffler = layer, lines, skip, shuffler
         self._order = np.arange(len(lines), dtype=np.uint32)
+        self._shuffled: Arrays = {}  # the shuffler's state, which takes long to make
         self._shuffle()
 
     def peek(self) -> Record:
@@ -140,9 +139,7 @@ class _List:
 
     def state(self) -> Arrays:
         """The place, the order of the lines, and the shuffler's state."""
-        shuffler = self._shuffler.state() if self._shuffler else {}
-        place = {"place": np.array(self._place), "order": self._order}
-        return place | under("shuffler", shuffler)
+        return {"place": np.array(self._place), "order": self._order, **self._shuffled}
 
     def restore(self, state: Arrays) -> None:
         place, order = int(state["place"]), state["order"].astype(np.uint32)
@@ -154,6 +151,7 @@ class _List:
         self._place, self._order = place, order
         if self._shuffler is not None:
             self._shuffler.restore(part(state, "shuffler"))
+            self._shuffled = under("shuffler", self._shuffler.state())
 
     def close(self) -> None:
         pass  # each image is read by itself
@@ -167,6 +165,7 @@ class _List:
             other = self._shuffler.below(last + 1)
             order[last], order[other] = order[other], order[last]
         self._order = np.array(order, np.uint32)
+        self._shuffled = under("shuffler", self._shuffler.state())
 
 
 class _Listed(NamedTuple):

@@ -12,6 +12,7 @@ from caffe_transfer.caffe_torch.layers.base import Layer
 from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.files import atomic_write
 from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.formats.resume import Arrays
 from caffe_transfer.nets.shapes import Shape
 from caffe_transfer.nets.shapes.programs import four_axes
 
@@ -31,6 +32,12 @@ class HDF5Output(Layer):
     def prepare(self, bottoms: Sequence[Shape], tops: Sequence[Shape]) -> None:
         if not self.param.hdf5_output_param.file_name:
             raise self.refuse("has no file_name")
+
+    def state(self) -> Arrays:
+        return {"written": np.array(self._written)}
+
+    def restore(self, state: Arrays) -> None:
+        self._written = bool(state["written"])
 
     def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
         path = Path(self.param.hdf5_output_param.file_name)

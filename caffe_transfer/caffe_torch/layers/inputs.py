@@ -95,6 +95,8 @@ class HDF5Data(Layer):
         self._open(int(state["file"]))
         self._rows = _order(state["rows"], len(self._blobs[0]))
         self._row = int(state["row"])
+        if not 0 <= self._row <= len(self._rows):
+            raise ValueError(f"there is no row {self._row} of {len(self._rows)}")
         set_twister(self._random, part(state, "random"))
 
     def _next(self) -> tuple[np.ndarray, ...]:
