@@ -85,8 +85,8 @@ def about(**changed: object) -> bytes:
 @pytest.mark.parametrize(
     "content",
     [
-        b"", b"no json", b"[]", b"{}", b"\xff", b"[" * 100_000, about(layers=3), about(arrays=["a"]),
-        about(arrays=3), about(lacking=None), about(layers=[3]),
+        b"", b"no json", b"[]", b"{}", b"\xff", b"[" * 100_000, about(layers=3), about(arrays=3),
+        about(arrays=["a"]), about(lacking=None), about(layers=[3]),
     ],
 )  # fmt: skip
 def test_what_has_the_right_hash_and_is_none(tmp_path: Path, content: bytes) -> None:

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -392,12 +393,10 @@ def test_arrays_of_any_kind_are_refused_or_restored(
                     arrays[name] = np.asarray(kind)
                 with resume_file(state).open("wb") as file:
                     resume.write(replace(whole, kept=replace(whole.kept, arrays=arrays)), file)
-                try:
+                with suppress(resume.BadResume):
                     solver.restore(state)
-                except resume.BadResume as error:
-                    refused += 1
-                    assert "does not fit the nets and their data (" in str(error)
-                    assert "remove it, or give --restart-data" in str(error)
+                    continue
+                refused += 1
         with resume_file(state).open("wb") as file:
             resume.write(whole, file)
         solver.restore(state)

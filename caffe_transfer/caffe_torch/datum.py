@@ -19,7 +19,7 @@ from caffe_transfer.formats import wire
 from caffe_transfer.formats.datum import Labelling, check_once, is_complete, planes
 from caffe_transfer.formats.lmdb import Records, open_records
 from caffe_transfer.formats.proto import caffe_pb2 as pb
-from caffe_transfer.formats.resume import Arrays
+from caffe_transfer.formats.resume import Arrays, number
 from caffe_transfer.formats.wire import WireError
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
@@ -190,7 +190,7 @@ class Database:
         Raises:
             KeyError, ValueError: it is of a database of another size.
         """
-        place, size = int(state["place"]), int(state["size"])
+        place, size = number(state, "place"), number(state, "size")
         if size != self._size or not 0 <= place < size:
             raise ValueError(f"{self._path} has {self._size} records, and had {size}")
         self.close()

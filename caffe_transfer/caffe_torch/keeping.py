@@ -19,8 +19,9 @@ from caffe_transfer.caffe_torch.layers import Layer
 from caffe_transfer.caffe_torch.layers.python import Python
 from caffe_transfer.caffe_torch.net import Net
 from caffe_transfer.caffe_torch.rng import Rng, set_twister
+from caffe_transfer.errors import BadInput
 from caffe_transfer.formats import resume
-from caffe_transfer.formats.resume import Arrays, BadResume, Kept, part, under
+from caffe_transfer.formats.resume import Arrays, BadResume, Kept, part, under, vector
 from caffe_transfer.paths import resume_file
 
 
@@ -68,7 +69,9 @@ class Changing:
             return f"{resume.AS_CAFFE}, data from the first record: {kept}"
         try:
             self._put_back(kept)
-        except (LookupError, ValueError, TypeError, ArithmeticError, RuntimeError) as error:
+        except (
+            BadInput, LookupError, ValueError, TypeError, ArithmeticError, RuntimeError
+        ) as error:  # fmt: skip
             raise BadResume(
                 f"{resume_file(state)} does not fit the nets and their data ({error}); "
                 f"{resume.REMEDY}"
@@ -89,7 +92,8 @@ class Changing:
                     layer.blobs[int(index)].copy_(torch.from_numpy(blob))
         self.losses.clear()
         if "losses" in arrays:
-            self.losses.extend(torch.from_numpy(arrays["losses"]).to(device))
+            losses = vector(arrays, "losses", np.float32)
+            self.losses.extend(torch.from_numpy(losses).to(device))
         # Last, since a program may draw.
         self.rng.restore(part(arrays, "rng"))
         _restore_torch(part(arrays, "torch"), device)

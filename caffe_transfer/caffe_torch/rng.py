@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from caffe_transfer.caffe_torch import ziggurat
-from caffe_transfer.formats.resume import Arrays
+from caffe_transfer.formats.resume import Arrays, number, vector
 
 Floats = npt.NDArray[np.float32]
 _TWO_32 = np.float32(2**32)
@@ -42,7 +42,7 @@ class Rng:
             KeyError, ValueError: it is no such state.
         """
         set_twister(self._bits, state)
-        self._ahead = state["ahead"].astype(np.uint32)
+        self._ahead = vector(state, "ahead", np.uint32)
 
     def raw(self, count: int) -> npt.NDArray[np.uint32]:
         """The next draws, 32 bits each."""
@@ -117,7 +117,7 @@ def set_twister(bits: np.random.MT19937, state: Arrays) -> None:
     Raises:
         KeyError, ValueError: it is no such state.
     """
-    key, at = state["key"], int(state["at"])
-    if key.shape != (_WORDS,) or not 0 <= at <= _WORDS:  # numpy does not check the second
+    key, at = vector(state, "key", np.uint32), number(state, "at")
+    if len(key) != _WORDS or not 0 <= at <= _WORDS:  # numpy does not check the second
         raise ValueError("it is no state of an MT19937")
-    bits.state = {"bit_generator": "MT19937", "state": {"key": key.astype(np.uint32), "pos": at}}
+    bits.state = {"bit_generator": "MT19937", "state": {"key": key, "pos": at}}

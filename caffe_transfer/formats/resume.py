@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ import numpy.typing as npt
 from caffe_transfer.errors import BadInput, FormatError
 
 Arrays = Mapping[str, npt.NDArray[Any]]
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 # What a resume can be; a log and a manifest say it in these words.
 EXACT, AS_CAFFE = "exact", "as Caffe"
@@ -72,6 +73,30 @@ def part(arrays: Arrays, path: str) -> Arrays:
     return {
         name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)
     }
+
+
+def number(arrays: Arrays, name: str) -> int:
+    """A whole number.
+
+    Raises:
+        KeyError, ValueError: it is not there, or no such number.
+    """
+    array = arrays[name]
+    if array.shape or not np.issubdtype(array.dtype, np.integer):
+        raise ValueError(f"{name} is no number")
+    return int(array)
+
+
+def vector(arrays: Arrays, name: str, kind: type[Scalar]) -> npt.NDArray[Scalar]:
+    """An array of one axis.
+
+    Raises:
+        KeyError, ValueError: it is not there, or of another kind.
+    """
+    array = arrays[name]
+    if array.ndim != 1 or array.dtype != kind:
+        raise ValueError(f"{name} is no vector of {kind.__name__}")
+    return array
 
 
 def write(resume: Resume, file: BinaryIO) -> None:

@@ -20,7 +20,7 @@ from caffe_transfer.caffe_torch.transform import Transformer
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.datum import planes
 from caffe_transfer.formats.proto import caffe_pb2 as pb
-from caffe_transfer.formats.resume import Arrays, part, under
+from caffe_transfer.formats.resume import Arrays, number, part, under, vector
 from caffe_transfer.nets.shapes import Shape, infer, refuse
 
 
@@ -142,7 +142,7 @@ class _List:
         return {"place": np.array(self._place), "order": self._order, **self._shuffled}
 
     def restore(self, state: Arrays) -> None:
-        place, order = int(state["place"]), state["order"].astype(np.uint32)
+        place, order = number(state, "place"), vector(state, "order", np.uint32)
         if not np.array_equal(np.sort(order), np.arange(len(self._lines))) or place < 0:
             raise ValueError(
                 f"{self._layer.image_data_param.source} has {len(self._lines)} lines, "

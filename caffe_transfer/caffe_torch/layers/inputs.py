@@ -13,7 +13,7 @@ from caffe_transfer.caffe_torch import fillers
 from caffe_transfer.caffe_torch.layers.base import Layer, to_channels_last
 from caffe_transfer.caffe_torch.rng import set_twister, twister_state
 from caffe_transfer.formats.proto import caffe_pb2 as pb
-from caffe_transfer.formats.resume import Arrays, part, under
+from caffe_transfer.formats.resume import Arrays, number, part, under, vector
 from caffe_transfer.nets.shapes import Shape, infer
 
 
@@ -91,10 +91,10 @@ class HDF5Data(Layer):
         } | under("random", twister_state(self._random))  # fmt: skip
 
     def restore(self, state: Arrays) -> None:
-        self._order = _order(state["order"], len(self._files))
-        self._open(int(state["file"]))
-        self._rows = _order(state["rows"], len(self._blobs[0]))
-        self._row = int(state["row"])
+        self._order = _order(vector(state, "order", np.uint32), len(self._files))
+        self._open(number(state, "file"))
+        self._rows = _order(vector(state, "rows", np.uint32), len(self._blobs[0]))
+        self._row = number(state, "row")
         if not 0 <= self._row <= len(self._rows):
             raise ValueError(f"there is no row {self._row} of {len(self._rows)}")
         set_twister(self._random, part(state, "random"))

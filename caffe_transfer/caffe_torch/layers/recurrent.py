@@ -13,7 +13,7 @@ from caffe_transfer.caffe_torch import fillers
 from caffe_transfer.caffe_torch.layers.base import Layer
 from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.formats.proto import caffe_pb2 as pb
-from caffe_transfer.formats.resume import Arrays, part, under
+from caffe_transfer.formats.resume import Arrays, part, under, vector
 from caffe_transfer.nets.shapes import Shape
 from caffe_transfer.nets.shapes.recurrent import STATES, wiring
 
@@ -83,13 +83,12 @@ class _Recurrent(Layer):
         return under("bottoms", bottoms) | under("states", states)
 
     def restore(self, state: Arrays) -> None:
-        self.reshape([tuple(shape.tolist()) for shape in part(state, "bottoms").values()])
-        for own, given in zip(self._states, part(state, "states").values(), strict=True):
-            if own.shape != given.shape:
-                raise ValueError("it is of another number of streams")
-        self._states = [
-            torch.from_numpy(given).to(self.device) for given in part(state, "states").values()
-        ]
+        bottoms, states = part(state, "bottoms"), part(state, "states")
+        self.reshape([tuple(vector(bottoms, name, np.int64).tolist()) for name in bottoms])
+        for own, given in zip(self._states, states.values(), strict=True):
+            if own.shape != given.shape or given.dtype != np.float32:
+                raise ValueError("its states are of other shapes")
+        self._states = [torch.from_numpy(given).to(self.device) for given in states.values()]
 
     def _step(self, x: Tensor, cont: Tensor, states: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """The output of a step and the states after it; all (1, streams, ...)."""
