@@ -1,6 +1,7 @@
 # make demo    sets up, builds Caffe once, runs the study fashion-mnist: figures in demo/report;
 #              where Caffe cannot be built, caffe-torch trains instead
 # make test    sets up, builds Caffe once, lints, runs the tests
+# make kill    kills programs and engines at random points, runs them again, and prints what held
 # make cluster-test  runs the paper's 170 networks on this machine and on the clusters it can make
 PYTHON ?= python3
 VENV ?= .venv
@@ -10,7 +11,7 @@ IMAGE ?= caffe-transfer:cpu
 PREFIX = "$$($(BIN)/python -c 'from caffe_transfer import paths; print(paths.caffe_prefix())')"
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 
-.PHONY: demo test cluster-test caffe caffe-gpu browser slurm lint image-test bench docs clean
+.PHONY: demo test cluster-test kill caffe caffe-gpu browser slurm lint image-test bench docs clean
 
 demo: $(VENV)/.ready
 	@$(MAKE) --no-print-directory caffe || { \
@@ -24,6 +25,11 @@ test: $(VENV)/.ready-test caffe browser lint
 cluster-test: $(VENV)/.ready-test slurm
 	$(INSTALL) '.[test,ray]'
 	CLUSTER_TEST=1 $(BIN)/python -m pytest tests/cluster
+
+# Kills and signals at random points of small studies, all of which must end as if nothing had been;
+# KILL="--count 300 --seed 7", or --engine caffe for real Caffe.
+kill: $(VENV)/.ready-test
+	$(BIN)/python -m tests.kill $(KILL)
 
 $(VENV)/.ready: setup.py
 	$(PYTHON) -m venv $(VENV)

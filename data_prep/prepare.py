@@ -19,6 +19,7 @@ from caffe_transfer.data_prep.progress import OnStep, silent, stoppable
 from caffe_transfer.data_prep.sources import Source, fetch
 from caffe_transfer.data_prep.splits import Halves, whole_of
 from caffe_transfer.data_prep.study_mean import is_mean_made, parts_of_whole, write_study_mean
+from caffe_transfer.data_prep.unfinished import clear_finished
 from caffe_transfer.errors import BadInput
 from caffe_transfer.nets.render import reads_mean
 from caffe_transfer.paths import DataFolder, RunFolder
@@ -64,6 +65,8 @@ def prepare(
     _write_lists(study, source, halves, images, run.data)
     wanted = list(data_sets(study))
     there = [name for name in _and_whole_ones(wanted) if is_made(name, study.images, run.data)]
+    for name in there:
+        clear_finished(run.data.lmdb(name))
     todo = list(plans(study, there))
     known = {*wanted, *there, *(name for plan in todo for name in plan.converted)}
     wants_mean = reads_mean(study) and not is_mean_made(study.images, run.data)

@@ -11,7 +11,6 @@ lmdb.unfinished.lock  held by the process that works on it, whose host and numbe
 import json
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -23,10 +22,6 @@ from caffe_transfer.errors import Busy
 from caffe_transfer.files import atomic_text, host, remove_leftovers, unwritable
 from caffe_transfer.lock import locked
 
-# A process on another host that has not committed for so long has ended.  It matters only on file
-# systems whose locks do not reach other hosts.
-SILENCE_SECONDS = 120
-
 
 class Unfinished:
     """A database in the making, whose lock this process holds.
@@ -35,16 +30,14 @@ class Unfinished:
         path: where it will be; folder: where it is now.
     """
 
-    def __init__(self, path: Path, lock: int) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
         self.folder = paths.unfinished(path)
-        self._lock = lock
         self._has_records = False
 
     def committed(self) -> None:
-        """Say that there are records, and that this process is alive."""
+        """Say that there are records."""
         self._has_records = True
-        os.utime(self._lock)
 
     @property
     def sum(self) -> Path:
@@ -89,13 +82,13 @@ def unfinished(path: Path, job: LmdbJob | CopyJob, root: Path) -> Iterator[Unfin
         root: the folder of its images, or the database that they are copied from.
 
     Raises:
-        Busy: another process works on it, here or on another host.
+        Busy: another process works on it, here or on another machine.
         BadInput: the folder is not writable, or its file system does not support locks.
     """
     lock = paths.lock_beside(paths.unfinished(path))
     with locked(lock) as held:
         _claim(held.descriptor, lock)
-        work = Unfinished(path, held.descriptor)
+        work = Unfinished(path)
         try:
             remove_leftovers(path)
             work.begin(job, root)
@@ -111,27 +104,35 @@ def forget_unfinished(path: Path) -> None:
     """Remove what there is of the database `path`, if it is not finished.
 
     Raises:
-        Busy: another process works on it, here or on another host.
+        Busy: another process works on it, here or on another machine.
     """
     lock = paths.lock_beside(paths.unfinished(path))
     if paths.unfinished(path).exists():
         with locked(lock) as held:
             _claim(held.descriptor, lock)
-            Unfinished(path, held.descriptor).forget()
+            Unfinished(path).forget()
+            lock.unlink(missing_ok=True)
+
+
+def clear_finished(path: Path) -> None:
+    """Remove what a process that was killed just when it had finished `path` has left beside it.
+
+    Raises:
+        Busy: it lives, here or on another machine.
+    """
+    folder = paths.unfinished(path)
+    lock = paths.lock_beside(folder)
+    if (lock.exists() or paths.record(folder).exists()) and not folder.exists():
+        with locked(lock) as held:
+            _claim(held.descriptor, lock)
+            Unfinished(path).forget()
             lock.unlink(missing_ok=True)
 
 
 def _claim(descriptor: int, lock: Path) -> None:
-    """Write this process into the lock file, unless one on another host is at work there."""
+    """Write this process into the lock file, if that has still its name."""
     opened = os.fstat(descriptor)
     if not lock.exists() or not os.path.samestat(opened, lock.stat()):
         raise Busy(f"another process has just worked in {lock.parent}; run this again")
-    owner, _, process = os.pread(descriptor, 1024, 0).decode(errors="replace").partition("\t")
-    silent = time.time() - opened.st_mtime
-    if owner not in ("", host()) and silent < SILENCE_SECONDS:
-        raise Busy(
-            f"process {process.strip()} on {owner} makes {lock.with_suffix('')}; wait for it, or, "
-            f"if it was killed, try again in {SILENCE_SECONDS - silent:.0f} seconds"
-        )
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{host()}\t{os.getpid()}\n".encode(), 0)

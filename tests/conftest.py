@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from caffe_transfer import paths
+from tests.kill.subject import REPLAY, Reference
 from tests.small_study import prepared, small_run
 
 __all__ = ["prepared", "small_run"]
@@ -78,3 +79,9 @@ def shared() -> Path:
 def authors(shared: Path) -> Path:
     """The authors' published folders: results/, ilsvrc12/, plots/."""
     return shared / "authors"
+
+
+@pytest.fixture(scope="session")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
+    """A small study that nothing has struck, run to its end by the replaying engine."""
+    return Reference.make(tmp_path_factory.mktemp("reference") / "study", REPLAY, 0.2)

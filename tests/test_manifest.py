@@ -24,7 +24,18 @@ def test_inputs_are_hashed(tmp_path: Path) -> None:
     (tmp_path / "lmdb/data.mdb").write_bytes(b"12345")
     hashes = manifest.input_hashes(tmp_path, ["file", "lmdb", "none"])
     empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-    assert hashes == {"file": empty, "lmdb": {"bytes": 5}}
+    start = "5994471abb01112afcc18159f6cc74b4f511b99806da59b3caf5a9c173cacfc5"  # of 12345
+    assert hashes == {"file": empty, "lmdb": {"bytes": 5, "start_sha256": start}}
+
+
+def test_inputs_that_have_changed() -> None:
+    before = {"net": "ab", "one": {"bytes": 5}, "two": {"bytes": 5, "start_sha256": "ab"}, "x": 1}
+    assert manifest.changed_inputs(before, before) == []
+    now = {"net": "cd", "one": {"bytes": 5, "start_sha256": "ab"}, "two": {"bytes": 6}, "new": "1"}
+    assert manifest.changed_inputs(before, now) == ["net", "two"]
+    assert manifest.changed_inputs({"db": {"bytes": 5}}, {"db": {"view_sha256": "ab"}}) == ["db"]
+    runs = [{"changed_inputs": ["net"]}, {}, {"changed_inputs": ["net", "two"]}]
+    assert manifest.changed_while_trained({"runs": runs}) == ["net", "two"]
 
 
 @pytest.mark.parametrize("text", ["no json", "[]"])

@@ -1,6 +1,8 @@
 """Snapshot pairs: which of them are whole."""
 
+import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,12 @@ import pytest
 from caffe_transfer.errors import FormatError, Incomplete
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.solverstate import open_state
-from caffe_transfer.training.snapshots import is_complete, newest_complete, snapshots
+from caffe_transfer.training.snapshots import (
+    is_complete,
+    keep_newest,
+    newest_complete,
+    snapshots,
+)
 from caffe_transfer.training.train import train_network
 from tests.models import LAYERS, write_model
 from tests.small_study import SmallRun
@@ -44,6 +51,19 @@ def test_every_cut_of_the_newest_pair_leads_to_the_one_before(tmp_path: Path, en
         found = newest_complete(tmp_path)
         assert found is not None
         assert found.iteration == 10, cut
+
+
+@pytest.mark.parametrize("seconds", [-1e8, 1e8])
+def test_old_pairs_go_whatever_the_clock_of_the_files_says(tmp_path: Path, seconds: float) -> None:
+    for iteration in (10, 20, 30, 40):
+        write_pair(tmp_path, iteration)
+    then = time.time() + seconds
+    for path in tmp_path.iterdir():
+        os.utime(path, (then, then))
+    keep_newest(tmp_path / "net")
+    left = [pair.iteration for pair in snapshots(tmp_path)]
+    # Of the newest alone it matters whether it may still be written.
+    assert left == ([40, 30] if seconds < 0 else [40, 30, 20])
 
 
 def test_pairs_that_do_not_belong_together(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Databases that were stopped, killed or failed, and the runs that go on with them."""
 
+import json
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 from caffe_transfer import paths
-from caffe_transfer.data_prep import decode_pool, lists, lmdb_writer, lmdbs, means, unfinished
+from caffe_transfer.data_prep import decode_pool, lists, lmdb_writer, lmdbs, means
 from caffe_transfer.data_prep.conversion import CONVERTING
 from caffe_transfer.data_prep.decode import read_image
 from caffe_transfer.data_prep.left_out import read_left_out
@@ -23,9 +24,12 @@ from caffe_transfer.data_prep.lists import ImageList
 from caffe_transfer.data_prep.progress import silent, stoppable
 from caffe_transfer.data_prep.records import LmdbRecord, read_record
 from caffe_transfer.data_prep.stores import Store
+from caffe_transfer.data_prep.unfinished import clear_finished
 from caffe_transfer.errors import BadInput, Busy, Interrupted
+from caffe_transfer.lock_records import Record
 from tests.images import count_reads, write_images
 from tests.test_data_lmdbs import records
+from tests.test_lock import kill_holder
 
 SIZE = 16
 
@@ -244,17 +248,48 @@ class TestOthers:
 
         assert write(images, tmp_path, "db", progress=second).count == 39
 
-    def test_on_another_host(self, images: ImageList, tmp_path: Path) -> None:
+    def test_on_another_machine(self, images: ImageList, tmp_path: Path) -> None:
         lock = self.lock(tmp_path, "far\t17\n", age=10)
-        with pytest.raises(
-            Busy, match=r"process 17 on far makes .*db\.unfinished; .* try again in 1\d\d seconds"
-        ):
+        record = Record("far", "boot", 17, "2026-11-27 09:20:00 UTC", "first")
+        record_file = paths.lock_record(lock)
+        record_file.write_text(json.dumps(vars(record)))
+        over = threading.Event()
+
+        def beat() -> None:
+            while not over.wait(0.05):
+                record.rewrite(lock)
+
+        thread = threading.Thread(target=beat)
+        thread.start()
+        with pytest.raises(Busy, match=r"another process works in .* \(process 17 on far since"):
             write(images, tmp_path, "db")
+        over.set()
+        thread.join()
         assert lock.read_text() == "far\t17\n"
 
+    @pytest.mark.parametrize("age", [1, 1e8, -1e8])
     @pytest.mark.parametrize("text", ["", "far\t17\n", f"{os.uname().nodename}\t17\n"])
-    def test_that_have_ended(self, images: ImageList, tmp_path: Path, text: str) -> None:
-        age = unfinished.SILENCE_SECONDS + 1 if text.startswith("far") else 1
+    def test_that_have_ended(
+        self, images: ImageList, tmp_path: Path, text: str, age: float
+    ) -> None:
+        """Whatever time the lock's file bears: clocks differ and jump."""
         self.lock(tmp_path, text, age)
         assert write(images, tmp_path, "db").count == 39
         assert not (tmp_path / "db.unfinished.lock").exists()
+
+
+@pytest.mark.parametrize("left", ["db.unfinished.lock", "db.unfinished.json"])
+def test_what_one_killed_at_the_very_end_has_left_goes(
+    left: str, images: ImageList, tmp_path: Path
+) -> None:
+    write(images, tmp_path, "db")
+    before = sorted(tmp_path.iterdir())
+    (tmp_path / left).touch()
+    if left.endswith(".lock"):
+        kill_holder(tmp_path / left)
+    clear_finished(tmp_path / "db")
+    assert sorted(tmp_path.iterdir()) == before
+    (tmp_path / "view.unfinished").mkdir()
+    (tmp_path / "view.unfinished.json").touch()
+    clear_finished(tmp_path / "view")  # of which a copy grows
+    assert (tmp_path / "view.unfinished.json").exists()

@@ -10,6 +10,7 @@ from caffe_transfer.cli.options import grouped
 from caffe_transfer.cli.show import Screen
 from caffe_transfer.cli.stopping import stop_on_signal
 from caffe_transfer.studies.study import EVERY, LAST
+from caffe_transfer.training.manifest import changed_while_trained
 from caffe_transfer.training.slurm_job import cores, train_in_job
 from caffe_transfer.training.train import train_network
 
@@ -63,5 +64,9 @@ def train_command(
         )
     frozen = ", ".join(manifest.get("frozen", {}))
     click.echo(f"{folder} is trained: {next(iter(manifest['model']))}")
+    for name in changed_while_trained(manifest):
+        click.echo(
+            f"{name} was another before the training was resumed, so that the results are of both"
+        )
     if frozen:
         click.echo(f"frozen layers are byte-identical to their source: {frozen}")

@@ -10,7 +10,7 @@ from typing import Any
 from caffe_transfer import paths
 from caffe_transfer.errors import FormatError
 from caffe_transfer.files import atomic_text
-from caffe_transfer.formats.hashes import sha256
+from caffe_transfer.formats.hashes import sha256, sha256_of_start
 from caffe_transfer.formats.views import is_view, read_view
 from caffe_transfer.paths import NetworkFolder
 from caffe_transfer.version import __version__
@@ -70,10 +70,11 @@ def surroundings() -> dict[str, str]:
 
 
 def input_hashes(folder: Path, files: list[str]) -> dict[str, Any]:
-    """Return the SHA-256 of the files that training reads, and the size in bytes of databases.
+    """Return the SHA-256 of the files that training reads.
 
-    A view is told by the hash of what it takes, and the size of its database.  Databases can be too
-    large to hash; files that do not exist are left out.
+    Databases can be too large to hash: they are told by their size in bytes, and the hash of their
+    first megabyte.  A view is told by the hash of what it takes, and the size of its database.
+    Files that do not exist are left out.
     """
     hashes: dict[str, Any] = {}
     for name in files:
@@ -84,10 +85,32 @@ def input_hashes(folder: Path, files: list[str]) -> dict[str, Any]:
                 "bytes": read_view(path).identity.bytes,
             }
         elif path.is_dir():
-            hashes[name] = {"bytes": (path / paths.LMDB_DATA).stat().st_size}
+            data = path / paths.LMDB_DATA
+            hashes[name] = {"bytes": data.stat().st_size, "start_sha256": sha256_of_start(data)}
         elif path.exists():
             hashes[name] = sha256(path)
     return hashes
+
+
+def changed_inputs(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """The names of inputs that are others than before, as `input_hashes` tells them.
+
+    What only one of them tells, such as an earlier version's, says nothing.
+    """
+    return [name for name in now if name in before and not _may_be_same(before[name], now[name])]
+
+
+def changed_while_trained(manifest: Mapping[str, Any]) -> list[str]:
+    """The names of inputs that were others in an earlier run of a training."""
+    changed = (run.get("changed_inputs", []) for run in manifest.get("runs", []))
+    return list(dict.fromkeys(name for names in changed for name in names))
+
+
+def _may_be_same(before: Any, now: Any) -> bool:
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        known = before.keys() & now.keys()
+        return bool(known) and all(before[key] == now[key] for key in known)
+    return bool(before == now)
 
 
 def now() -> str:

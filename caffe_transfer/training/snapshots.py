@@ -94,7 +94,14 @@ def keep_newest(prefix: Path) -> None:
     if len({iteration for iteration, _ in files}) <= KEPT_PAIRS:
         return
     mine = {path for _, path in files}
-    settled = (p for p in snapshots(prefix.parent) if p.model in mine and _is_settled(p))
+    # A pair is written after the one before: only of the newest does a clock, which may be wrong,
+    # say whether it is.
+    newest = max(iteration for iteration, _ in files)
+    settled = (
+        pair
+        for pair in snapshots(prefix.parent)
+        if pair.model in mine and (pair.iteration < newest or _is_settled(pair))
+    )
     kept = list(itertools.islice(filter(is_complete, settled), KEPT_PAIRS))
     if len(kept) == KEPT_PAIRS:
         oldest = kept[-1].iteration

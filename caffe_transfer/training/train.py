@@ -121,6 +121,9 @@ def _run_engine(
     stop: threading.Event,
 ) -> None:
     newest = newest_complete(loaded.snapshots)
+    if newest:
+        # Weeks before the proof at the end would tell it: init.caffemodel may be another by now.
+        verify_frozen(loaded, newest.model)
     loaded.snapshots.mkdir(parents=True, exist_ok=True)
     loaded.folder.logs.mkdir(exist_ok=True)
     log = loaded.folder.logs / f"train-{datetime.now():%Y%m%d-%H%M%S-%f}.log"
@@ -222,8 +225,11 @@ def progress_of(
 
 def _note_start(loaded: LoadedNetwork, settings: Settings, argv: list[str], first: int) -> None:
     manifest = manifests.read(loaded.folder.manifest)
-    runs = manifest.get("runs", [])
-    runs.append({"started": manifests.now(), "from_iteration": first, "argv": argv, "resume": None})
+    inputs = manifests.input_hashes(loaded.folder.root, loaded.inputs)
+    run = {"started": manifests.now(), "from_iteration": first, "argv": argv, "resume": None}
+    if first and (changed := manifests.changed_inputs(manifest.get("inputs", {}), inputs)):
+        run["changed_inputs"] = changed
+    runs = [*manifest.get("runs", []), run]
     manifests.write(
         loaded.folder.manifest,
         {
@@ -234,7 +240,7 @@ def _note_start(loaded: LoadedNetwork, settings: Settings, argv: list[str], firs
             "threads": settings.threads,
             "gpu": settings.gpu,
             "versions": manifests.surroundings(),
-            "inputs": manifests.input_hashes(loaded.folder.root, loaded.inputs),
+            "inputs": inputs,
             "runs": runs,
         },
     )

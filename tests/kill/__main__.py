@@ -1,13 +1,16 @@
 """The command of the campaign: see the package's docstring."""
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 from tests.kill.campaign import Campaign, table
-from tests.kill.subject import REPLAY
+from tests.kill.subject import REPLAY, Reference
+
+_SECONDS = 0.5  # of a replayed training
 
 
 def main() -> int:
@@ -20,9 +23,13 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no study after them")
     parser.add_argument("--out", type=Path, help="an empty folder, which keeps what fails")
     given = parser.parse_args()
+    # As nohup and `&` ignore them, and as all that is started here would ignore them then.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     root = given.out or Path(tempfile.mkdtemp(prefix="kill-"))
     end = time.monotonic() + 60 * given.minutes
-    campaign = Campaign(root, given.seed, given.engine, 0.5, lambda line: print(line, flush=True))
+    reference = Reference.make(root / "reference", given.engine, _SECONDS)
+    campaign = Campaign(root, given.seed, reference, lambda line: print(line, flush=True))
     if given.only is not None:
         campaign.study(given.only)
     number = 0

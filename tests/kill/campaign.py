@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from random import Random
 
-from tests.kill import points
 from tests.kill.checks import listing, problems
+from tests.kill.points import REPORT
 from tests.kill.strikes import SIGNALS, VICTIMS, Struck, choose, strike, wrong_end
-from tests.kill.subject import Subject
+from tests.kill.subject import Reference, Subject
 
 # The time that a command takes, as a share of the run's: it need not be exact.
 _OF_RUN = {"run": 0.8, "status": 0.03, "report": 0.2}
@@ -40,27 +40,23 @@ class Campaign:
     """Studies in a folder, each with its own chance.
 
     Args:
-        root: an empty folder, which keeps what failed.
+        root: a folder, which keeps what failed.
         seed: of all that is chosen.
-        engine: "replay", or a real one's name.
-        seconds: of a replayed training.
+        reference: the same study, which nothing strikes.
         say: called with a line for each study.
     """
 
     def __init__(
-        self, root: Path, seed: int, engine: str, seconds: float, say: Callable[[str], None]
+        self, root: Path, seed: int, reference: Reference, say: Callable[[str], None]
     ) -> None:
-        self._root, self._seed, self._engine = root, seed, engine
-        self._seconds, self._say = seconds, say
+        self._root, self._seed, self._say = root, seed, say
+        self._reference, self._engine = reference, reference.subject.engine
         self.tally = Tally()
-        self.reference = Subject(root / "reference", engine, seconds)
-        self._took, self._events = self.reference.run_to_end(root / "events.txt")
-        say(f"a run that nothing strikes takes {self._took:.1f} s")
 
     def study(self, number: int) -> None:
         """Strike one study and look at it; what fails is kept in a folder of its number."""
         root = self._root / f"{number:04d}"
-        subject = Subject(root, self._engine, self._seconds)
+        subject = Subject(root, self._engine, self._reference.subject.seconds)
         struck: list[Struck] = []
         try:
             found = list(self._strike(subject, Random(f"{self._seed} {number}"), struck))
@@ -82,15 +78,11 @@ class Campaign:
         found: list[str] = []
 
         def go(command: str) -> None:
-            took = self._took * _OF_RUN[command]
-            events = Counter(
-                {
-                    each: n
-                    for each, n in self._events.items()
-                    if command == "run" or each[1] == points.REPORT
-                }
-            )
-            chosen = choose(chance, command, took, events)
+            seconds = self._reference.seconds * _OF_RUN[command]
+            events = self._reference.events
+            if command != "run":
+                events = Counter({each: n for each, n in events.items() if each[1] == REPORT})
+            chosen = choose(chance, command, seconds, events)
             struck.append(strike(subject, chosen))
             if wrong := wrong_end(struck[-1]):
                 found.append(f"{wrong} after {chosen}: {struck[-1].said}")
@@ -111,7 +103,7 @@ class Campaign:
             for command in ("status", "report"):
                 if status := subject.start(command).wait():
                     found.append(f"{command} ended with {status}: {subject.last_words()}")
-        return found + problems(subject, self.reference)
+        return found + problems(subject, self._reference.subject)
 
 
 def _words(struck: Struck) -> str:

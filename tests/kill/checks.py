@@ -9,13 +9,13 @@ from pathlib import Path
 from caffe_transfer.formats.hashes import blob_hashes
 from caffe_transfer.formats.prototxt import read_net
 from caffe_transfer.nets.layers import frozen_layers
-from caffe_transfer.paths import NetworkFolder
+from caffe_transfer.paths import LMDB_LOCK, NetworkFolder
 from tests.kill.subject import NETWORKS, REPLAY, Subject
 from tests.replay_engine import MARK
 
 _STRAY_SECONDS = 30.0
 # What tells of times, paths and tries; all else is the same in each run, byte by byte.
-_OF_ITS_OWN = ("run.log", "manifest.json", "index.html", MARK)
+_OF_ITS_OWN = ("run.log", "manifest.json", "index.html", MARK, LMDB_LOCK)
 _TRAINED = ("caffemodel", "report")  # the same only where a resumed training is
 
 

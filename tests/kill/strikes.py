@@ -34,7 +34,8 @@ class Strike:
         signals: their names, with one space between them.
         gaps: seconds between two signals.
         point: where it strikes by itself; None to strike after `delay` seconds.
-        delay: from when the program answers signals, or an engine is there if that is the victim.
+        delay: from when the program answers signals.  Where an engine is the victim, the next one is
+            waited for.
     """
 
     command: str
@@ -84,7 +85,7 @@ def choose(
         return Strike(command, victim, signals, gaps, Point(role, area, number, victim, first), 0.0)
     victim = chance.choice(VICTIMS if command == "run" else ("program", "group"))
     if victim == "engine":
-        return Strike(command, victim, signals.split()[0], (), None, chance.random())
+        signals, gaps = signals.split()[0], ()
     return Strike(command, victim, signals, gaps, None, chance.random() ** 2 * seconds)
 
 
@@ -107,9 +108,9 @@ def strike(subject: Subject, chosen: Strike) -> Struck:
         left = chosen.signals.split()[1:] if done.exists() else []
     else:
         _wait(process, lambda: _answers(process.pid))
+        _wait(process, lambda: False, chosen.delay)
         if chosen.victim == "engine":
             _wait(process, lambda: len(subject.processes()) > 1)
-        _wait(process, lambda: False, chosen.delay)
         where = _where(chosen, subject.where()) if process.poll() is None else None
         victims, left = _victims(subject, process, chosen.victim), chosen.signals.split()
     for number, name in enumerate(left):

@@ -6,6 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from caffe_transfer.paths import RunFolder
@@ -54,13 +55,14 @@ class Subject:
     """A study in a folder of its own.
 
     Attributes:
-        engine: REPLAY, or the name of a real one.
+        engine: REPLAY, or a real one's name or program.
+        seconds: of a replayed training.
         folder: of the run.
         scratch: the temporary folder of its processes.
     """
 
     def __init__(self, root: Path, engine: str, seconds: float) -> None:
-        self.root, self.engine = root, engine
+        self.root, self.engine, self.seconds = root, engine, seconds
         self.scratch, self.plan = root / "scratch", root / "plan.json"
         self.scratch.mkdir(parents=True)
         self.study = write_study(root, STUDY)
@@ -117,13 +119,34 @@ class Subject:
                 newest, area = changed, points.area_of(str(path.relative_to(self.folder.root)))
         return area
 
-    def run_to_end(self, counts: Path) -> tuple[float, Counter[tuple[str, str]]]:
-        """Run it without a strike: its seconds, and the events of each role and area."""
+
+@dataclass(frozen=True)
+class Reference:
+    """A study that nothing strikes, run to its end.
+
+    Attributes:
+        seconds: that its run has taken.
+        events: the number of those at which a process can strike, of each role and area.
+    """
+
+    subject: Subject
+    seconds: float
+    events: Counter[tuple[str, str]]
+
+    @classmethod
+    def make(cls, root: Path, engine: str, seconds: float) -> "Reference":
+        """Run a study in an empty folder.
+
+        Args:
+            seconds: of a replayed training.
+        """
+        subject, counts = Subject(root, engine, seconds), root / "events.txt"
         began = time.monotonic()
-        status = self.start("run", **{points.COUNT: str(counts)}).wait()
-        assert status == 0, self.last_words()
+        status = subject.start("run", **{points.COUNT: str(counts)}).wait()
+        assert status == 0, subject.last_words()
         rows = (line.split("\t")[:2] for line in counts.read_text().splitlines())
-        return time.monotonic() - began, Counter((role, area) for role, area in rows)
+        events = Counter((role, area) for role, area in rows)
+        return cls(subject, time.monotonic() - began, events)
 
 
 def _write_replay(root: Path, seconds: float) -> Path:
