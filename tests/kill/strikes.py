@@ -34,7 +34,7 @@ class Strike:
         signals: their names, with one space between them.
         gaps: seconds between two signals.
         point: where it strikes by itself; None to strike after `delay` seconds.
-        delay: from when the program answers signals.  Where an engine is the victim, the next one is
+        delay: from when the program answers signals; where an engine is the victim, the next one is
             waited for.
     """
 
