@@ -114,8 +114,8 @@ def _unpack(package: Path, scratch: Path) -> Path:
     found = [] if fault else [each for each in members(archive) if _is_ours(each)]
     if not found:
         raise BadInput(
-            f"{package} is neither a folder nor the Debian package{fault}; name the package "
-            f"{PACKAGE} or a folder of the publisher's four .gz files"
+            f"{package} cannot be used as the Debian package {PACKAGE}{fault}; name that, or a "
+            "folder of the publisher's four .gz files"
         )
     with archive.open("rb") as file:
         for each in found:
@@ -130,6 +130,8 @@ def _is_ours(member: Member) -> bool:
 
 def _archive_of(package: Path, archive: Path) -> str:
     """Write the tar in a Debian package to a file; why it cannot be, or ""."""
+    if shutil.which("dpkg-deb") is None:
+        return ", for there is no dpkg-deb here to unpack it"
     with (
         archive.open("wb") as file,
         subprocess.Popen(

@@ -126,7 +126,7 @@ class TestFashionMnist:
                 sources.fetch("fashion-mnist", tmp_path / "images", idx_files)
             assert not (tmp_path / "images").exists()
         (tmp_path / "no.deb").write_bytes(b"no package")
-        with pytest.raises(BadInput, match="neither a folder nor the Debian package"):
+        with pytest.raises(BadInput, match="cannot be used as the Debian package dataset-fash"):
             sources.fetch("fashion-mnist", tmp_path / "images", tmp_path / "no.deb")
 
 

@@ -13,8 +13,10 @@ import pytest
 
 from caffe_transfer.data_prep import fashion_mnist, ilsvrc12_truth, sources, tiny_imagenet
 from caffe_transfer.data_prep.ilsvrc12_truth import published_labels
+from caffe_transfer.data_prep.prepare import prepare
 from caffe_transfer.data_prep.tars import members
 from caffe_transfer.errors import BadInput, CaffeTransferError, FormatError
+from caffe_transfer.paths import RunFolder
 from caffe_transfer.studies.load import load_study
 from tests.replay_engine import ROOT
 from tests.small_ilsvrc12 import tar_bytes
@@ -118,9 +120,12 @@ def test_a_debian_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert everything(tmp_path) == {"x.deb", "scratch", f"scratch/{name}", "scratch/package.tar"}
     monkeypatch.setattr(fashion_mnist, "_MOST_OF_PACKAGE", 1 << 20)
     package = deb(tmp_path, {"usr/bomb": bytes(3 << 20)})
-    with pytest.raises(BadInput, match=r"nor .* package: it unpacks to more than 1\.0 MB; name"):
+    with pytest.raises(BadInput, match=r"package \S+: it unpacks to more than 1\.0 MB; name"):
         fashion_mnist._unpack(package, scratch)
     assert (scratch / "package.tar").stat().st_size < 3 << 20
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(BadInput, match="for there is no dpkg-deb here to unpack it; name that, or"):
+        fashion_mnist._unpack(package, scratch)
 
 
 def test_a_devkit_that_would_fill_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,6 +175,48 @@ def test_names_in_a_study(name: str, tmp_path: Path) -> None:
     with pytest.raises(CaffeTransferError) as error:
         load_study(str(file))
     assert "\n" not in str(error.value)
+
+
+def test_a_list_may_name_images_anywhere_and_nothing_is_written_there(tmp_path: Path) -> None:
+    study = load_study(str(write_study(tmp_path)))
+    outside = tmp_path / "outside"
+    (tmp_path / "given/all").rename(outside)
+    for name in ("train.txt", "valid.txt"):
+        path = tmp_path / "given" / name
+        lines = path.read_text().replace("all/", "../outside/").splitlines()
+        lines[0] = lines[0].replace("../outside", str(outside))
+        path.write_text("\n".join(lines) + "\n")
+    before = everything(outside) | everything(tmp_path / "given")
+    prepare(study, RunFolder(tmp_path / "run"), tmp_path / "given")
+    assert everything(outside) | everything(tmp_path / "given") == before
+    assert everything(tmp_path) - before <= {
+        name for name in everything(tmp_path) if name.startswith(("run", "given", "outside"))
+    } | {"small.toml"}
+
+
+def folder_of_classes(root: Path, *names: str) -> Path:
+    for each in (*names, "a/1.png", "a/2.png", "b/1.png", "b/2.png"):
+        path = root / each
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    return root
+
+
+def test_a_line_break_in_the_name_of_a_class(tmp_path: Path) -> None:
+    images = folder_of_classes(tmp_path / "images", "a\nb/0.png")
+    with pytest.raises(BadInput, match=r"'\S*a\\nb' cannot name a class: it holds a") as error:
+        sources.fetch("folder", tmp_path / "fetched", images)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "fetched").exists()
+
+
+def test_a_line_break_in_the_name_of_an_image(tmp_path: Path) -> None:
+    images = folder_of_classes(tmp_path / "images", "a/evil.png 1\n..", "a/0\n.png")
+    found = sources.fetch("folder", tmp_path / "fetched", images)
+    paths = sorted(path for listed in found.lists.values() for path in listed.paths)
+    assert paths == ["a/1.png", "a/2.png", "b/1.png", "b/2.png"]
+    left_out = (tmp_path / "fetched/left_out.txt").read_text()
+    assert f'with a line break in the name\t"{images}/a/0\\n.png"\n' in left_out
 
 
 PYTHON_LAYER = """
