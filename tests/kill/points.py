@@ -49,6 +49,11 @@ class Point:
         path.write_text(json.dumps(asdict(self)))
 
 
+def struck(plan: Path) -> Path:
+    """What a plan's file is called when the strike is done."""
+    return plan.with_name(f"{plan.name}.done")
+
+
 def area_of(path: str) -> str:
     """The part of the work to which a file belongs, by its path within the run's folder."""
     first, *rest = (part.lstrip(".") for part in Path(path).parts or ("",))
@@ -136,7 +141,7 @@ class _Hook:
     def _strike(self, point: Point) -> None:
         assert self._plan is not None
         with suppress(FileNotFoundError):  # another process of this role was faster
-            os.rename(self._plan, f"{self._plan}.done")
+            os.rename(self._plan, struck(Path(self._plan)))
             own, number = os.getpid(), signal.Signals[f"SIG{point.signal}"]
             others = {
                 "program": [int(os.environ[_PROGRAM_PID])],

@@ -95,12 +95,11 @@ def strike(subject: Subject, chosen: Strike) -> Struck:
     Raises:
         TimeoutError: it hangs.
     """
-    done = subject.plan.with_name(f"{subject.plan.name}.done")
-    for path in (subject.plan, done):
-        path.unlink(missing_ok=True)
+    plan = subject.new_plan()
+    done = points.struck(plan)
     if chosen.point is not None:
-        chosen.point.write(subject.plan)
-    process = subject.start(chosen.command, **{points.PLAN: str(subject.plan)})
+        chosen.point.write(plan)
+    process = subject.start(chosen.command, **{points.PLAN: str(plan)})
     if chosen.point is not None:
         _wait(process, done.exists)
         where = _where(chosen, chosen.point.area) if done.exists() else None

@@ -63,11 +63,17 @@ class Subject:
 
     def __init__(self, root: Path, engine: str, seconds: float) -> None:
         self.root, self.engine, self.seconds = root, engine, seconds
-        self.scratch, self.plan = root / "scratch", root / "plan.json"
+        self.scratch = root / "scratch"
+        self._plans = 0
         self.scratch.mkdir(parents=True)
         self.study = write_study(root, STUDY)
         self.folder = RunFolder(root / "run")
         self._program = str(_write_replay(root, seconds)) if engine == REPLAY else engine
+
+    def new_plan(self) -> Path:
+        """A file for the plan of a strike: engines of an earlier one may still read theirs."""
+        self._plans += 1
+        return self.root / f"plan{self._plans}.json"
 
     def argv(self, command: str) -> list[str]:
         """The arguments of a command on this study."""
