@@ -19,6 +19,19 @@ _PROCESSES = Path("/proc")
 
 
 @contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Write a file, or files of a folder, in the block.
+
+    Raises:
+        BadInput: the block raises an OSError, as of a full disk.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+@contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Open `path` for binary writing; it appears, complete, only if the block succeeds.
 
@@ -28,15 +41,14 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     temporary = temporary_path(path)
     remove_leftovers(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "x+b") as file:
-            _hold(file.fileno())
-            yield cast(BinaryIO, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise unwritable(path, error) from error
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(temporary, "x+b") as file:
+                _hold(file.fileno())
+                yield cast(BinaryIO, file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
     finally:
         with suppress(OSError):  # it is gone after a success, or was never made
             temporary.unlink()
@@ -64,11 +76,9 @@ def link(path: Path, target: str) -> None:
         raise BadInput(f"{path} is in the way of a link to {target}; move it elsewhere")
     temporary = temporary_path(path)
     remove_leftovers(path)
-    try:
+    with writing(path):
         temporary.symlink_to(target)
         temporary.replace(path)
-    except OSError as error:
-        raise unwritable(path, error) from error
 
 
 @contextmanager
@@ -95,11 +105,10 @@ def scratch_folder(path: Path) -> Iterator[Path]:
     temporary = temporary_path(path)
     remove_leftovers(path)
     try:
-        temporary.mkdir(parents=True)
-        with _held(temporary):
-            yield temporary
-    except OSError as error:
-        raise unwritable(path, error) from error
+        with writing(path):
+            temporary.mkdir(parents=True)
+            with _held(temporary):
+                yield temporary
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

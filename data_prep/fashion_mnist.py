@@ -22,6 +22,7 @@ from caffe_transfer.data_prep.tars import Member, members
 from caffe_transfer.data_prep.threads import worker_threads
 from caffe_transfer.errors import BadInput, CaffeTransferError, Incomplete
 from caffe_transfer.paths import ImagesFolder
+from caffe_transfer.reading import reading
 from caffe_transfer.units import size
 
 PACKAGE = "dataset-fashion-mnist"
@@ -151,11 +152,8 @@ def _archive_of(package: Path, archive: Path) -> str:
 
 def _read_idx(archive: Path, name: str) -> npt.NDArray[np.uint8]:
     path = archive / f"{name}.gz"
-    try:
-        with gzip.open(path) as file:
-            content = file.read(_LARGEST)  # of a file with more, the hash is another
-    except (OSError, EOFError) as error:
-        raise BadInput(f"cannot read {path}: {error}; fetch it again") from error
+    with reading(path, "a whole .gz file", "fetch it again"), gzip.open(path) as file:
+        content = file.read(_LARGEST)  # of a file with more, the hash is another
     if hashlib.sha256(content).hexdigest() != SHA256[name]:
         raise BadInput(f"{path} does not hold the publisher's {name}; fetch it again")
     return np.frombuffer(content, np.uint8)

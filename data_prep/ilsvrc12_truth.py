@@ -4,13 +4,13 @@ import csv
 import gzip
 import io
 import tarfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 from caffe_transfer.data_prep.names import shown
 from caffe_transfer.data_prep.splits import ilsvrc12_synsets
 from caffe_transfer.errors import BadInput, FormatError, Incomplete
+from caffe_transfer.reading import reading
 from caffe_transfer.units import size
 
 DEVKIT = "ILSVRC2012_devkit_t12"
@@ -59,7 +59,7 @@ def _devkit_file(root: Path, name: str) -> tuple[str, bytes] | None:
     packed = root / _DEVKIT_TAR
     if not packed.is_file():
         return None
-    try:
+    with reading(packed, "a whole .tar.gz", "fetch it again"):
         with gzip.open(packed) as file:
             content = file.read(_MOST_OF_DEVKIT + 1)
         if len(content) > _MOST_OF_DEVKIT:
@@ -71,8 +71,6 @@ def _devkit_file(root: Path, name: str) -> tuple[str, bytes] | None:
             for member in devkit:
                 if Path(member.name).name == name and (found := devkit.extractfile(member)):
                     return f"{shown(packed)}/{name}", found.read()
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise FormatError(f"{shown(packed)} is damaged: {error}; fetch it again") from error
     raise FormatError(f"{shown(packed)} holds no {name}; fetch it again")
 
 
@@ -101,15 +99,12 @@ def _labels_by_id(source: str, content: bytes) -> dict[bytes, int]:
     labels = {synset: label for label, synset in enumerate(ilsvrc12_synsets())}
     if len(content) > _MOST_OF_META:
         raise FormatError(f"{source} is not the devkit's {_META}; fetch it again")
-    try:
+    with reading(source, f"the devkit's {_META}", "fetch it again"):
         file: Any = io.BytesIO(content)  # scipy's types know of paths alone
         rows = loadmat(file, squeeze_me=True)["synsets"]
         pairs = zip(rows["ILSVRC2012_ID"], rows["WNID"], strict=True)
         # Higher synsets such as "animal" follow the 1000.
         found = {b"%d" % int(row): labels[str(wnid)] for row, wnid in pairs if str(wnid) in labels}
-    # loadmat raises what its parser happens to meet.
-    except Exception as error:
-        raise FormatError(f"{source} is not the devkit's {_META}; fetch it again") from error
     if len(found) != len(labels):
         raise FormatError(
             f"{source} names {len(found)} of the {len(labels)} classes of ILSVRC2012; take the "
@@ -121,11 +116,7 @@ def _labels_by_id(source: str, content: bytes) -> dict[bytes, int]:
 def _from_kaggle(path: Path) -> dict[str, int]:
     """Lines "ILSVRC2012_val_00048981,n03995372 85 1 499 272" below a heading."""
     labels = {synset: label for label, synset in enumerate(ilsvrc12_synsets())}
-    try:
+    kind = "Kaggle's list of validation images and their classes"
+    with reading(path, kind, "fetch it again"):
         rows = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))[1:]
         return {f"{name}.JPEG": labels[boxes.split()[0]] for name, boxes in rows}
-    except (ValueError, LookupError, csv.Error) as error:
-        raise FormatError(
-            f"{shown(path)} is not Kaggle's list of validation images and their classes; fetch it "
-            "again"
-        ) from error

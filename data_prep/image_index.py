@@ -7,7 +7,6 @@ the headers of ImageNet's tars lie scattered over 138 GB.  It is small: 1.3 mill
 
 import json
 import os
-import zipfile
 from array import array
 from bisect import bisect_left
 from dataclasses import dataclass, field
@@ -19,8 +18,9 @@ import numpy.typing as npt
 
 from caffe_transfer.data_prep import tars
 from caffe_transfer.data_prep.names import shown
-from caffe_transfer.errors import BadInput, FormatError
+from caffe_transfer.errors import BadInput
 from caffe_transfer.files import atomic_write
+from caffe_transfer.reading import reading
 
 _FILE = -1  # the offset of an image that is a file of its own
 
@@ -123,15 +123,14 @@ class ImageIndex:
             FormatError: the file is damaged.
             BadInput: a tar has changed since, or is not there.
         """
-        try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as columns:
-                holders = tuple(Holder(*each) for each in json.loads(columns["holders"].tobytes()))
-                names = columns["names"].tobytes()
-                index = cls(holders, names, *(columns[name] for name in Place._fields))
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-            raise FormatError(
-                f"{path} does not tell where the images lie: {error}; {_again(path)}"
-            ) from error
+        with (
+            reading(path, "a list of where the images lie", _again(path), missing=_again(path)),
+            path.open("rb") as file,
+            np.load(file, allow_pickle=False) as columns,
+        ):
+            holders = tuple(Holder(*each) for each in json.loads(columns["holders"].tobytes()))
+            names = columns["names"].tobytes()
+            index = cls(holders, names, *(columns[name] for name in Place._fields))
         index._check_unchanged(path, root)
         return index
 

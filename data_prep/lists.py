@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from caffe_transfer.data_prep.names import shown
-from caffe_transfer.errors import BadInput, FormatError, Incomplete
+from caffe_transfer.errors import BadInput, FormatError, shortened
 from caffe_transfer.files import atomic_write
+from caffe_transfer.reading import reading
 
 MAX_SEED = 2**32 - 1  # of numpy's RandomState
 _MAX_LABEL = 2**31 - 1  # of a Datum
@@ -115,12 +116,8 @@ def read(path: Path) -> ImageList:
         Incomplete: there is no such file.
         FormatError: a line is not "path label".
     """
-    try:
+    with reading(path, "an image list", "name another", missing="write the list, or name another"):
         content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise Incomplete(f"there is no image list {path}; write it or name another") from error
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror}") from error
     if b"\0" in content:
         raise FormatError(f"{path} is not a text file in UTF-8; write it as one")
     text = os.fsdecode(content)
@@ -143,10 +140,13 @@ def count(path: Path) -> int:
 def _parse(path: Path, number: int, line: str) -> tuple[str, int]:
     name, _, label = line.rpartition(" ")
     if not name or not (label.isascii() and label.isdigit()):
-        raise FormatError(f"{path}, line {number}: {line!r} is not 'path label'")
-    if int(label) > _MAX_LABEL:
-        raise FormatError(f"{path}, line {number}: {label} is above {_MAX_LABEL}, the last label")
-    return name, int(label)
+        raise FormatError(f"{path}, line {number}: {shortened(repr(line))} is not 'path label'")
+    digits = label.lstrip("0") or "0"  # Python refuses to convert thousands of digits
+    if len(digits) > len(str(_MAX_LABEL)) or int(digits) > _MAX_LABEL:
+        raise FormatError(
+            f"{path}, line {number}: {shortened(label)} is above {_MAX_LABEL}, the last label"
+        )
+    return name, int(digits)
 
 
 def write(images: ImageList, path: Path) -> None:

@@ -1,6 +1,5 @@
 """The sum of images in float32, as Caffe's compute_image_mean adds them up for the mean."""
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +7,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from caffe_transfer.errors import BadInput
+from caffe_transfer.errors import BadInput, CaffeTransferError
 from caffe_transfer.files import atomic_write
 from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.reading import reading
 
 
 class PixelSum:
@@ -88,8 +88,12 @@ class PixelSum:
     def load(cls, path: Path) -> "PixelSum | None":
         """The sum that `save` has written; None if there is no such file, or it is torn."""
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            with (
+                reading(path, "a sum of images", "make it anew"),
+                path.open("rb") as file,
+                np.load(file, allow_pickle=False) as arrays,
+            ):
                 found: dict[str, Any] = dict(arrays)
-            return cls(found["total"], int(found["count"]), found["last"].tobytes())
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+                return cls(found["total"], int(found["count"]), found["last"].tobytes())
+        except CaffeTransferError:
             return None

@@ -11,6 +11,7 @@ from importlib.resources import files
 from itertools import zip_longest
 from pathlib import Path
 
+from caffe_transfer.errors import shortened
 from caffe_transfer.paths import DataFolder
 
 
@@ -61,11 +62,15 @@ def _verdict(name: str, md5: str, data: DataFolder, reference: DataFolder | None
 
 
 def _first_difference(ours: Path, theirs: Path) -> str:
-    pairs = zip_longest(*(path.read_text().split("\n") for path in (ours, theirs)), fillvalue="")
+    pairs = zip_longest(*map(_lines, (ours, theirs)), fillvalue="")
     number, (mine, published) = next(
         (number, pair) for number, pair in enumerate(pairs, 1) if pair[0] != pair[1]
     )
-    return f"line {number} is {mine!r}, theirs {published!r}"
+    return f"line {number} is {shortened(repr(mine))}, theirs {shortened(repr(published))}"
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8", errors="replace").split("\n")
 
 
 def _md5(path: Path) -> str:

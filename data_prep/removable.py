@@ -14,7 +14,7 @@ from caffe_transfer.data_prep.disk import DatabaseSizes, copy_bytes
 from caffe_transfer.data_prep.records import LmdbRecord, read_record, write_record
 from caffe_transfer.data_prep.unfinished import forget_unfinished
 from caffe_transfer.errors import FormatError, Incomplete
-from caffe_transfer.files import remove_leftovers, temporary_path, unwritable
+from caffe_transfer.files import remove_leftovers, temporary_path, writing
 from caffe_transfer.formats.lmdb import open_records
 from caffe_transfer.formats.views import is_view, read_view
 from caffe_transfer.paths import DataFolder
@@ -32,7 +32,7 @@ def remove_database(path: Path) -> None:
         return
     kept, record = paths.kept_view(path), read_record(path, LmdbRecord)
     away = temporary_path(path)
-    try:
+    with writing(path):
         size = (kept / paths.VIEW_RECORDS).stat().st_size
         path.replace(away)
         # While nothing is there: a record beside the other of the two would be taken for wrong.
@@ -40,8 +40,6 @@ def remove_database(path: Path) -> None:
             write_record(path, replace(record, bytes=size))
         kept.replace(path)
         shutil.rmtree(away)
-    except OSError as error:
-        raise unwritable(path, error) from error
 
 
 def is_removable(path: Path) -> bool:

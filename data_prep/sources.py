@@ -18,8 +18,9 @@ from caffe_transfer.data_prep.progress import OnStep, silent
 from caffe_transfer.data_prep.splits import PARTS
 from caffe_transfer.data_prep.stores import check_names, open_store
 from caffe_transfer.errors import BadInput, Incomplete
-from caffe_transfer.files import atomic_folder, atomic_text
+from caffe_transfer.files import atomic_folder, atomic_text, writing
 from caffe_transfer.paths import ImagesFolder
+from caffe_transfer.reading import reading
 
 FOLDER = "folder"  # the one source whose images may have to be divided
 FETCHED = ("fashion-mnist", "tiny-imagenet")  # the others' images are the user's own
@@ -109,7 +110,8 @@ def _bring(
     filler: Filler, destination: Path, given: Path | None, progress: OnStep, *, check: bool
 ) -> None:
     """Fill a new folder; `check` that the images that its lists name are there."""
-    destination.parent.mkdir(parents=True, exist_ok=True)
+    with writing(destination):
+        destination.parent.mkdir(parents=True, exist_ok=True)
     with atomic_folder(destination) as temporary:
         folder = ImagesFolder(temporary)
         found, classes = filler(folder, given, progress)
@@ -137,6 +139,7 @@ def read_source(destination: Path) -> Source:
 
     Raises:
         Incomplete: there are none.
+        FormatError: one of its lists is damaged.
     """
     folder = ImagesFolder(destination)
     if not folder.classes.is_file():
@@ -144,8 +147,10 @@ def read_source(destination: Path) -> Source:
             f"{destination} holds no images with their lists; make it with caffe-transfer data "
             "fetch"
         )
+    with reading(folder.classes, "a list of classes", f"remove {destination} to fetch it anew"):
+        text = folder.classes.read_text(encoding="utf-8")
     return Source(
         folder,
         {part: lists.read(folder.list(part)) for part in PARTS},
-        tuple(folder.classes.read_text(encoding="utf-8").removesuffix("\n").split("\n")),
+        tuple(text.removesuffix("\n").split("\n")),
     )

@@ -21,6 +21,7 @@ from caffe_transfer.data_prep.names import canonical, shown
 from caffe_transfer.errors import BadInput
 from caffe_transfer.files import atomic_text
 from caffe_transfer.paths import DataFolder
+from caffe_transfer.reading import reading
 from caffe_transfer.studies.network import MAX_SPLIT_SEED, NATMAN, Split
 from caffe_transfer.studies.study import ALL
 
@@ -141,12 +142,11 @@ def read_classes(path: Path) -> tuple[str, ...]:
     """Read a list of classes: names or labels, one a line.
 
     Raises:
-        BadInput: the file cannot be read as text, or is empty.
+        Incomplete: there is no such file.
+        BadInput: it cannot be read as text, or is empty.
     """
-    try:
+    with reading(path, "a list of classes", "write one a line, in UTF-8"):
         lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"cannot read the list of classes {path}: {error}") from error
     names = tuple(canonical(line.strip()) for line in lines if line.strip())
     if not names:
         raise BadInput(f"{path} lists no classes; write one a line")

@@ -8,8 +8,10 @@ from caffe_transfer.data_prep.download import download
 from caffe_transfer.data_prep.lists import ImageList
 from caffe_transfer.data_prep.names import shown
 from caffe_transfer.data_prep.progress import OnStep
-from caffe_transfer.errors import BadInput, Incomplete
+from caffe_transfer.errors import Incomplete
+from caffe_transfer.files import writing
 from caffe_transfer.paths import ImagesFolder
+from caffe_transfer.reading import reading
 from caffe_transfer.units import size
 
 ADDRESS = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
@@ -37,21 +39,19 @@ def fill(
             download(ADDRESS, archive, progress)
         except Incomplete as error:
             raise Incomplete(f"{error}; {_NOT_THE_ZIP}") from error
-    try:
-        with zipfile.ZipFile(archive) as zipped:
-            _check_sizes(zipped)
-            classes = sorted(zipped.read(ROOT + "wnids.txt").decode().split())
-            label = {name: index for index, name in enumerate(classes)}
-            found = {
-                "train": _train_list(zipped, label),
-                "valid": _valid_list(zipped, label),
-            }
-            _check_names(name for images in found.values() for name in images.paths)
-            _unpack(zipped, folder, found, progress)
-    except (zipfile.BadZipFile, KeyError, OSError, EOFError, ValueError) as error:
-        if isinstance(error, OSError) and error.filename is None and error.errno is not None:
-            raise  # the disk, not the zip
-        raise BadInput(f"{archive} cannot be used: {error}; {_NOT_THE_ZIP}") from error
+    with (
+        reading(archive, "the publisher's zip", _NOT_THE_ZIP),
+        zipfile.ZipFile(archive) as zipped,
+    ):
+        _check_sizes(zipped)
+        classes = sorted(zipped.read(ROOT + "wnids.txt").decode().split())
+        label = {name: index for index, name in enumerate(classes)}
+        found = {
+            "train": _train_list(zipped, label),
+            "valid": _valid_list(zipped, label),
+        }
+        _check_names(name for images in found.values() for name in images.paths)
+        _unpack(zipped, folder, found, progress)
     if given is None:
         archive.unlink()
     return found, classes
@@ -107,9 +107,11 @@ def _unpack(
     total, done = sum(map(len, found.values())), 0
     for part, images in found.items():
         for name in images.paths:
+            content = zipped.read(inside[part] + name)
             target = folder.images(part) / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(zipped.read(inside[part] + name))
+            with writing(folder.root):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content)
             done += 1
             if done % 1000 == 0 or done == total:
                 progress("unpacking Tiny ImageNet", done, total)

@@ -18,7 +18,7 @@ from caffe_transfer.data_prep.names import shown
 from caffe_transfer.data_prep.order import numbers_in
 from caffe_transfer.data_prep.records import LmdbJob, LmdbRecord, read_record, write_record
 from caffe_transfer.errors import BadInput
-from caffe_transfer.files import atomic_folder, link, sync, temporary_path
+from caffe_transfer.files import atomic_folder, link, sync, temporary_path, writing
 from caffe_transfer.formats.lmdb import open_lmdb
 from caffe_transfer.formats.views import View, identity_of, is_view, write_view
 
@@ -139,12 +139,13 @@ def make_room(path: Path) -> None:
     """Remove a view, or a link of `Base.take`, whose place is needed.
 
     Raises:
-        BadInput: a link of the user's leads to what is not there.
+        BadInput: a link of the user's leads to what is not there, or the folder is not writable.
     """
     if is_view(path):
-        away = temporary_path(path)
-        path.replace(away)
-        shutil.rmtree(away)
+        with writing(path):
+            away = temporary_path(path)
+            path.replace(away)
+            shutil.rmtree(away)
     elif path.is_symlink() and not path.exists():
         target = Path(os.readlink(path))
         if target != _beside(path.parent.parent / target.parent.name / path.name):

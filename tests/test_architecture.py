@@ -12,7 +12,8 @@ PACKAGE = ROOT / "caffe_transfer"
 # Lowest first; a package imports what stands on a lower line, and itself.
 FLOORS = (
     ("allocator", "errors", "paths", "units", "version"),
-    ("files", "formats"),
+    ("files", "reading"),
+    ("formats",),
     ("lock_records",),
     ("lock",),
     ("studies",),

@@ -48,7 +48,7 @@ def test_json(shared: Path) -> None:
     ("arguments", "message"),
     [
         (["alexnet"], "there is no net 'alexnet'; name a prototxt or one of "),
-        (["none.prototxt"], "there is no none.prototxt"),
+        (["none.prototxt"], "there is no file none.prototxt"),
         (["mini", "--shape", "3,x"], "'3,x' is not three numbers with commas"),
         (["mini", "--shape", "1,2,2"], "larger than its input"),
         (["net.prototxt"], "does not say the size of its images; give it with --shape"),

@@ -116,7 +116,7 @@ def test_verify_says_what_is_identical(folder: Path, authors: Path) -> None:
         (("fetch", "imagenet", "--out", "x"), "'imagenet' is not one of"),
         (("split", "--out", "x"), "name the images with --images"),
         (("split", "--images", "given", "--out", "x"), "given holds no images with their lists"),
-        (("lmdb", "none.txt", "given", "x"), "there is no image list none.txt"),
+        (("lmdb", "none.txt", "given", "x"), "there is no file none.txt; write the list"),
         (("lmdb", "spaces.txt", "given", "x"), "are missing, first given/a b.png"),
         (("lmdb", "missing.txt", "given", "x"), "1 of 1 images of the list are missing"),
         (("lmdb", "missing.txt", "given", "x", "--shuffle", "-1"), "-1 is not a seed from 0"),

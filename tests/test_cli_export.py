@@ -51,7 +51,7 @@ def test_modules_are_checked(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["m.caffemodel", "--net", "none.prototxt", "--to", "onnx", "m.onnx"],
-         "there is no none.prototxt"),
+         "there is no file none.prototxt"),
         (["none.caffemodel", "--net", "net.prototxt", "--to", "onnx", "m.onnx"],
          "there is no file none.caffemodel"),
         (["net.prototxt", "--net", "net.prototxt", "--to", "onnx", "m.onnx"],

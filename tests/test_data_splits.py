@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from caffe_transfer.data_prep import lists, published, splits
 from caffe_transfer.data_prep.lists import ImageList
 from caffe_transfer.data_prep.published import State
-from caffe_transfer.errors import BadInput
+from caffe_transfer.errors import BadInput, Incomplete
 from caffe_transfer.paths import DataFolder
 from caffe_transfer.studies.network import Split
 
@@ -179,7 +179,12 @@ def test_class_lists_are_read(tmp_path: Path) -> None:
     path.write_text("\n")
     with pytest.raises(BadInput, match="lists no classes"):
         splits.read_classes(path)
-    with pytest.raises(BadInput, match="cannot read"):
+    path.write_bytes(b"cat\nB\xe4r\n")
+    with pytest.raises(
+        BadInput, match=r"a.txt is not a list of classes: .*; write one a line, in UTF"
+    ):
+        splits.read_classes(path)
+    with pytest.raises(Incomplete, match=r"there is no file .*none.txt; check the name"):
         splits.read_classes(tmp_path / "none.txt")
 
 

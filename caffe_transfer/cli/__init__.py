@@ -5,13 +5,14 @@ turns into one sentence and an exit status.
 """
 
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
 import click
 
 from caffe_transfer.cli.stopping import raised_on_signal
-from caffe_transfer.errors import STOPPED, CaffeTransferError, Interrupted
+from caffe_transfer.errors import STOPPED, CaffeTransferError, Interrupted, one_line
 from caffe_transfer.version import __version__
 
 # Command -> its module, imported only when the command is called: `--help` answers at once.
@@ -64,12 +65,15 @@ def main(argv: list[str] | None = None) -> None:
     Exit status: 0 done; 1 compared or verified, and different; 2 cannot be done as requested;
     130 interrupted.
     """
-    sys.exit(_status(argv))
+    sys.exit(status_of(argv))
 
 
-def _status(argv: list[str] | None) -> int:
+def status_of(argv: Sequence[str] | None) -> int:
+    """Run the command line and return the exit status."""
     try:
-        result: Any = cli.main(argv, prog_name="caffe-transfer", standalone_mode=False)
+        result: Any = cli.main(
+            None if argv is None else list(argv), prog_name="caffe-transfer", standalone_mode=False
+        )
     except CaffeTransferError as error:
         click.echo(f"caffe-transfer: {error}", err=True)
         return error.status
@@ -81,8 +85,15 @@ def _status(argv: list[str] | None) -> int:
     except click.ClickException as error:
         where = getattr(error, "ctx", None)
         name = where.command_path if where else "caffe-transfer"
-        click.echo(f"{name}: {error.format_message()} See {name} --help.", err=True)
+        click.echo(one_line(f"{name}: {error.format_message()} See {name} --help."), err=True)
         return 2
+    except OSError as error:  # of a file that no module takes care of
+        where = f"{error.filename}: " if error.filename else ""
+        said = (
+            f"caffe-transfer: {where}{error.strerror or error}; free some space or correct the name"
+        )
+        click.echo(one_line(said), err=True)
+        return CaffeTransferError.status
     except (KeyboardInterrupt, click.Abort):
         click.echo(f"caffe-transfer: {STOPPED}", err=True)
         return Interrupted.status

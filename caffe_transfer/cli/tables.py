@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from caffe_transfer.errors import printable
+
 _GAP = 2  # characters between columns
 
 
@@ -86,7 +88,9 @@ def print_table(
     console: Console, columns: Sequence[Column], rows: Sequence[Sequence[Text | str]]
 ) -> None:
     """Print a table: on a terminal the columns that fit it, elsewhere all of them."""
-    cells = [[Text(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
+    cells = [
+        [Text(printable(cell)) if isinstance(cell, str) else cell for cell in row] for row in rows
+    ]
     width = console.width
     made, taken = table(columns, cells, width if console.is_terminal else None)
     # A table that is still wider than the terminal is a lesser evil than two names that look alike.

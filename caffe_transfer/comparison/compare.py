@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from caffe_transfer.comparison.blobs import BlobComparison, compare_blobs, summary_of
-from caffe_transfer.errors import BadInput, CaffeTransferError, Incomplete
+from caffe_transfer.errors import (
+    BadInput,
+    CaffeTransferError,
+    Incomplete,
+    printable,
+    shortened,
+)
 from caffe_transfer.formats.binaryproto import read_blob
 from caffe_transfer.formats.caffemodel import Blob, open_model
 from caffe_transfer.formats.kinds import Kind, kind_of
@@ -284,12 +290,17 @@ def _differing_lines(left: Path, right: Path) -> tuple[str, ...]:
         and any(len(s) > window.stop for s in sides)
     ):
         steps.pop()  # the window cut one side earlier than the other
-    lines = []
+    lines: list[str] = []
     for step, a0, a1, b0, b1 in steps:
         if step != "equal":
-            lines += [f"-{line}" for line in ours[a0:a1]] + [f"+{line}" for line in theirs[b0:b1]]
+            lines += [f"-{_shown(line)}" for line in ours[a0:a1]]
+            lines += [f"+{_shown(line)}" for line in theirs[b0:b1]]
     more = [f"... from line {first + 1} on"] if len(lines) > MAX_LINES else []
     return (f"line {first + 1}:", *lines[:MAX_LINES], *more)
+
+
+def _shown(line: str) -> str:
+    return shortened(printable(line))
 
 
 def _compare_bytes(name: str, _left: Path, _right: Path, _match_fresh: bool) -> Comparison:

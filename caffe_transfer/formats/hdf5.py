@@ -9,18 +9,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from caffe_transfer.errors import FormatError
-
-# What h5py raises for a damaged file, or for one that is laid out differently.
-_LIBRARY_ERRORS = (
-    AttributeError,
-    IndexError,
-    KeyError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
+from caffe_transfer.reading import reading
 
 
 @contextmanager
@@ -34,12 +23,8 @@ def open_hdf5(path: Path, kind: str, remedy: str) -> Iterator[Any]:
     Raises:
         FormatError: whatever goes wrong in the block; names the file, `kind` and `remedy`.
     """
-    try:
-        with h5py.File(path) as file:
-            yield file
-    except _LIBRARY_ERRORS as error:
-        reason = error.args[0] if isinstance(error, KeyError) and error.args else error
-        raise FormatError(f"{path} is not a whole {kind}: {reason}; {remedy}") from error
+    with reading(path, f"a whole {kind}", remedy), h5py.File(path) as file:
+        yield file
 
 
 def read_array(dataset: Any) -> npt.NDArray[Any]:

@@ -20,6 +20,7 @@ from typing import BinaryIO, NamedTuple
 from caffe_transfer.errors import FormatError, Incomplete
 from caffe_transfer.formats import wire
 from caffe_transfer.formats.wire import Field, WireError
+from caffe_transfer.reading import reading
 
 # Field numbers of caffe.proto.
 NET_NAME, NET_LAYERS_V1, NET_LAYER = 1, 2, 100
@@ -122,7 +123,7 @@ def read_records(path: Path, buffer: memoryview) -> Records:
     """
     name, form = "", ""
     layers = []
-    try:
+    with reading(path, "a whole .caffemodel", "fetch or train it again"):
         for field in wire.fields(buffer):
             _expect(field.number in _KNOWN_NET_FIELDS, f"field {field.number} is no net's")
             if field.number == NET_NAME:
@@ -130,10 +131,6 @@ def read_records(path: Path, buffer: memoryview) -> Records:
             elif field.number in (NET_LAYER, NET_LAYERS_V1):
                 form, layer = _read_layer(buffer, field)
                 layers.append(layer)
-    except (WireError, UnicodeDecodeError) as error:
-        raise FormatError(
-            f"{path} is not a whole .caffemodel: {error}; fetch or train it again"
-        ) from error
     if not layers:
         raise FormatError(f"{path} is not a .caffemodel: it holds no layers")
     return Records(path, form, name, tuple(layers))

@@ -8,9 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from google.protobuf.message import DecodeError
-
-from caffe_transfer.errors import FormatError
 from caffe_transfer.formats import wire
 from caffe_transfer.formats.layer_records import (
     LAYER_FIELDS,
@@ -21,8 +18,9 @@ from caffe_transfer.formats.layer_records import (
 )
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.upgrade import upgrade_net
-from caffe_transfer.formats.wire import Field, WireError
+from caffe_transfer.formats.wire import Field
 from caffe_transfer.formats.writer import around
+from caffe_transfer.reading import reading
 
 _PIECE = 1 << 20  # bytes in memory at a time
 
@@ -49,13 +47,9 @@ def read_settings(path: Path, buffer: memoryview) -> Settings:
         FormatError: the file is truncated or not a model.
     """
     blobs: list[Field] = []
-    try:
+    with reading(path, "a whole .caffemodel", "fetch or train it again"):
         parts = b"".join(_without_numbers(buffer, blobs))
         return Settings(pb.NetParameter.FromString(parts), blobs)
-    except (WireError, DecodeError) as error:
-        raise FormatError(
-            f"{path} is not a whole .caffemodel: {error}; fetch or train it again"
-        ) from error
 
 
 def upgraded(settings: Settings, name: str) -> pb.NetParameter:

@@ -2,18 +2,33 @@
 
 `read_net` and `read_solver` upgrade what they read to Caffe 1.0, as Caffe does (upgrade.py);
 `parse` and `read_prototxt` return it as written.
+
+A text is looked over before it is parsed: Python's parser takes minutes for some that are short.
 """
 
+import re
 from pathlib import Path
 from typing import TypeVar
 
 from google.protobuf import text_format
 from google.protobuf.message import DecodeError, Message
 
-from caffe_transfer.errors import BadInput, FormatError, Incomplete
+from caffe_transfer.errors import FormatError, shortened
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.upgrade import upgrade_net, upgrade_solver
+from caffe_transfer.reading import reading
 
+# Above any net: ResNet-1001 has about 3,500 layers, and its text 1 MB.
+MOST_CHARACTERS = 4 << 20
+MOST_LAYERS = 4000
+MOST_VALUES = 200_000
+MOST_LEVELS = 100
+MOST_IN_A_WORD = 4000  # as long as a path can be
+_LONG_WORD = re.compile(rf"[^\s,:{{}}]{{{MOST_IN_A_WORD + 1}}}")
+_TOKENS = re.compile(r"""#[^\n]*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|[{}<>:,]""")
+_NUL = re.compile(
+    r"\0|(?<!\\)(?:\\\\)*\\(?:000|0{1,2}(?![0-7])|[xX]00?(?![0-9a-fA-F])|u0{4}|U0{8})"
+)
 M = TypeVar("M", bound=Message)
 
 
@@ -26,10 +41,48 @@ def parse(text: str, message: M, name: str) -> M:
     Raises:
         FormatError: the text is not such a message; names the file, the line and the fault.
     """
-    try:
-        return text_format.Parse(text, message)
-    except text_format.ParseError as error:
-        raise FormatError(f"{name} is not a prototxt of this kind: line {error}") from error
+    with reading(name, "a prototxt of this kind", "correct it"):
+        _look_over(text, name)
+        try:
+            return text_format.Parse(text, message)
+        except text_format.ParseError as error:
+            raise FormatError(
+                f"{name} is not a prototxt of this kind: line {shortened(error)}"
+            ) from error
+
+
+def _look_over(text: str, name: str) -> None:
+    """Refuse what no net or solver has, and what would keep the parser or the commands busy."""
+    if (why := _excess(text)) or (why := _NUL.search(text) and "a text in it holds a NUL"):
+        raise FormatError(f"{name} is not a prototxt of this kind: {why}; correct it")
+
+
+def _excess(text: str) -> str | None:
+    """What a text has too much of."""
+    if len(text) > MOST_CHARACTERS:
+        return f"it has more than {MOST_CHARACTERS:,} characters"
+    if _LONG_WORD.search(text):
+        return f"a word in it has more than {MOST_IN_A_WORD:,} characters"
+    level = 0
+    for number, found in enumerate(_TOKENS.finditer(text)):
+        match found[0][0]:
+            case "{" | "<":
+                level += 1
+            case "}" | ">":
+                level -= 1
+            case '"' | "'" if len(found[0]) > MOST_IN_A_WORD:
+                return f"a text in it has more than {MOST_IN_A_WORD:,} characters"
+        if level > MOST_LEVELS:
+            return f"it has brackets in brackets, more than {MOST_LEVELS} deep"
+        if number > MOST_VALUES:
+            return f"it has more than {MOST_VALUES:,} values"
+    return None
+
+
+def _check_size(net: pb.NetParameter, path: Path) -> None:
+    layers = len(net.layer) + len(net.layers)
+    if layers > MOST_LAYERS:
+        raise FormatError(f"{path} has {layers:,} layers; a net of at most {MOST_LAYERS:,} is read")
 
 
 def read_net(path: Path) -> pb.NetParameter:
@@ -47,6 +100,7 @@ def read_net(path: Path) -> pb.NetParameter:
     except FormatError:
         if not _is_binary_net(content, net):
             raise
+    _check_size(net, path)
     return upgrade_net(net, str(path))
 
 
@@ -71,20 +125,17 @@ def read_prototxt(path: Path) -> pb.SolverParameter | pb.NetParameter:
     """
     text = _decoded(_read(path), path)
     try:
-        return text_format.Parse(text, pb.SolverParameter())
-    except text_format.ParseError:
-        return parse(text, pb.NetParameter(), str(path))
+        return parse(text, pb.SolverParameter(), str(path))
+    except FormatError:
+        net = parse(text, pb.NetParameter(), str(path))
+        _check_size(net, path)
+        return net
 
 
 def _read(path: Path) -> bytes:
-    try:
+    missing = "write it with caffe-transfer generate, or correct the name"
+    with reading(path, "a prototxt", "correct the name", missing=missing):
         return path.read_bytes()
-    except FileNotFoundError as error:
-        raise Incomplete(
-            f"there is no {path}; write it with caffe-transfer generate, or correct the name"
-        ) from error
-    except OSError as error:
-        raise BadInput(f"cannot read {path} as a prototxt: {error.strerror}") from error
 
 
 def _decoded(content: bytes, path: Path) -> str:

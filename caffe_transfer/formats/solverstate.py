@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from google.protobuf.message import DecodeError
 
-from caffe_transfer.errors import FormatError
 from caffe_transfer.formats import wire
 from caffe_transfer.formats.caffemodel import Blob, as_blob, hdf5_blob
 from caffe_transfer.formats.hdf5 import open_hdf5
 from caffe_transfer.formats.layer_records import blob_record, is_hdf5, mapped
 from caffe_transfer.formats.proto import caffe_pb2 as pb
-from caffe_transfer.formats.wire import WireError
+from caffe_transfer.reading import reading
 
 _REMEDY = "resume from an older snapshot"
 
@@ -52,16 +50,14 @@ def open_state(path: Path) -> Iterator[SolverState]:
 def _read_binary(path: Path, buffer: memoryview) -> SolverState:
     history: list[Blob] = []
     message = pb.SolverState()
-    try:
+    with reading(path, "a whole .solverstate", _REMEDY):
         for field in wire.fields(buffer):
             if field.number == pb.SolverState.HISTORY_FIELD_NUMBER:
                 history.append(as_blob(blob_record(buffer, field, f"history {len(history)}")))
             else:
                 message.MergeFromString(bytes(buffer[field.start : field.end]))
-    except (WireError, DecodeError) as error:
-        raise _not_whole(path, error) from error
-    if not (message.HasField("iter") and message.HasField("current_step")):
-        raise _not_whole(path, "its last field is missing")
+        if not (message.HasField("iter") and message.HasField("current_step")):
+            raise ValueError("its last field is missing")
     return SolverState(message.iter, message.current_step, tuple(history), message.learned_net)
 
 
@@ -73,7 +69,3 @@ def _read_hdf5(path: Path) -> SolverState:
         learned = file["learned_net"][()]
         name = learned.decode() if isinstance(learned, bytes) else str(learned)
     return SolverState(iteration, step, history, name)
-
-
-def _not_whole(path: Path, reason: object) -> FormatError:
-    return FormatError(f"{path} is not a whole .solverstate: {reason}; {_REMEDY}")

@@ -1,10 +1,12 @@
 """cut.json in a network's folder: where its net is cut, and which layers its base gives it."""
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from caffe_transfer.errors import FormatError
+from caffe_transfer.errors import Incomplete
+from caffe_transfer.reading import reading
 
 
 @dataclass(frozen=True)
@@ -34,18 +36,14 @@ def read_cut(path: Path) -> CutRecord | None:
     Raises:
         FormatError: the file is no record of a cut.
     """
-    try:
+    with (
+        suppress(Incomplete),
+        reading(path, "a record of a cut", "generate the network anew"),
+    ):
         found = json.loads(path.read_text(encoding="utf-8"))
         n, name, copied = found["n"], found["name"], found["copied"]
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise _broken(path) from error
-    texts = isinstance(copied, list) and all(isinstance(each, str) for each in [name, *copied])
-    if type(n) is not int or not texts:
-        raise _broken(path)
-    return CutRecord(n, name, tuple(copied))
-
-
-def _broken(path: Path) -> FormatError:
-    return FormatError(f"{path} is no record of a cut; generate the network anew")
+        texts = isinstance(copied, list) and all(isinstance(each, str) for each in [name, *copied])
+        if type(n) is not int or not texts:
+            raise ValueError("a value is of another kind")
+        return CutRecord(n, name, tuple(copied))
+    return None

@@ -150,18 +150,21 @@ def find_cut(net: pb.NetParameter, name: str) -> Cut:
 def _cuts(graph: Graph, net: pb.NetParameter) -> Iterator[Cut]:
     layers = weight_layers(net)
     last = {layer.name for layer in classifiers(net)}
-    before: tuple[WeightLayer, ...] = ()
+    below: tuple[WeightLayer, ...] = ()
     number = 0
-    for value in graph.gates():
-        below = _below(graph, layers, value)
-        if last & {layer.name for layer in below}:
+    seen: set[int] = set()
+    names: set[str] = set()  # of the layers below
+    for value in graph.gates():  # each is computed from those before
+        found = graph.ancestors(value.layer, seen)
+        seen |= found
+        new = {graph.layers[index].name for index in found} - names
+        names |= new
+        if last & new:
             return
-        if len(below) > len(before):
+        if added := tuple(layer for layer in layers if layer.name in new):
             number += 1
-            names = {layer.name for layer in before}
-            added = tuple(layer for layer in below if layer.name not in names)
+            below = tuple(layer for layer in layers if layer.name in names)
             yield Cut(number, value.blob, added, below)
-            before = below
 
 
 def _below(graph: Graph, layers: Sequence[WeightLayer], value: Value) -> tuple[WeightLayer, ...]:

@@ -5,7 +5,7 @@ A graph is of one phase, in which one layer makes a value.
 Nothing here imports protobuf: `copy` starts faster than that.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -108,13 +108,17 @@ class Graph:
                 waiting += [value.layer for value in self.bottoms[at]]
         return found
 
-    def ancestors(self, index: int) -> set[int]:
-        """The layers that a layer's tops are computed from, itself included."""
+    def ancestors(self, index: int, known: Collection[int] = ()) -> set[int]:
+        """The layers that a layer's tops are computed from, itself included.
+
+        Args:
+            known: layers that are left out, with all that they are computed from.
+        """
         found: set[int] = set()
         waiting = [index]
         while waiting:
             at = waiting.pop()
-            if at not in found:
+            if at not in found and at not in known:
                 found.add(at)
                 waiting += [bottom.layer for bottom in self.bottoms[at]]
         return found

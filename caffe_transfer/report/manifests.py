@@ -16,7 +16,7 @@ def manifest_of(folder: Path) -> Manifest:
     """The manifest in a network's folder; empty where there is none, or one that is damaged."""
     try:
         manifest = json.loads(paths.NetworkFolder(folder).manifest.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return manifest if isinstance(manifest, dict) else {}
 

@@ -18,6 +18,7 @@ from caffe_transfer import paths
 from caffe_transfer.errors import BadInput, FormatError
 from caffe_transfer.files import atomic_text
 from caffe_transfer.nets.cut_record import CutRecord, read_cut
+from caffe_transfer.reading import reading, reason_of
 from caffe_transfer.report import logs, metric, tasks
 from caffe_transfer.report.csv_text import csv_text
 from caffe_transfer.report.intervals import Estimate, Repeat, Score, accuracy
@@ -268,18 +269,16 @@ def read_csv(path: Path) -> list[Row]:
         BadInput: the file cannot be read.
         FormatError: it is not a table of results; names the line.
     """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            known = {*(reader.fieldnames or ()), *_NOT_IN_OLDER_TABLES}
-            missing = [name for name in COLUMNS if name not in known]
-            if missing:
-                raise FormatError(f"{path} is not a table of results: it lacks {missing[0]!r}")
-            return [_row_of_text(path, reader.line_num, cells) for cells in reader]
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror}; check its permissions") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise FormatError(f"{path} is not a table of results: {error}") from error
+    with (
+        reading(path, "a table of results", "make it anew with caffe-transfer report"),
+        path.open(newline="", encoding="utf-8") as file,
+    ):
+        reader = csv.DictReader(file)
+        known = {*(reader.fieldnames or ()), *_NOT_IN_OLDER_TABLES}
+        missing = [name for name in COLUMNS if name not in known]
+        if missing:
+            raise FormatError(f"{path} is not a table of results: it lacks {missing[0]!r}")
+        return [_row_of_text(path, reader.line_num, cells) for cells in reader]
 
 
 def _row(
@@ -326,7 +325,9 @@ def _row_of_text(path: Path, line: int, cells: dict[str, str]) -> Row:
             data_restarts=_count(cells.get("data_restarts", "")),
         )
     except (BadInput, TypeError, ValueError, KeyError) as error:
-        raise FormatError(f"{path} line {line} is not a row of results: {error}") from error
+        raise FormatError(
+            f"{path} line {line} is not a row of results: {reason_of(error)}"
+        ) from error
 
 
 def _value(text: str) -> float | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from caffe_transfer.errors import BadInput, CaffeTransferError, EngineError, Interrupted, RefusedNet
-from caffe_transfer.files import atomic_text, remove_leftovers
+from caffe_transfer.files import atomic_text, remove_leftovers, writing
 from caffe_transfer.paths import NetworkFolder
 
 # The second line of a note about a failure that nothing but a change of its input can mend.
@@ -26,7 +26,8 @@ def failure_noted(folder: NetworkFolder) -> Iterator[None]:
     with suppress(OSError):
         folder.failure.unlink()
     try:
-        yield
+        with writing(folder.root):
+            yield
     except Interrupted:
         raise
     except CaffeTransferError as error:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from caffe_transfer.errors import BadInput, Incomplete
-from caffe_transfer.files import link
+from caffe_transfer.files import link, writing
 from caffe_transfer.formats.hashes import sha256
 from caffe_transfer.nets.places import place_of
 from caffe_transfer.nets.render import plain_net
@@ -148,7 +148,8 @@ def _write(folder: NetworkFolder, network: Network, given: Given) -> None:
         raise BadInput(
             f"{folder.root} is of another given model than {given.model}; name another --out"
         )
-    folder.root.mkdir(parents=True, exist_ok=True)
+    with writing(folder.root):
+        folder.root.mkdir(parents=True, exist_ok=True)
     name = "given" + (HDF5_SUFFIX if given.model.suffix == HDF5_SUFFIX else ".caffemodel")
     link(folder.root / name, str(given.model.absolute()))
     manifest.write(

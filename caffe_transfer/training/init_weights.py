@@ -92,6 +92,7 @@ def draw_weights(
 
     Raises:
         EngineError: the engine fails.
+        BadInput: the folder cannot be written.
         Interrupted: `stop` was set.
     """
     solver = pb.SolverParameter()

@@ -3,17 +3,21 @@
 import json
 import platform
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from caffe_transfer import paths
-from caffe_transfer.errors import FormatError
+from caffe_transfer.errors import FormatError, Incomplete
 from caffe_transfer.files import atomic_text
 from caffe_transfer.formats.hashes import sha256, sha256_of_start
 from caffe_transfer.formats.views import is_view, read_view
 from caffe_transfer.paths import NetworkFolder
+from caffe_transfer.reading import reading
 from caffe_transfer.version import __version__
+
+_KINDS = {"max_iter": int, "finished": str, "model": dict, "frozen": dict, "runs": list}
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -22,15 +26,30 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         FormatError: the file is not a manifest.
     """
-    try:
-        manifest = json.loads(path.read_text())
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise FormatError(f"{path} is not a manifest: {error}; remove it") from error
+    with suppress(Incomplete), reading(path, "a manifest", "remove it"):
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        _check(manifest)
+        return cast(dict[str, Any], manifest)
+    return {}
+
+
+def _check(manifest: object) -> None:
+    """Check the entries that others rely on.
+
+    Raises:
+        TypeError: one is of another kind.
+    """
     if not isinstance(manifest, dict):
-        raise FormatError(f"{path} is not a manifest; remove it")
-    return manifest
+        raise TypeError("it is no table")
+    for key, kind in _KINDS.items():
+        if not isinstance(manifest.get(key, kind()), kind):
+            raise TypeError(f"its {key} is of another kind")
+    if manifest.get("finished") and not ("max_iter" in manifest and len(manifest["model"]) == 1):
+        raise TypeError("it does not say with which model training ended")
+    given = manifest.get("given", {"model": "", "sha256": "", "names": {}})
+    texts = [given["model"], given["sha256"], *given["names"].values()]
+    if not all(isinstance(each, str) and "\0" not in each for each in texts):
+        raise TypeError("its given base is no model")
 
 
 def write(path: Path, manifest: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ import submitit
 from submitit.core.utils import FailedJobError
 
 from caffe_transfer.errors import BadInput, EngineError
+from caffe_transfer.files import writing
 from caffe_transfer.paths import RunFolder
 from caffe_transfer.training import slurm_queue
 from caffe_transfer.training.slurm_job import Command
@@ -62,7 +63,8 @@ def submit(
     Raises:
         EngineError: Slurm refuses them; with what it says.
     """
-    folder.slurm.mkdir(parents=True, exist_ok=True)
+    with writing(folder.slurm):
+        folder.slurm.mkdir(parents=True, exist_ok=True)
     # The batch script becomes the training itself, which so gets the job's signals.
     python = shlex.join([sys.executable, "-I", "-S", "-c", _WITH_SIGNALS_HELD, sys.executable])
     executor = submitit.SlurmExecutor(folder.slurm, python=f"exec {python}")

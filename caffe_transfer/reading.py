@@ -1,0 +1,46 @@
+"""The boundary of all readers: what a broken file makes other libraries raise becomes an error of
+ours, which names the file."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from caffe_transfer.errors import BadInput, CaffeTransferError, FormatError, Incomplete, shortened
+
+
+@contextmanager
+def reading(
+    path: Path | str, kind: str, remedy: str, *, missing: str = "check the name"
+) -> Iterator[None]:
+    """Read a file in the block.
+
+    Args:
+        kind: what the file should be, to follow "is not".
+        remedy: what to do if it is something else, or damaged.
+        missing: what to do if it is not there.
+
+    Raises:
+        Incomplete: it is not there.
+        BadInput: it cannot be read.
+        FormatError: whatever else a library raises in the block.
+    """
+    try:
+        yield
+    except CaffeTransferError:
+        raise
+    except FileNotFoundError as error:
+        raise Incomplete(f"there is no file {path}; {missing}") from error
+    except MemoryError as error:
+        raise FormatError(f"{path} asks for more memory than there is; {remedy}") from error
+    except Exception as error:
+        # Some libraries raise an OSError of their own making for what a file holds.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise BadInput(f"cannot read {path}: {error.strerror}; {remedy}") from error
+        raise FormatError(f"{path} is not {kind}: {reason_of(error)}; {remedy}") from error
+
+
+def reason_of(error: Exception) -> str:
+    """What a library says is wrong, in a few words."""
+    # A KeyError shows its key in quotes, whatever it is.
+    said = error.args[0] if isinstance(error, KeyError) and error.args else error
+    return shortened(str(said).strip().removesuffix(".") or type(error).__name__)
