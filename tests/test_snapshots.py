@@ -10,6 +10,7 @@ import pytest
 from caffe_transfer.errors import FormatError, Incomplete
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.solverstate import open_state
+from caffe_transfer.training import snapshots as of_training
 from caffe_transfer.training.snapshots import (
     is_complete,
     keep_newest,
@@ -64,6 +65,25 @@ def test_old_pairs_go_whatever_the_clock_of_the_files_says(tmp_path: Path, secon
     left = [pair.iteration for pair in snapshots(tmp_path)]
     # Of the newest alone it matters whether it may still be written.
     assert left == ([40, 30] if seconds < 0 else [40, 30, 20])
+
+
+def test_resume_files_go_with_their_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(of_training, "SETTLED_SECONDS", -1)
+    for iteration in (10, 20, 30, 40):
+        write_pair(tmp_path, iteration)
+        if iteration != 40:  # Caffe's have none
+            (tmp_path / f"net_iter_{iteration}.solverstate.resume").touch()
+    (tmp_path / "net_iter_5.solverstate.h5.resume").touch()
+    (tmp_path / "net_iter_5.resume").touch()  # of something else
+    assert [len(pair.files) for pair in snapshots(tmp_path)] == [2, 3, 3, 3]
+    keep_newest(tmp_path / "net")
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "net_iter_40.caffemodel", "net_iter_40.solverstate", "net_iter_30.caffemodel",
+        "net_iter_30.solverstate", "net_iter_30.solverstate.resume", "net_iter_5.resume",
+    }  # fmt: skip
+    of_training.keep_model(tmp_path / "net", tmp_path / "net_iter_40.caffemodel")
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"net_iter_40.caffemodel", "net_iter_5.resume"}
 
 
 def test_pairs_that_do_not_belong_together(tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ class Training:
     def __init__(self, folder: Path, data: Path, net: str, solver: str) -> None:
         shutil.copytree(data, folder)
         self.folder = folder
-        self.device = torch.device("cpu")
+        self.device, self.precision = torch.device("cpu"), Precision.FP32
         self.graph = False
         (folder / "net.prototxt").write_text(net)
         (folder / "solver.prototxt").write_text(SOLVER + solver)
@@ -143,7 +143,7 @@ class Training:
         os.chdir(self.folder)
         try:
             solver = Solver(
-                read_solver(Path("solver.prototxt")), self.device, Precision.FP32,
+                read_solver(Path("solver.prototxt")), self.device, self.precision,
                 lambda: action if next(polls) == stop else Action.NONE,
                 recorder=CudaRecorder(self.device) if self.graph else None,
             )  # fmt: skip
@@ -228,6 +228,13 @@ def test_stopped_trainings_are_those_that_were_not(
     for stops in ([5, 7], [11], [8, 1, 1, 2], [27]):
         found = make(net, RULES[rule] + SEED)
         assert_same(found, found.run_with_stops(stops, capfd), whole, expected)
+
+
+def test_in_bfloat16(make: Make, capfd: pytest.CaptureFixture[str]) -> None:
+    whole, found = make(), make()
+    whole.precision = found.precision = Precision.BF16
+    expected = whole.run(None, None, capfd)
+    assert_same(found, found.run_with_stops([6, 9], capfd), whole, expected)
 
 
 @pytest.fixture
