@@ -219,13 +219,14 @@ install_parts() {
   [ -z "$with_tests" ] || install_tests
 }
 
-# They look for their data below the folder that they run in.
+# They look for their data and for images of the examples below the folder that they run in.
 install_tests() {
   local tests=$prefix/share/caffe/test
   rm -rf "$tests"
-  mkdir -p "$tests/src/caffe/test"
+  mkdir -p "$tests"/{src/caffe/test,examples}
   cp "$work/build/test/test.testbin" "$tests/"
   cp -r tree/src/caffe/test/test_data "$tests/src/caffe/test/"
+  cp -r tree/examples/images "$tests/examples/"
 }
 
 script=$(readlink -f "$0")
