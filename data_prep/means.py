@@ -1,7 +1,7 @@
 """The mean image of databases, as Caffe's compute_image_mean writes it."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +40,7 @@ def write_mean(
     path: Path,
     progress: OnStep = silent,
     others: Undecoded | None = None,
+    record: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Write the mean over all records of the databases as a binaryproto.
 
@@ -50,6 +51,7 @@ def write_mean(
         others: images beside those of the databases, which are decoded without making a database
             of them.  Their sum is kept beside the mean now and then, so that the same call goes
             on after a stop.
+        record: called with the SHA-256 of the mean before the mean takes its name.
 
     Raises:
         Incomplete, FormatError: a database is missing or holds no raw Datum records.
@@ -66,7 +68,7 @@ def write_mean(
                 f"no image of {len(others.images)} under {others.root} can be decoded; mend them"
             )
         raise BadInput(f"{databases[0]} holds no records; make it anew")
-    total.write_mean(path)
+    total.write_mean(path, record)
     paths.pixel_sum(path).unlink(missing_ok=True)
 
 

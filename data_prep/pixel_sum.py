@@ -1,5 +1,7 @@
 """The sum of images in float32, as Caffe's compute_image_mean adds them up for the mean."""
 
+import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -65,14 +67,20 @@ class PixelSum:
             self.total = self.total + other.total
         self.count += other.count
 
-    def write_mean(self, path: Path) -> None:
-        """Write the mean as a binaryproto, whole or not at all; there must be an image."""
+    def write_mean(self, path: Path, record: Callable[[str], None]) -> None:
+        """Write the mean as a binaryproto, whole or not at all; there must be an image.
+
+        Args:
+            record: called with the SHA-256 of the file before it takes its name.
+        """
         assert self.total is not None
         channels, height, width = self.total.shape
         mean = pb.BlobProto(num=1, channels=channels, height=height, width=width)
         mean.data.extend((self.total / np.float32(self.count)).ravel().tolist())
+        content = mean.SerializeToString()
         with atomic_write(path) as file:
-            file.write(mean.SerializeToString())
+            file.write(content)
+            record(hashlib.sha256(content).hexdigest())
 
     def save(self, path: Path) -> None:
         """Write the sum to a file, for `load`; many times, so that it is not forced to the disk."""

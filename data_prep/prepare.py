@@ -18,7 +18,12 @@ from caffe_transfer.data_prep.plan import data_sets, plans
 from caffe_transfer.data_prep.progress import OnStep, silent, stoppable
 from caffe_transfer.data_prep.sources import Source, fetch
 from caffe_transfer.data_prep.splits import Halves, whole_of
-from caffe_transfer.data_prep.study_mean import is_mean_made, parts_of_whole, write_study_mean
+from caffe_transfer.data_prep.study_mean import (
+    clear_sums,
+    is_mean_made,
+    parts_of_whole,
+    write_study_mean,
+)
 from caffe_transfer.data_prep.unfinished import clear_finished
 from caffe_transfer.errors import BadInput
 from caffe_transfer.nets.render import reads_mean
@@ -75,6 +80,7 @@ def prepare(
     write_databases(todo, study, source, halves, run.data, summed, progress)
     if wants_mean:
         write_study_mean(parts, study.images, source, run.data, progress)
+    clear_sums(there, run.data)  # of one that was killed before it did so
     if not views:
         replace_views(wanted, run.data, progress)
     return left_out_warnings(wanted, source, run.data)

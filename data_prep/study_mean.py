@@ -1,6 +1,7 @@
 """The mean that a study's networks subtract: of its training images, or one that it gives."""
 
-from collections.abc import Collection, Mapping, Sequence
+import hashlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -75,14 +76,21 @@ def write_study_mean(
     whole = lists.read(data.list(_WHOLE_TRAIN))
     others = _without(whole, [lists.read(data.list(name)) for name in names])
     rest = Undecoded(others, source.folder.images("train"), images.size, images.gray)
-    means.write_mean([data.lmdb(name) for name in names], data.mean, progress, rest)
     made_of: dict[str, str | None] = {}
     for name in names:
         database = records.read_record(data.lmdb(name), records.LmdbRecord)
         made_of[name] = database.list_sha256 if database else None
     if len(others):
         made_of[_WHOLE_TRAIN] = records.list_sha256(whole)
-    _record(made_of, images, data)
+    databases = [data.lmdb(name) for name in names]
+    means.write_mean(
+        databases, data.mean, progress, rest, lambda digest: _record(digest, made_of, images, data)
+    )
+    clear_sums(names, data)
+
+
+def clear_sums(names: Iterable[str], data: DataFolder) -> None:
+    """Remove the sums of data sets' images, of which the mean is made."""
     for name in names:
         paths.pixel_sum(data.lmdb(name)).unlink(missing_ok=True)
 
@@ -95,14 +103,17 @@ def _without(whole: ImageList, parts: Sequence[ImageList]) -> ImageList:
     return whole.take(np.flatnonzero(rest).tolist())
 
 
-def _record(made_of: Mapping[str, str | None], images: Images, data: DataFolder) -> None:
+def _record(
+    digest: str, made_of: Mapping[str, str | None], images: Images, data: DataFolder
+) -> None:
+    """Write the record of a mean, whose SHA-256 is given: it does not have its name yet."""
     records.write_record(
         data.mean,
         MeanRecord(
             lists=made_of,
             size=images.size,
             channels=images.channels,
-            sha256=sha256(data.mean),
+            sha256=digest,
             versions=records.versions(),
         ),
     )
@@ -118,9 +129,10 @@ def _check_shape(path: Path, images: Images, remedy: str) -> None:
 
 
 def _take(path: Path, images: Images, data: DataFolder) -> None:
+    content = path.read_bytes()
+    _record(hashlib.sha256(content).hexdigest(), {}, images, data)
     with atomic_write(data.mean) as file:
-        file.write(path.read_bytes())
-    _record({}, images, data)
+        file.write(content)
 
 
 def parts_of_whole(

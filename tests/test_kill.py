@@ -13,7 +13,7 @@ import pytest
 
 from caffe_transfer.paths import RunFolder
 from tests.kill.campaign import Campaign, table
-from tests.kill.checks import problems
+from tests.kill.checks import listing, problems
 from tests.kill.points import ENGINE, PROGRAM, Point, area_of
 from tests.kill.strikes import Strike, Struck, strike, wrong_end
 from tests.kill.subject import REPLAY, Reference, Subject
@@ -47,6 +47,22 @@ def test_a_strike_at_a_chosen_file(point: Point, signals: str, status: int, tmp_
     struck = strike(subject, Strike("run", PROGRAM, signals, gaps, point, 0.0))
     assert (struck.where, struck.status) == (point.area, status)
     assert wrong_end(struck) is None
+
+
+def test_a_kill_at_each_of_the_last_steps_of_the_mean(reference: Reference, tmp_path: Path) -> None:
+    """Between the mean, its record and the sum that it is made of."""
+    count = reference.events[PROGRAM, "means"]
+    subject = Subject(tmp_path / "study", REPLAY, 0.2)
+    for number in range(count - 4, count + 1):
+        point = Point(PROGRAM, "means", number, PROGRAM, "KILL")
+        shutil.rmtree(subject.folder.data.root, ignore_errors=True)
+        struck = strike(subject, Strike("prepare", PROGRAM, "KILL", (), point, 0.0))
+        assert struck.status == -signal.SIGKILL, (number, struck)
+        assert subject.start("prepare").wait() == 0, subject.last_words()
+        for name in listing(subject.folder.data.root):
+            theirs = reference.subject.folder.data.root / name
+            assert theirs.exists(), (number, name)
+        assert subject.folder.data.mean.with_name("mean.binaryproto.json").exists(), number
 
 
 def finished(reference: Reference, root: Path) -> Subject:

@@ -10,7 +10,7 @@ from pathlib import Path
 from google.protobuf import text_format
 
 from caffe_transfer.errors import BadInput, EngineError, Incomplete
-from caffe_transfer.files import scratch_folder
+from caffe_transfer.files import remove_leftovers, scratch_folder
 from caffe_transfer.formats.hashes import blob_hashes
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.paths import NetworkFolder
@@ -36,6 +36,7 @@ def prepare_init(
         Interrupted: `stop` was set.
     """
     network, folder = loaded.network, loaded.folder
+    remove_leftovers(folder.init)  # of one that was killed when init was just there
     if network is not None and network.base:
         if folder.basenet.exists() or not folder.init.exists():
             _transplant(loaded)

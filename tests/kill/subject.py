@@ -27,7 +27,7 @@ classes = 4
 channels = 1
 size = 28
 [solver]
-base_lr = 0.001
+base_lr = 0.00001
 stepsize = 100
 max_iter = {ITERATIONS}
 test_iter = 4
@@ -78,9 +78,11 @@ class Subject:
     def argv(self, command: str) -> list[str]:
         """The arguments of a command on this study."""
         run = str(self.folder.root)
+        argv = ["run", str(self.study), "--out", run, "--from", str(self.root / "given"),
+                "--engine", self._program]  # fmt: skip
         return {
-            "run": ["run", str(self.study), "--out", run, "--from", str(self.root / "given"),
-                    "--engine", self._program, "--jobs", "2", "--threads", "1"],
+            "run": [*argv, "--jobs", "2", "--threads", "1"],
+            "prepare": [*argv, "--prepare"],
             "status": ["status", run],
             "report": ["report", run],
         }[command]  # fmt: skip
