@@ -122,7 +122,8 @@ def clear_finished(path: Path) -> None:
     """
     folder = paths.unfinished(path)
     lock = paths.lock_beside(folder)
-    if (lock.exists() or paths.record(folder).exists()) and not folder.exists():
+    left = (lock, paths.lock_record(lock), paths.record(folder))
+    if any(each.exists() for each in left) and not folder.exists():
         with locked(lock) as held:
             _claim(held.descriptor, lock)
             Unfinished(path).forget()

@@ -278,15 +278,20 @@ class TestOthers:
         assert not (tmp_path / "db.unfinished.lock").exists()
 
 
-@pytest.mark.parametrize("left", ["db.unfinished.lock", "db.unfinished.json"])
+@pytest.mark.parametrize(
+    "left", ["db.unfinished.lock", "db.unfinished.lock.held", "db.unfinished.json"]
+)
 def test_what_one_killed_at_the_very_end_has_left_goes(
     left: str, images: ImageList, tmp_path: Path
 ) -> None:
     write(images, tmp_path, "db")
     before = sorted(tmp_path.iterdir())
-    (tmp_path / left).touch()
-    if left.endswith(".lock"):
-        kill_holder(tmp_path / left)
+    if left.endswith(".json"):
+        (tmp_path / left).touch()
+    else:
+        kill_holder(tmp_path / "db.unfinished.lock")
+    if left.endswith(".held"):
+        (tmp_path / "db.unfinished.lock").unlink()
     clear_finished(tmp_path / "db")
     assert sorted(tmp_path.iterdir()) == before
     (tmp_path / "view.unfinished").mkdir()
