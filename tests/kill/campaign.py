@@ -12,7 +12,7 @@ from random import Random
 from tests.kill.checks import listing, problems
 from tests.kill.points import REPORT
 from tests.kill.strikes import SIGNALS, VICTIMS, Struck, choose, strike, wrong_end
-from tests.kill.subject import Reference, Subject
+from tests.kill.subject import REPLAY, Reference, Subject
 
 # The time that a command takes, as a share of the run's: it need not be exact.
 _OF_RUN = {"run": 0.8, "status": 0.03, "report": 0.2}
@@ -84,7 +84,7 @@ class Campaign:
                 events = Counter({each: n for each, n in events.items() if each[1] == REPORT})
             chosen = choose(chance, command, seconds, events)
             struck.append(strike(subject, chosen))
-            if wrong := wrong_end(struck[-1]):
+            if wrong := wrong_end(struck[-1], real=self._engine != REPLAY):
                 found.append(f"{wrong} after {chosen}: {struck[-1].said}")
 
         for _ in range(chance.randint(1, _MOST)):

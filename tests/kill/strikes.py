@@ -165,14 +165,20 @@ def _wait(
         time.sleep(min(0.01, max(0.0, end - time.monotonic())))
 
 
-def wrong_end(struck: Struck) -> str | None:
-    """What is wrong with how a struck command ended; None if nothing is."""
+def wrong_end(struck: Struck, *, real: bool = False) -> str | None:
+    """What is wrong with how a struck command ended; None if nothing is.
+
+    Args:
+        real: the engine is a real one.  One signal may end two tries of a network, and then the
+            command ends with 2: Caffe dies of SIGHUP at its start and at its end, and at times of
+            itself when it frees its nets.
+    """
     chosen = struck.strike
     if "Traceback" in struck.said:
         return "a traceback"
     if chosen.victim == "engine" or struck.where is None:
         # Before anything is made, the engine is tried: one that dies then is named.
-        allowed = {0, 2} if struck.where == points.START else {0}
+        allowed = {0, 2} if struck.where == points.START or real else {0}
     elif chosen.signals in _STOPS:
         allowed = {0, 130}
     else:
