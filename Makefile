@@ -2,6 +2,8 @@
 #              where Caffe cannot be built, caffe-torch trains instead
 # make test    sets up, builds Caffe once, lints, runs the tests
 # make kill    kills programs and engines at random points, runs them again, and prints what held
+# make fuzz    gives broken files to every reader and command for an hour and more (FUZZ_SECONDS,
+#              FUZZ_SEED)
 # make cluster-test  runs the paper's 170 networks on this machine and on the clusters it can make
 PYTHON ?= python3
 VENV ?= .venv
@@ -11,7 +13,7 @@ IMAGE ?= caffe-transfer:cpu
 PREFIX = "$$($(BIN)/python -c 'from caffe_transfer import paths; print(paths.caffe_prefix())')"
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 
-.PHONY: demo test cluster-test kill caffe caffe-gpu browser slurm lint image-test bench docs clean
+.PHONY: demo test kill fuzz cluster-test caffe caffe-gpu browser slurm lint image-test bench docs clean
 
 demo: $(VENV)/.ready
 	@$(MAKE) --no-print-directory caffe || { \
@@ -21,6 +23,16 @@ demo: $(VENV)/.ready
 
 test: $(VENV)/.ready-test caffe browser lint
 	$(BIN)/python -m pytest
+
+FUZZ_SECONDS ?= 1200
+FUZZ_SEED ?= 0
+
+fuzz: $(VENV)/.ready-test
+	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED)
+	for each in wire prototxt log; do \
+	  $(BIN)/python -m tests.fuzz.coverage $$each --where-possible \
+	    --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED) || exit 1; \
+	done
 
 cluster-test: $(VENV)/.ready-test slurm
 	$(INSTALL) '.[test,ray]'

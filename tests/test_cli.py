@@ -56,6 +56,30 @@ def test_an_interruption_is_130(monkeypatch: pytest.MonkeyPatch, capsys: object)
         assert end.value.code == 130
 
 
+def test_an_error_of_the_system_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device", "runs/x")
+
+    monkeypatch.setattr(cli.cli, "main", fail)
+    assert cli.status_of(["status"]) == 2
+    assert capsys.readouterr().err == (
+        "caffe-transfer: runs/x: No space left on device; free some space or correct the name\n"
+    )
+
+
+def test_names_from_files_do_not_move_the_cursor(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.prototxt"
+    path.write_text(r'layer { name: "a\033[31m" type: "ReLU\007" bottom: "b" top: "b" }')
+    assert cli.status_of(["inspect", str(path)]) == 0
+    printed = capsys.readouterr().out
+    assert r"a\x1b[31m" in printed
+    assert r"ReLU\x07" in printed
+
+
 def test_help_answers_without_the_heavy_libraries() -> None:
     code = (
         "import sys, contextlib\nfrom caffe_transfer.cli import main\n"

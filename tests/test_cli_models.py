@@ -288,7 +288,7 @@ def test_upgrade_says_what_it_did(tmp_path: Path) -> None:
         (["compare", "a.caffemodel", "none"], "there is no none; check the name"),
         (["compare", "a.caffemodel", "."], "a folder and a file; compare two of a kind"),
         (["inspect", "none"], "there is no file none"),
-        (["inspect", "a.caffemodel", "--net", "none"], "there is no none"),
+        (["inspect", "a.caffemodel", "--net", "none"], "there is no file none"),
         (["inspect", "a.caffemodel", "--net", "x", "--stats"], "ask one at a time."),
         (["copy", "a.caffemodel", "b.prototxt", "--n", "1"], "is no name for a Caffe model"),
         (["copy", "a.caffemodel", "b.txt", "--n", "1"], "is no name for a Caffe model"),

@@ -58,6 +58,8 @@ def test_relabel_ranks_the_chosen_classes() -> None:
         ("a.jpg 0\nb.jpg x\n", "line 2: 'b.jpg x' is not 'path label'"),
         ("a.jpg -1\n", "line 1"),
         (" 0\n", "line 1: ' 0' is not 'path label'"),
+        ("a.jpg 2147483648\n", "line 1: 2147483648 is above 2147483647, the last label"),
+        (f"a.jpg {'9' * 5000}\n", "line 1: 999.* is above 2147483647, the last label"),
         ("", "lists no images"),
     ],
 )

@@ -57,3 +57,11 @@ def test_a_note_says_whether_trying_again_helps(
     assert may_pass(error) is not final
     assert is_final(folder) is final
     assert noted_failure(folder) == str(error)
+
+
+def test_a_full_disk_is_a_failure_that_is_told(tmp_path: Path) -> None:
+    folder = NetworkFolder(tmp_path)
+    message = f"cannot write {tmp_path}: No space left on device; free some space"
+    with pytest.raises(BadInput, match=message), failure_noted(folder):
+        raise OSError(28, "No space left on device")
+    assert str(noted_failure(folder)).startswith(message)

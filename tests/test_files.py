@@ -1,5 +1,6 @@
 """Files that are whole or not there."""
 
+import errno
 import os
 import socket
 import threading
@@ -10,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caffe_transfer.errors import BadInput
-from caffe_transfer.files import atomic_folder, atomic_text, atomic_write, link, scratch_folder
+from caffe_transfer.files import (
+    atomic_folder,
+    atomic_text,
+    atomic_write,
+    link,
+    scratch_folder,
+    writing,
+)
 
 
 class Stop(Exception):
@@ -160,3 +168,12 @@ def test_no_space_left(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="No space left on device"), atomic_write(tmp_path / "f"):
         raise OSError(28, "No space left on device")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EDQUOT])
+def test_what_cannot_be_written_is_one_sentence(number: int) -> None:
+    with (
+        pytest.raises(BadInput, match=rf"cannot write runs/x: {os.strerror(number)}; free some"),
+        writing(Path("runs/x")),
+    ):
+        raise OSError(number, os.strerror(number))

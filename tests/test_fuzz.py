@@ -4,29 +4,33 @@ import importlib
 import inspect
 import os
 import pkgutil
+import random
 import signal
 import time
 from functools import partial
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 
 import caffe_transfer
 from tests.fuzz import runner, targets
-from tests.fuzz.campaign import Campaign, Input, make_input, run_input, table
-from tests.fuzz.mutations import OF_BYTES, OF_TEXT, mutate
+from tests.fuzz.campaign import Campaign, table
+from tests.fuzz.mutations import OF_BYTES, OF_TEXT, Change, mutate
 from tests.fuzz.runner import ACCEPTED, SENTENCE, Result, run_all
 
 # Readers of what the program itself writes and reads in one run, or that wrap one in targets.py.
 NOT_THERE = {
+    "export.deploy.read_deploy",  # by the command
+    "export.weights.read_weights",
     "formats.hdf5.open_hdf5",
+    "formats.layer_records.read_records",
     "formats.lmdb.open_lmdb",
     "formats.model_upgrade.read_settings",
+    "report.results.read_csv",
     "training.slurm_queue.read_ids",
 }
-# What their samples give: the images in the zip are zeros, the rest of the devkit is missing, there
-# is no such engine, and the deploy net wants other shapes than the small model has.
-REFUSED = ("data fetch", "run ", "train ", "new ", "export ", "inspect FILE --net")
+REFUSED = ("train ", "new ")  # by the samples' engine, which trains nothing
 
 
 @pytest.fixture(scope="module")
@@ -35,21 +39,17 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> Campaign:
 
 
 def test_nothing_but_a_sentence_leaves_the_library(campaign: Campaign) -> None:
-    campaign.run(count=360, batch=2)
+    campaign.run(count=300, batch=2)
     assert not campaign.failed, "\n".join(campaign.failed)
-    assert "| **all** | 360 |" in list(table(campaign.counts))[-1]
+    assert "| **all** | 300 |" in list(table(campaign.counts))[-1]
 
 
 def test_the_samples_themselves_are_read(campaign: Campaign) -> None:
     """Or else nothing beyond a header would be reached."""
-    campaign._restore()
-    inputs = [
-        Input(each, "", "", (campaign._work / each.file).read_bytes()) for each in targets.targets()
-    ]
-    jobs = [partial(run_input, campaign._work, each) for each in inputs]
-    results = zip(inputs, run_all(jobs), strict=True)
     refused = {
-        each.target.name: result.said for each, result in results if result.outcome != ACCEPTED
+        name: result.said
+        for name, result in campaign.unbroken().items()
+        if result.outcome != ACCEPTED and not name.startswith(REFUSED)
     }
     assert not refused
 
@@ -67,8 +67,8 @@ def test_every_reader_is_a_target() -> None:
                 assert f".{name}" in source or f" {name}" in source, full
 
 
-def _reads(name: str, function: object) -> bool:
-    parameters = list(inspect.signature(function).parameters.values())  # type: ignore[arg-type]
+def _reads(name: str, function: FunctionType) -> bool:
+    parameters = list(inspect.signature(function).parameters.values())
     takes_path = bool(parameters) and parameters[0].annotation is Path
     return takes_path and (name == "read" or name.startswith(("read_", "open_", "load_")))
 
@@ -118,15 +118,12 @@ def test_what_is_said_counts(said: str, outcome: str) -> None:
 
 def test_an_input_comes_again(campaign: Campaign) -> None:
     target = targets.targets()[0]
-    one, other = (make_input(campaign._samples, target, 5, 3) for _ in range(2))
-    assert one == other
-    assert one != make_input(campaign._samples, target, 6, 3)
+    assert campaign.again(target, 3) == campaign.again(target, 3)
+    assert campaign.again(target, 3) != campaign.again(target, 4)
 
 
 @pytest.mark.parametrize("changes", [OF_BYTES, OF_TEXT], ids=["bytes", "text"])
 @pytest.mark.parametrize("data", [b"", b"a", b"name: 1\nb { c: 2 }\n"])
-def test_whatever_is_there_can_be_broken(changes: dict[str, object], data: bytes) -> None:
-    import random
-
+def test_whatever_is_there_can_be_broken(changes: dict[str, Change], data: bytes) -> None:
     for number in range(200):
-        mutate(random.Random(number), data, changes)  # type: ignore[arg-type]
+        mutate(random.Random(number), data, changes)

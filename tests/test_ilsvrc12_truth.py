@@ -27,7 +27,7 @@ def test_a_devkit_that_is_damaged(tmp_path: Path) -> None:
     for content in (whole[: len(whole) // 2], b"no tar", b""):
         packed.write_bytes(content)
         with pytest.raises(
-            FormatError, match=r"devkit_t12\.tar\.gz is damaged: .*; fetch it again"
+            FormatError, match=r"devkit_t12\.tar\.gz is not a whole \.tar\.gz: .*; fetch it again"
         ):
             published_labels(tmp_path)
 

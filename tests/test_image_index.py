@@ -56,7 +56,7 @@ def test_what_is_no_index(tmp_path: Path) -> None:
     Draft().index().write(path)
     for content in (b"", b"no index", path.read_bytes()[:-100]):
         path.write_bytes(content)
-        with pytest.raises(FormatError, match=r"x\.npz does not tell where .*; remove "):
+        with pytest.raises(FormatError, match=r"x\.npz is not a list of where .*; remove "):
             ImageIndex.read(path, tmp_path)
 
 

@@ -86,3 +86,15 @@ def test_an_engine_that_cannot_draw(small_run: SmallRun, tmp_path: Path) -> None
     names = {path.name for path in loaded.folder.root.iterdir()}
     files = NetworkFolder.names()
     assert names == {str(files.net), str(files.solver), str(files.deploy), str(files.cut)}
+
+
+def test_a_folder_without_space_is_one_sentence(
+    small_run: SmallRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    loaded = load_network(small_run.write("nolearn_1_2"))
+    monkeypatch.setattr(Path, "write_text", fail)
+    with pytest.raises(BadInput, match=r"cannot write .*nolearn_1_2: No space left on device; fr"):
+        draw_weights(loaded, small_run.settings.engine, loaded.folder.init)

@@ -352,3 +352,13 @@ def test_authors_logs(authors: Path) -> None:
     assert dict(pairs(log.train_loss))[280020] == 0.452318  # after the restart, not before
     assert log.seconds_per_iteration == pytest.approx(35.2 / 20, rel=0.01)
     assert log.problems == ()
+
+
+def test_years_before_caffe_are_taken_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "train.log"
+    path.write_text(
+        "I00010403 06:46:22.716258 233 solver.cpp:218] Iteration 0, loss = 2\n"
+        "I0403 06:46:22.716258 233 solver.cpp:218] Iteration 2, loss = 1\n"
+        "I1203 06:46:22.716258 233 solver.cpp:218] Iteration 4, loss = 1\n"
+    )
+    assert logs.read_logs([path]).last_iteration == 4

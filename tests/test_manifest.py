@@ -38,9 +38,17 @@ def test_inputs_that_have_changed() -> None:
     assert manifest.changed_while_trained({"runs": runs}) == ["net", "two"]
 
 
-@pytest.mark.parametrize("text", ["no json", "[]"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no json", "[]", "[" * 20_000, '{"max_iter": "4"}', '{"max_iter": 1e999}', '{"runs": {}}',
+        '{"model": []}', '{"finished": true}', '{"given": 1}', '{"given": {"model": "x"}}',
+        '{"given": {"model": "x", "sha256": "0", "names": {"a": 1}}}',
+        '{"given": {"model": "../x", "sha256": "0", "names": {}}}', "\u00e4",
+    ],
+)  # fmt: skip
 def test_what_is_no_manifest(tmp_path: Path, text: str) -> None:
-    (tmp_path / "m").write_text(text)
+    (tmp_path / "m").write_text(text, encoding="latin-1")
     with pytest.raises(FormatError, match="is not a manifest"):
         manifest.read(tmp_path / "m")
 

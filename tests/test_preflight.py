@@ -62,6 +62,8 @@ def test_deploy_nets_of_2015(folder: Path) -> None:
         ("train_val.prototxt", "num_output: 2\n", "num_output: 1\n", "label 1, but the net has 1"),
         ("train_val.prototxt", "mean.binary", "none.binary", "caffe-transfer data mean"),
         ("train_val.prototxt", "half0A_train", "half7A_train", "there is no database"),
+        ("train_val.prototxt", "half0A_train", "x" * 300, "val.prototxt: File name too long; corr"),
+        ("solver.prototxt", "train_val", r"train\000val", "a text in it holds a NUL"),
     ],
 )
 def test_what_is_wrong_is_named(folder: Path, file: str, old: str, new: str, message: str) -> None:

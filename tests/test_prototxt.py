@@ -1,5 +1,6 @@
 """Nets and solvers as files of any age, read by one reader."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,32 @@ def test_what_is_no_prototxt(reader: object, tmp_path: Path) -> None:
         reader(tmp_path / "none")
     with pytest.raises(BadInput, match="cannot read"):
         reader(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("name: " + "9" * 5000, "a word in it has more than 4,000 characters"),
+        (f'name: "{"a " * 3000}"', "a text in it has more than 4,000 characters"),
+        ("layer { " * 101, "it has brackets in brackets, more than 100 deep"),
+        ("input_dim: 1\n" * 200_002, "it has more than 200,000 values"),
+        ("\n" * (4 << 20) + "\n", "it has more than 4,194,304 characters"),
+        (r'name: "a\000b"', "a text in it holds a NUL"),
+        (r'name: "\0"', "a text in it holds a NUL"),
+        (r'name: "\x0"', "a text in it holds a NUL"),
+        ("layer {}\n" * 4001, "has 4,001 layers; a net of at most 4,000 is read"),
+    ],
+)
+def test_what_would_keep_the_parser_busy_is_refused(tmp_path: Path, text: str, why: str) -> None:
+    path = tmp_path / "net.prototxt"
+    path.write_text(text)
+    for read in (read_net, read_prototxt):
+        with pytest.raises(FormatError, match=re.escape(why)):
+            read(path)
+
+
+def test_what_looks_like_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "net.prototxt"
+    comment = f"# {'{' * 200} {'word ' * 2000}\n"
+    path.write_text(comment + 'name: "{{ # \\\\0 \\001 \\x01"\nlayer { name: "a" } # }\n' + comment)
+    assert read_net(path).name == "{{ # \\0 \x01 \x01"

@@ -434,7 +434,7 @@ def test_the_name_of_the_cut_comes_from_its_record(tmp_path: Path) -> None:
     found = results.collect(tmp_path)
     assert [row.cut for row in found.rows] == [None, "inception_3a/output", None]
     (problem,) = found.problems
-    assert "cut.json is no record of a cut" in problem
+    assert "cut.json is not a record of a cut" in problem
 
 
 def test_a_given_base_has_no_results_and_is_passed_over(tmp_path: Path) -> None:

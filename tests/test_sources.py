@@ -79,7 +79,7 @@ def test_nets_that_cannot_be_used(tmp_path: Path) -> None:
         render(BASE, DEMO.with_net(str(tmp_path / "none.j2")))
     broken = tmp_path / "broken.j2"
     broken.write_text("{{ nothing }}")
-    with pytest.raises(BadInput, match=r"broken\.j2 cannot be rendered: 'nothing' is undefined"):
+    with pytest.raises(BadInput, match=r"broken\.j2 is not a template .*: 'nothing' is undefined"):
         render(BASE, DEMO.with_net(str(broken)))
     other = tmp_path / "other.prototxt"
     other.write_text("max_iter: 3")
@@ -101,3 +101,21 @@ def test_a_mean_of_the_study_goes_before_mean_values_of_the_net(tmp_path: Path) 
         layer = parsed_net(render(BASE, each)).layer[0]
         assert list(layer.transform_param.mean_value) == values
         assert bool(layer.transform_param.mean_file) == (not values)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ " + "9" * 5000 + " }}",
+        "{{ 1 / 0 }}",
+        "{{ ''.__class__.__mro__[1].__subclasses__() }}",  # the way to Python from a template
+        "{% for each in range(10000000) %}a{% endfor %}",
+        "{{ " + "(" * 20_000 + " }}",
+    ],
+)
+def test_templates_that_do_something_else(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "bad.j2"
+    path.write_text(text)
+    with pytest.raises(FormatError, match=r"bad\.j2 is not a template .*; correct it") as found:
+        render(BASE, DEMO.with_net(str(path)))
+    assert len(str(found.value)) < 400

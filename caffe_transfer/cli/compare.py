@@ -11,7 +11,7 @@ from rich.console import Console
 from caffe_transfer.cli.fit import print_fit
 from caffe_transfer.cli.show import Screen
 from caffe_transfer.cli.tables import Column, print_table
-from caffe_transfer.cli.wrapping import echo_wrapped
+from caffe_transfer.cli.wrapping import echo, echo_wrapped
 from caffe_transfer.comparison.blobs import BlobComparison
 from caffe_transfer.comparison.compare import SAME, Comparison, Verdict, compare, model_and_net
 from caffe_transfer.comparison.fit import fit
@@ -67,7 +67,7 @@ def compare_command(
             found.append(each)
     if not as_json:
         if trees:
-            click.echo(_summary(found))
+            echo(_summary(found))
         for each in found:
             if not trees or everything or each.verdict not in accepted:
                 _print(each, right if not trees else None, everything, brief)
@@ -93,13 +93,13 @@ def _summary(found: Sequence[Comparison]) -> str:
 def _print(found: Comparison, other: Path | None, everything: bool, brief: bool) -> None:
     names = found.name if other is None else f"{found.name} and {other}"
     detail = f": {found.summary}" if brief and found.summary else ""
-    click.echo(f"{found.verdict:18} {names}{detail}")
+    echo(f"{found.verdict:18} {names}{detail}")
     if brief and found.verdict is not Verdict.BROKEN:
         return
     if found.summary:
         echo_wrapped("    ", found.summary)
     for line in found.lines:
-        click.echo(f"    {line}")
+        echo(f"    {line}")
     blobs = [blob for blob in found.blobs if everything or not blob.identical]
     if blobs:
         _print_blobs(blobs)

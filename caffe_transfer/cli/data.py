@@ -6,6 +6,7 @@ import click
 
 from caffe_transfer.cli.show import Screen
 from caffe_transfer.cli.stopping import stop_on_signal
+from caffe_transfer.cli.wrapping import echo
 from caffe_transfer.data_prep import copies, lists, lmdbs, means, published, sources, splits
 from caffe_transfer.data_prep.left_out import read_left_out, summary
 from caffe_transfer.data_prep.names import shown
@@ -66,9 +67,9 @@ def fetch_command(source: str, out: Path, given: Path | None, valid_fraction: fl
         progress = stoppable(screen.step, stop)
         found = sources.fetch(source, out, given, progress, valid_fraction=valid_fraction)
     counts = ", ".join(f"{len(images)} {part}" for part, images in found.lists.items())
-    click.echo(f"{out}: {len(found.classes)} classes, {counts} images")
+    echo(f"{out}: {len(found.classes)} classes, {counts} images")
     if files := read_left_out(found.folder.left_out):
-        click.echo(f"{summary(files)}; {found.folder.left_out} lists them")
+        echo(f"{summary(files)}; {found.folder.left_out} lists them")
 
 
 @data_command.command("split")
@@ -106,14 +107,14 @@ def split_command(
     if images is not None:
         source = sources.read_source(images)
         for path in splits.write_all(source.lists, source.classes, data, keys, custom, per_class):
-            click.echo(path)
+            echo(path)
     elif not verify:
         raise click.UsageError("name the images with --images, or give --verify.")
     if not verify:
         return 0
     verdicts = published.verify(data, DataFolder(authors) if authors else None)
     for each in verdicts:
-        click.echo(f"{each.name:20} {each.state}{': ' if each.detail else ''}{each.detail}")
+        echo(f"{each.name:20} {each.state}{': ' if each.detail else ''}{each.detail}")
     return 1 if any(each.state is published.State.DIFFERENT for each in verdicts) else 0
 
 
@@ -155,7 +156,7 @@ def lmdb_command(
             raise click.UsageError("--from-view takes OUT, and no other option.")
         with stop_on_signal(patient=False) as stop, Screen(total=1) as screen:
             count = copies.write_copy(view, given[0], stoppable(screen.step, stop))
-        click.echo(f"{given[0]}: {count} images")
+        echo(f"{given[0]}: {count} images")
         return
     if len(given) != 3:
         raise click.UsageError("give LIST, ROOT and OUT.")
@@ -172,10 +173,10 @@ def lmdb_command(
             strict=strict,
             progress=stoppable(screen.step, stop),
         )
-    click.echo(f"{out}: {written.count} images, {len(written.left_out)} left out")
+    echo(f"{out}: {written.count} images, {len(written.left_out)} left out")
     places = own_paths(root, [each.path for each in written.left_out])
     for place, each in zip(places, written.left_out, strict=True):
-        click.echo(f"{each.fault}: {shown(place)}")
+        echo(f"{each.fault}: {shown(place)}")
 
 
 @data_command.command("mean")
@@ -190,4 +191,4 @@ def mean_command(databases: tuple[Path, ...], out: Path) -> None:
     """
     with stop_on_signal(patient=False) as stop, Screen(total=1) as screen:
         means.write_mean(databases, out, stoppable(screen.step, stop))
-    click.echo(out)
+    echo(out)

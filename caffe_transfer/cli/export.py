@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from caffe_transfer.cli.options import ImageShape
+from caffe_transfer.cli.wrapping import echo
 from caffe_transfer.export.make import Exported, Format, export
 from caffe_transfer.export.packages import INSTALL
 
@@ -46,12 +47,12 @@ def export_command(
       caffe-transfer export caffenet.caffemodel --net deploy.prototxt --to onnx caffenet.onnx
     """
     done = export(model, net, Format(to), out, shape)
-    click.echo(f"wrote    {' '.join(map(str, done.files))}")
+    echo(f"wrote    {' '.join(map(str, done.files))}")
     layers = f"{done.layers} layer{'s' if done.layers != 1 else ''}"
-    click.echo(f"weights  {layers}, {done.parameters:,} parameters")
+    echo(f"weights  {layers}, {done.parameters:,} parameters")
     _print_net(done)
     if done.difference is not None:
-        click.echo(
+        echo(
             f"checked  {done.measured} against caffe-torch: at most {done.difference:.1e} of the "
             "largest value"
         )
@@ -63,7 +64,7 @@ def _print_net(done: Exported) -> None:
     for name, shape in done.deploy.inputs.items():
         first = "batch" if done.any_batch else shape[0]
         click.echo(f"input    {name} ({', '.join(map(str, (first, *shape[1:])))})")
-    click.echo(f"output   {' '.join(done.deploy.outputs)}")
+    echo(f"output   {' '.join(done.deploy.outputs)}")
     if dropped := done.deploy.dropped:
         more = f" ... ({len(dropped)})" if len(dropped) > LISTED else ""
-        click.echo(f"left out {' '.join(dropped[:LISTED])}{more}")
+        echo(f"left out {' '.join(dropped[:LISTED])}{more}")

@@ -3,9 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import click
-
-from caffe_transfer.cli.wrapping import echo_wrapped
+from caffe_transfer.cli.wrapping import echo, echo_wrapped
 from caffe_transfer.comparison.fit import BlobFit, Fit
 from caffe_transfer.units import shape_text
 
@@ -18,10 +16,10 @@ _UNSURE = (
 def print_fit(found: Fit, model: Path, net: Path, *, brief: bool = False) -> None:
     """Print a summary, then every blob that is missing, unexpected or misshapen."""
     verdict = "fits" if found.fits else "does not fit"
-    click.echo(f"{verdict:18} {model} and {net}: {_counts(found)}")
+    echo(f"{verdict:18} {model} and {net}: {_counts(found)}")
     if not brief:
         for line in _blobs(found):
-            click.echo(line)
+            echo(line)
         echo_wrapped("", _what_caffe_does(found))
         if found.unsure:
             echo_wrapped("", _UNSURE)

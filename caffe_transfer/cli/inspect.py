@@ -10,7 +10,7 @@ from rich.console import Console
 from caffe_transfer.cli.fit import print_fit
 from caffe_transfer.cli.options import ImageShape
 from caffe_transfer.cli.tables import Column, print_table
-from caffe_transfer.cli.wrapping import echo_wrapped
+from caffe_transfer.cli.wrapping import echo, echo_wrapped
 from caffe_transfer.comparison.contents import (
     BlobContents,
     DatabaseContents,
@@ -22,6 +22,7 @@ from caffe_transfer.comparison.describe import Contents, describe
 from caffe_transfer.comparison.fit import fit
 from caffe_transfer.comparison.net_contents import NetContents, NetLayer, SolverContents
 from caffe_transfer.comparison.statistics import Statistics
+from caffe_transfer.errors import printable
 from caffe_transfer.units import shape_text
 
 FILE = click.Path(path_type=Path)
@@ -63,7 +64,7 @@ def inspect_command(
     else:
         _print(contents, stats)
     for warning in _warnings(contents):
-        click.echo(f"warning: {warning}", err=True)
+        click.echo(f"warning: {printable(warning)}", err=True)
     return 0
 
 
@@ -75,7 +76,7 @@ def _print(contents: Contents, stats: bool) -> None:
             _print_state(contents, stats)
         case MeanContents(blob, means):
             values = "  ".join(f"{mean:.4f}" for mean in means)
-            click.echo(f"binaryproto {shape_text(blob.shape)}, mean of each channel {values}")
+            echo(f"binaryproto {shape_text(blob.shape)}, mean of each channel {values}")
             if stats:
                 _print_statistics([("mean", [blob])])
         case DatabaseContents():
@@ -83,16 +84,15 @@ def _print(contents: Contents, stats: bool) -> None:
         case NetContents():
             _print_net(contents)
         case SolverContents(net, max_iter, settings):
-            click.echo(f"solver of {net}, {max_iter:,} iterations")
-            click.echo("".join(f"  {line}\n" for line in settings.splitlines()), nl=False)
+            echo(f"solver of {net}, {max_iter:,} iterations")
+            for line in settings.splitlines():
+                echo(f"  {line}")
 
 
 def _print_model(model: ModelContents, stats: bool) -> None:
     learned = [layer for layer in model.layers if layer.blobs]
-    click.echo(
-        f"caffemodel, format {model.format}, name {model.name!r}, {model.parameters:,} parameters"
-    )
-    click.echo(f"{len(learned)} of {len(model.layers)} layers have parameters")
+    echo(f"caffemodel, format {model.format}, name {model.name!r}, {model.parameters:,} parameters")
+    echo(f"{len(learned)} of {len(model.layers)} layers have parameters")
     if not learned:
         return
     if stats:
@@ -111,7 +111,7 @@ def _print_model(model: ModelContents, stats: bool) -> None:
 
 
 def _print_state(state: StateContents, stats: bool) -> None:
-    click.echo(
+    echo(
         f"solverstate, iteration {state.iteration}, step {state.current_step}, of "
         f"{state.learned_net}"
     )
@@ -124,19 +124,17 @@ def _print_state(state: StateContents, stats: bool) -> None:
 
 def _print_database(database: DatabaseContents) -> None:
     what = "LMDB" if database.view_of is None else f"view of {database.view_of}"
-    click.echo(f"{what}, {database.records:,} records")
+    echo(f"{what}, {database.records:,} records")
     if (first := database.first) is not None:
         kind = "encoded" if first.encoded else "raw"
-        click.echo(f"  first {first.key}: {kind}, {shape_text(first.shape)}, label {first.label}")
+        echo(f"  first {first.key}: {kind}, {shape_text(first.shape)}, label {first.label}")
 
 
 def _print_net(net: NetContents) -> None:
     counts = [layer.parameter_count for layer in net.layers]
     known = sum(count or 0 for count in counts)
     total = f"{known:,}" if None not in counts else f"at least {known:,}" if known else "?"
-    click.echo(
-        f"net {net.name!r}, format {net.format}, {len(net.layers)} layers, {total} parameters"
-    )
+    echo(f"net {net.name!r}, format {net.format}, {len(net.layers)} layers, {total} parameters")
     phases = any(layer.phase for layer in net.layers)
     columns = [
         Column("n", right=True), Column("layer", fold=True), Column("type"),
@@ -144,7 +142,7 @@ def _print_net(net: NetContents) -> None:
     ]  # fmt: skip
     print_table(Console(), columns, [_net_row(layer, phases) for layer in net.layers])
     if any(layer.frozen for layer in net.layers):
-        click.echo("* frozen: training leaves it as it is")
+        echo("* frozen: training leaves it as it is")
     for note in net.notes:
         echo_wrapped("note: ", note)
 

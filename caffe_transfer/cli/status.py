@@ -14,6 +14,7 @@ from rich.text import Text
 from caffe_transfer.cli.keys import END_OF_INPUT, key_pressed, single_keys
 from caffe_transfer.cli.stopping import ended_by_ctrl_c
 from caffe_transfer.cli.tables import Column, print_table, table
+from caffe_transfer.cli.wrapping import echo
 from caffe_transfer.training.status import State, Status, StatusReader, seconds_left
 from caffe_transfer.units import duration
 
@@ -70,10 +71,10 @@ def status_command(folder: Path, watch: bool, as_json: bool) -> None:
     click.echo()
     for row in rows:
         if row.problem:
-            click.echo(f"{row.name} {row.state}: {row.problem}")
+            echo(f"{row.name} {row.state}: {row.problem}")
     if restarted := [row.name for row in rows if row.data_restarts]:
-        click.echo(f"resumed as Caffe resumes, with data from record 0: {', '.join(restarted)}")
-    click.echo(summary(reader, rows))
+        echo(f"resumed as Caffe resumes, with data from record 0: {', '.join(restarted)}")
+    echo(summary(reader, rows))
 
 
 def _cells(row: Status) -> list[Text]:

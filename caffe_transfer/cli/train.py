@@ -9,6 +9,7 @@ from caffe_transfer.cli.engine_options import EngineOptions, engine_option, prec
 from caffe_transfer.cli.options import grouped
 from caffe_transfer.cli.show import Screen
 from caffe_transfer.cli.stopping import stop_on_signal
+from caffe_transfer.cli.wrapping import echo
 from caffe_transfer.studies.study import EVERY, LAST
 from caffe_transfer.training.manifest import changed_while_trained
 from caffe_transfer.training.slurm_job import cores, train_in_job
@@ -63,10 +64,8 @@ def train_command(
             else train_network(folder, settings, screen.network, stop)
         )
     frozen = ", ".join(manifest.get("frozen", {}))
-    click.echo(f"{folder} is trained: {next(iter(manifest['model']))}")
+    echo(f"{folder} is trained: {next(iter(manifest['model']))}")
     for name in changed_while_trained(manifest):
-        click.echo(
-            f"{name} was another before the training was resumed, so that the results are of both"
-        )
+        echo(f"{name} was another before the training was resumed, so that the results are of both")
     if frozen:
-        click.echo(f"frozen layers are byte-identical to their source: {frozen}")
+        echo(f"frozen layers are byte-identical to their source: {frozen}")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from caffe_transfer.cli.wrapping import echo_wrapped
+from caffe_transfer.cli.wrapping import echo, echo_wrapped
 from caffe_transfer.old_files import OldKind, Upgrade, upgrade_file
 
 FILE = click.Path(path_type=Path)
@@ -25,7 +25,7 @@ def upgrade_command(old: Path, new: Path) -> None:
       caffe-transfer upgrade imagenet_train.prototxt train.prototxt
     """
     done = upgrade_file(old, new)
-    click.echo(f"{_what(done)}, {new}")
+    echo(f"{_what(done)}, {new}")
     for note in done.notes:
         echo_wrapped("note: ", note)
 

@@ -1,9 +1,16 @@
-"""Long lines, wrapped at words; imports nothing that `copy` would have to wait for."""
+"""Lines of text for a terminal; imports nothing that `copy` would have to wait for."""
 
 import shutil
 import textwrap
 
 import click
+
+from caffe_transfer.errors import printable
+
+
+def echo(text: object) -> None:
+    """Print a text, in which no name from a file can move the cursor or change colors."""
+    click.echo(printable(str(text)))
 
 
 def echo_wrapped(label: str, text: str, widest: int | None = None) -> None:
@@ -21,4 +28,4 @@ def echo_wrapped(label: str, text: str, widest: int | None = None) -> None:
         break_long_words=False,
         break_on_hyphens=False,
     )
-    click.echo("\n".join(lines))
+    echo("\n".join(lines))

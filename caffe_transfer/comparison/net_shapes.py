@@ -84,7 +84,7 @@ def _stored_shape(layer: pb.LayerParameter, folder: Path) -> Shape | None:
     for path in (Path(source), folder / source):
         try:
             first = database_contents(path).first if path.is_dir() else None
-        except CaffeTransferError:  # a LevelDB, or damaged
+        except (CaffeTransferError, OSError):  # a LevelDB, damaged, or no path at all
             continue
         if first is not None and not first.encoded:
             return first.shape

@@ -151,12 +151,13 @@ def read_view(path: Path) -> View:
         if hashlib.sha256(content).hexdigest() != table["sha256"]:
             raise _damaged(path)
         numbers, labels, gaps = _arrays(content, table["count"], table["gaps"])
+        view = View(path, _joined(path, database), identity, numbers, labels, gaps)
+        is_there = view.database.is_dir()
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise _damaged(path) from error
-    view = View(path, _joined(path, database), identity, numbers, labels, gaps)
     if not _is_sound(view):
         raise _damaged(path)
-    if not view.database.is_dir():
+    if not is_there:
         raise Incomplete(
             f"{path} is a view of {view.database}, which is not there; put it back, or remove "
             f"{path} to make it anew"

@@ -15,6 +15,7 @@ from caffe_transfer.formats.upgrade import upgrade_net
 from caffe_transfer.nets import edit
 from caffe_transfer.nets.shapes import Shape
 from caffe_transfer.nets.templates import SUFFIX, LearnedLayers, net_template, user_template
+from caffe_transfer.reading import reading
 from caffe_transfer.studies.network import Network
 from caffe_transfer.studies.study import Study
 
@@ -148,9 +149,11 @@ class UserNet:
 
 def _read(path: Path, channels: int) -> pb.NetParameter:
     """The part in force of a user's net."""
-    if not path.is_file():
-        raise Incomplete(f"there is no net {path}; correct its name")
-    return _parsed(path, channels, path.stat().st_mtime_ns)
+    with reading(path, "a net", "correct its name"):
+        if not path.is_file():
+            raise Incomplete(f"there is no net {path}; correct its name")
+        changed = path.stat().st_mtime_ns
+    return _parsed(path, channels, changed)
 
 
 @lru_cache(maxsize=8)

@@ -8,9 +8,11 @@ from typing import Any
 
 import jinja2
 from google.protobuf import text_encoding
+from jinja2.sandbox import SandboxedEnvironment
 
 from caffe_transfer import paths
 from caffe_transfer.errors import BadInput
+from caffe_transfer.reading import reading
 
 SUFFIX = ".prototxt.j2"
 
@@ -81,17 +83,17 @@ def user_template(path: Path, context: Mapping[str, Any]) -> str:
     """The text of a user's template, which may import the package's own.
 
     Raises:
+        Incomplete: there is no such file.
         BadInput: it cannot be rendered; names the fault.
     """
-    try:
+    with reading(path, "a template that can be rendered", "correct it"):
         return _environment(path.parent, paths.templates()).get_template(path.name).render(context)
-    except (jinja2.TemplateError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} cannot be rendered: {error}; correct the template") from error
 
 
 @cache
 def _environment(*folders: Path) -> jinja2.Environment:
-    environment = jinja2.Environment(
+    # In a sandbox: a template from a stranger may write a net, and nothing else.
+    environment = SandboxedEnvironment(
         loader=jinja2.FileSystemLoader(folders),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -268,7 +268,7 @@ def in_order_of_years(seconds: Times) -> Times:
     On the circle of the year, the longest arc without training is taken to be the time before
     training began: what comes after it is moved to the year before.
     """
-    yearless = seconds < _YEARLESS_BEFORE
+    yearless = (seconds >= _YEARLESS_SINCE) & (seconds < _YEARLESS_BEFORE)
     days = ((seconds[yearless] - _YEARLESS_SINCE) // DAY).astype(np.int64)
     trained = np.flatnonzero(np.bincount(days))
     if len(trained) < 2:

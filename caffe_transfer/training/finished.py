@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from caffe_transfer.errors import BadInput, Incomplete
+from caffe_transfer.errors import BadInput, FormatError, Incomplete
 from caffe_transfer.training import manifest as manifests
 from caffe_transfer.training.preflight import LoadedNetwork
 from caffe_transfer.training.snapshots import newest_complete
@@ -33,9 +33,17 @@ def final_model(loaded: LoadedNetwork) -> Path | None:
 
 
 def recorded_model(loaded: LoadedNetwork, manifest: Mapping[str, Any]) -> Path:
-    """The model that a finished network's manifest names."""
-    (name,) = manifest["model"]
-    return Path(loaded.folder.root, name)
+    """The model that a finished network's manifest names.
+
+    Raises:
+        FormatError: it names none.
+    """
+    names = list(manifest.get("model", ()))
+    if len(names) != 1 or "\0" in names[0]:
+        raise FormatError(
+            f"{loaded.folder.manifest} does not name the model of a trained network; remove it"
+        )
+    return Path(loaded.folder.root, names[0])
 
 
 def check_can_go_on(loaded: LoadedNetwork) -> None:
@@ -47,7 +55,7 @@ def check_can_go_on(loaded: LoadedNetwork) -> None:
     manifest = manifests.read(loaded.folder.manifest)
     if manifest.get("finished") and newest_complete(loaded.snapshots) is None:
         raise BadInput(
-            f"{loaded.name} is trained to iteration {manifest['max_iter']}, and without its solver "
-            f"state it cannot go on to max_iter = {loaded.solver.max_iter}; set max_iter back, or "
-            f"remove {loaded.folder.manifest} to train it anew"
+            f"{loaded.name} is trained to iteration {manifest.get('max_iter')}, and without its "
+            f"solver state it cannot go on to max_iter = {loaded.solver.max_iter}; set max_iter "
+            f"back, or remove {loaded.folder.manifest} to train it anew"
         )

@@ -17,6 +17,7 @@ from caffe_transfer.paths import NetworkFolder
 from caffe_transfer.reading import reading
 from caffe_transfer.version import __version__
 
+_MOST_IN_A_NAME = 255  # bytes, of any file
 _KINDS = {"max_iter": int, "finished": str, "model": dict, "frozen": dict, "runs": list}
 
 
@@ -44,12 +45,12 @@ def _check(manifest: object) -> None:
     for key, kind in _KINDS.items():
         if not isinstance(manifest.get(key, kind()), kind):
             raise TypeError(f"its {key} is of another kind")
-    if manifest.get("finished") and not ("max_iter" in manifest and len(manifest["model"]) == 1):
-        raise TypeError("it does not say with which model training ended")
     given = manifest.get("given", {"model": "", "sha256": "", "names": {}})
     texts = [given["model"], given["sha256"], *given["names"].values()]
     if not all(isinstance(each, str) and "\0" not in each for each in texts):
         raise TypeError("its given base is no model")
+    if "/" in given["model"] or len(given["model"]) > _MOST_IN_A_NAME:
+        raise TypeError("its given model is not in its folder")
 
 
 def write(path: Path, manifest: dict[str, Any]) -> None:
@@ -63,7 +64,7 @@ def is_finished(manifest: Mapping[str, Any], max_iter: int) -> bool:
     Args:
         max_iter: of the solver, which may have been raised since.
     """
-    return bool(manifest.get("finished")) and int(manifest["max_iter"]) >= max_iter
+    return bool(manifest.get("finished")) and int(manifest.get("max_iter", 0)) >= max_iter
 
 
 def manifest_of(folder: NetworkFolder) -> Mapping[str, Any]:

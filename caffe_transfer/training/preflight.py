@@ -16,6 +16,7 @@ from caffe_transfer.nets.cuts import cuts, find_cut
 from caffe_transfer.nets.layers import frozen_layers, members, outputs, weight_layers
 from caffe_transfer.nets.shapes import parameter_shapes
 from caffe_transfer.paths import SOLVER_2014, NetworkFolder
+from caffe_transfer.reading import reading
 from caffe_transfer.studies.network import Network
 from caffe_transfer.training.given import read_given
 from caffe_transfer.training.transplant import Target
@@ -185,7 +186,8 @@ def check_inputs(loaded: LoadedNetwork, *, views: bool = True) -> None:
             that the engine cannot read.
     """
     root = loaded.folder.root
-    _check_missing(loaded)
+    with reading(root / loaded.net_file, "a net", "correct the paths in it"):
+        _check_missing(loaded)
     classes = outputs(loaded.net)
     for layer in loaded.net.layer:
         transform = layer.transform_param

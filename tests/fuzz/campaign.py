@@ -66,6 +66,7 @@ class Campaign:
         self._samples, self._work = self.scratch / "samples", self.scratch / "work"
         self._samples.mkdir(parents=True)
         write_samples(self._samples)
+        self._restored_for = ""
         self._targets = [each for each in targets() if self.only in each.name]
 
     def run(
@@ -85,14 +86,31 @@ class Campaign:
                 done += size
             turn += 1
 
-    def _batch(self, target: Target, numbers: Sequence[int]) -> None:
-        inputs = [make_input(self._samples, target, self.seed, number) for number in numbers]
+    def unbroken(self) -> dict[str, Result]:
+        """What each target, by its name, makes of its sample as it is."""
         self._restore()
+        inputs = [
+            Input(each, "", "unbroken", (self._samples / each.file).read_bytes())
+            for each in self._targets
+        ]
+        results = run_all([partial(self._one, each) for each in inputs])
+        return {each.target.name: one for each, one in zip(inputs, results, strict=True)}
+
+    def again(self, target: Target, number: int) -> Input:
+        """An input of this campaign."""
+        return make_input(self._samples, target, self.seed, number)
+
+    def _batch(self, target: Target, numbers: Sequence[int]) -> None:
+        inputs = [self.again(target, number) for number in numbers]
+        if self._restored_for != target.file:  # what a command writes is removed by itself
+            self._restored_for = target.file
+            self._restore()
         jobs = [partial(self._one, each) for each in inputs]
         for each, result in zip(inputs, run_all(jobs), strict=True):
             self.counts.setdefault(target.group, Counts()).add(result)
             if not result.is_good:
                 self._keep(each, result)
+                self._restored_for = ""
 
     def _restore(self) -> None:
         """A new copy of the samples: what was broken or written is gone."""
