@@ -123,6 +123,9 @@ def claim(lock: Path, before: Sequence[RecordFile]) -> Record | None:
         return None
     try:
         _write(descriptor, mine)
+    except OSError:  # the disk is full: an empty record would pass for one of another machine
+        path.unlink(missing_ok=True)
+        raise
     finally:
         os.close(descriptor)
     chain = records(lock)

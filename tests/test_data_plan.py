@@ -255,7 +255,7 @@ class TestEngines:
         assert is_view(seen.data.lmdb("half0A_train"))
         assert not is_view(stored_ones.data.lmdb("half0A_train"))
         snapshots = [path.relative_to(seen.root) for path in seen.root.rglob("net_iter_*")]
-        assert len(snapshots) == 12
+        assert len(snapshots) == 18
         for path in snapshots:
             assert (seen.root / path).read_bytes() == (stored_ones.root / path).read_bytes()
 

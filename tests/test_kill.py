@@ -49,6 +49,18 @@ def test_a_strike_at_a_chosen_file(point: Point, signals: str, status: int, tmp_
     assert wrong_end(struck) is None
 
 
+@pytest.mark.parametrize("name", ["ENOSPC", "ENOSPC..."])
+def test_a_write_that_fails(name: str, reference: Reference, tmp_path: Path) -> None:
+    subject = Subject(tmp_path / "study", REPLAY, 0.2)
+    point = Point(PROGRAM, "lists", 7, PROGRAM, name)
+    struck = strike(subject, Strike("run", PROGRAM, name, (), point, 0.0))
+    assert (struck.where, struck.status) == ("lists", 2)
+    assert "No space left on device" in struck.said
+    assert wrong_end(struck) is None
+    assert subject.start("run").wait() == 0, subject.last_words()
+    assert problems(subject, reference.subject) == []
+
+
 def test_a_kill_at_each_of_the_last_steps_of_the_mean(reference: Reference, tmp_path: Path) -> None:
     """Between the mean, its record and the sum that it is made of."""
     count = reference.events[PROGRAM, "means"]

@@ -83,6 +83,23 @@ def test_nothing_is_left_beside_the_lock_file(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"lock"}
 
 
+def test_a_record_that_cannot_be_written_does_not_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty one would pass for that of another machine, and keep this one out for minutes."""
+
+    def full(descriptor: int, record: Record) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(lock_records, "_write", full)
+        with pytest.raises(BadInput, match=r"cannot write .*lock: No space left"):
+            locked(tmp_path / "lock").__enter__()
+    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+    with locked(tmp_path / "lock"):
+        pass
+
+
 def test_a_killed_holder_of_this_machine_is_known_at_once(tmp_path: Path) -> None:
     for _ in range(2):
         kill_holder(tmp_path / "lock")

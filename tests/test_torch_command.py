@@ -44,7 +44,7 @@ def last(capfd: pytest.CaptureFixture[str]) -> str:
     ("arguments", "message"),
     [
         ("train", "train needs --solver=FILE"),
-        ("train --solver=none", "there is no none; write it"),
+        ("train --solver=none", "there is no file none; write it"),
         ("train --solver=net.prototxt", "net.prototxt is not a prototxt of this kind"),
         ("train --solver=x --snapshot=a --weights=b", "to finetune, but not both"),
         ("test --model=net.prototxt", "test needs --weights=FILE"),

@@ -23,6 +23,8 @@ from caffe_transfer.data_prep.views import Base
 from caffe_transfer.formats.hashes import sha256
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.prototxt import read_net
+from caffe_transfer.formats.resume import Kept, Resume
+from caffe_transfer.formats.resume import write as write_resume
 from caffe_transfer.nets.cut_record import CutRecord, cut_text
 from caffe_transfer.nets.shapes import parameter_shapes
 from caffe_transfer.nets.write import write_network
@@ -84,6 +86,10 @@ def _models(folder: Path) -> None:
             file[f"history/{number}"] = np.full((2, 3), number, np.float32)
     mean = pb.BlobProto(num=1, channels=1, height=SIZE, width=SIZE, data=[3.5] * SIZE**2)
     (folder / "mean.binaryproto").write_bytes(mean.SerializeToString())
+    kept = Kept([["Data data"]], "cpu", [], {"0/0/state/place": np.array(3)})
+    with (folder / "net.solverstate.resume").open("wb") as file:
+        write_resume(Resume("0" * 64, "1" * 64, kept), file)
+    shutil.copy(Path(__file__).parents[1] / "data" / "cuda-13.0.fatbin", folder / "cuda.fatbin")
 
 
 def _networks(folder: Path) -> None:

@@ -24,9 +24,11 @@ from caffe_transfer.data_prep.stores import open_store
 from caffe_transfer.formats import (
     binaryproto,
     caffemodel,
+    fatbin,
     kinds,
     lmdb,
     prototxt,
+    resume,
     solverstate,
     views,
 )
@@ -173,6 +175,8 @@ READERS: dict[str, tuple[Read, dict[str, Change], tuple[str, ...]]] = {
     "models": (_model, OF_BYTES, (
         "V0.caffemodel", "V1.caffemodel", "V2.caffemodel", "model.caffemodel.h5")),
     "states": (_state, OF_BYTES, ("net.solverstate", "net.solverstate.h5")),
+    "resume files": (resume.read, OF_BYTES, ("net.solverstate.resume",)),
+    "code for GPUs": (fatbin.read_gpu_code, OF_BYTES, ("cuda.fatbin",)),
     "kinds": (kinds.kind_of, OF_BYTES, ("V2.caffemodel", "net.solverstate.h5")),
     "blobs": (binaryproto.read_blob, OF_BYTES, ("mean.binaryproto",)),
     "nets": (prototxt.read_net, OF_TEXT, ("net.prototxt", "old.prototxt")),

@@ -1,6 +1,7 @@
 """The command of the campaign: see the package's docstring."""
 
 import argparse
+import functools
 import signal
 import sys
 import tempfile
@@ -20,6 +21,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", type=int, help="one study of that seed, to repeat it")
     parser.add_argument("--engine", default=REPLAY, help="replay, caffe, caffe-torch or a program")
+    parser.add_argument("--faults", action="store_true", help="writes fail, instead of signals")
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no study after them")
     parser.add_argument("--out", type=Path, help="an empty folder, which keeps what fails")
     given = parser.parse_args()
@@ -29,7 +31,8 @@ def main() -> int:
     root = given.out or Path(tempfile.mkdtemp(prefix="kill-"))
     end = time.monotonic() + 60 * given.minutes
     reference = Reference.make(root / "reference", given.engine, _SECONDS)
-    campaign = Campaign(root, given.seed, reference, lambda line: print(line, flush=True))
+    say = functools.partial(print, flush=True)
+    campaign = Campaign(root, given.seed, reference, say, given.faults)
     if given.only is not None:
         campaign.study(given.only)
     number = 0

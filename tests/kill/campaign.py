@@ -11,7 +11,16 @@ from random import Random
 
 from tests.kill.checks import listing, problems
 from tests.kill.points import REPORT
-from tests.kill.strikes import SIGNALS, VICTIMS, Struck, choose, strike, wrong_end
+from tests.kill.strikes import (
+    FAULTS,
+    SIGNALS,
+    VICTIMS,
+    Struck,
+    choose,
+    choose_fault,
+    strike,
+    wrong_end,
+)
 from tests.kill.subject import REPLAY, Reference, Subject
 
 # The time that a command takes, as a share of the run's: it need not be exact.
@@ -44,12 +53,14 @@ class Campaign:
         seed: of all that is chosen.
         reference: the same study, which nothing strikes.
         say: called with a line for each study.
+        faults: writes fail, instead of signals.
     """
 
     def __init__(
-        self, root: Path, seed: int, reference: Reference, say: Callable[[str], None]
-    ) -> None:
-        self._root, self._seed, self._say = root, seed, say
+        self, root: Path, seed: int, reference: Reference, say: Callable[[str], None],
+        faults: bool = False,
+    ) -> None:  # fmt: skip
+        self._root, self._seed, self._say, self._faults = root, seed, say, faults
         self._reference, self._engine = reference, reference.subject.engine
         self.tally = Tally()
 
@@ -70,6 +81,7 @@ class Campaign:
             shutil.rmtree(root)
             return
         how = f"python -m tests.kill --seed {self._seed} --only {number} --engine {self._engine}"
+        how += " --faults" * self._faults
         told = {"repeat": how, "failed": found, "strikes": [asdict(each) for each in struck]}
         (root / "failure.json").write_text(json.dumps(told, indent=2) + "\n")
         self.tally.failures.append(f"{how}\n  " + "\n  ".join(found))
@@ -82,7 +94,10 @@ class Campaign:
             events = self._reference.events
             if command != "run":
                 events = Counter({each: n for each, n in events.items() if each[1] == REPORT})
-            chosen = choose(chance, command, seconds, events)
+            if self._faults:
+                chosen = choose_fault(chance, command, events)
+            else:
+                chosen = choose(chance, command, seconds, events)
             struck.append(strike(subject, chosen))
             if wrong := wrong_end(struck[-1], real=self._engine != REPLAY):
                 found.append(f"{wrong} after {chosen}: {struck[-1].said}")
@@ -91,7 +106,9 @@ class Campaign:
             go("run")
             if struck[-1].status == 0:
                 break
-        if struck[-1].status and (status := subject.start("run").wait()):
+        # A record of a lock whose removal failed is removed by the next run.
+        again = struck[-1].status or self._faults
+        if again and (status := subject.start("run").wait()):
             found.append(f"the same command again ended with {status}: {subject.last_words()}")
         late = chance.random() < _LATE
         if late:
@@ -115,11 +132,12 @@ def _words(struck: Struck) -> str:
 
 def table(tally: Tally) -> str:
     """Where times what, and how many of each; as Markdown."""
-    signals = {each: [s for s in tally.struck if s.strike.signals == each] for each in SIGNALS}
+    columns = FAULTS if any(s.strike.signals in FAULTS for s in tally.struck) else SIGNALS
+    signals = {each: [s for s in tally.struck if s.strike.signals == each] for each in columns}
     wheres = sorted({(s.strike.command, str(s.where)) for s in tally.struck})
     lines = [
-        f"| struck in | {' | '.join(SIGNALS)} | all |",
-        f"|---|{'---:|' * (len(SIGNALS) + 1)}",
+        f"| struck in | {' | '.join(columns)} | all |",
+        f"|---|{'---:|' * (len(columns) + 1)}",
     ]
     for command, where in wheres:
         counts = [
@@ -127,7 +145,7 @@ def table(tally: Tally) -> str:
             for found in signals.values()
         ]
         lines.append(_row(f"`{command}`{where and ': '}{where}", counts))
-    lines += ["", f"| victim | {' | '.join(SIGNALS)} | all |", lines[1]]
+    lines += ["", f"| victim | {' | '.join(columns)} | all |", lines[1]]
     for victim in VICTIMS:
         lines.append(
             _row(

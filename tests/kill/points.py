@@ -6,8 +6,12 @@ A point is the N-th time that a file of some part of the run's folder is about t
 writing, renamed, linked or removed, a folder made or removed.  Python tells it of each (an audit
 hook), so that a point is the same in each run.  What C libraries write shows in no such event: they
 are struck by the clock, from outside.
+
+Instead of a signal a point may have the name of an error: what was about to be done then fails with
+it, once or, with ALWAYS behind the name, like all that comes after.
 """
 
+import errno
 import json
 import os
 import runpy
@@ -24,6 +28,8 @@ COUNT = "KILL_COUNT"  # names the file that gets a line for each event
 PROGRAM, ENGINE = "program", "engine"
 MODULES = {PROGRAM: "caffe_transfer", ENGINE: "tests.replay_engine"}
 START, REPORT = "start", "report"
+ERRORS = ("ENOSPC", "EIO", "EDQUOT", "EFBIG")
+ALWAYS = "..."
 _PROGRAM_PID = "KILL_PROGRAM"
 _EVENTS = {
     "open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.symlink", "os.link",
@@ -37,7 +43,10 @@ _OF_NETWORK = {"logs": "training", "snapshots": "training", "manifest.json": "tr
 
 @dataclass(frozen=True)
 class Point:
-    """The `number`-th event, from 1 on, of a role in an area; `signal` then goes to `victim`."""
+    """The `number`-th event, from 1 on, of a role in an area; `signal` then goes to `victim`.
+
+    An error, in the place of a signal, is the role's own.
+    """
 
     role: str
     area: str
@@ -105,6 +114,7 @@ class _Hook:
             self._count = os.open(counts, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         self._seen: dict[str, int] = {}
         self._busy = False
+        self._broken = ""  # the error with which all fails from now on
 
     def __call__(self, event: str, args: tuple[object, ...]) -> None:
         if event not in _EVENTS or self._busy:
@@ -130,18 +140,25 @@ class _Hook:
         self._seen[area] = self._seen.get(area, 0) + 1
         if self._count >= 0:
             os.write(self._count, f"{self._role}\t{area}\t{event} {path}\n".encode())
+        if self._broken:
+            raise _error(self._broken, path)
         point = self._point
         if point is not None and (point.role, point.area, point.number) == (
             self._role,
             area,
             self._seen[area],
         ):
-            self._strike(point)
+            self._strike(point, path)
 
-    def _strike(self, point: Point) -> None:
+    def _strike(self, point: Point, path: str) -> None:
         assert self._plan is not None
         with suppress(FileNotFoundError):  # another process of this role was faster
             os.rename(self._plan, struck(Path(self._plan)))
+            name = point.signal.removesuffix(ALWAYS)
+            if name in ERRORS:
+                self._point = None
+                self._broken = name if point.signal != name else ""
+                raise _error(name, path)
             own, number = os.getpid(), signal.Signals[f"SIG{point.signal}"]
             others = {
                 "program": [int(os.environ[_PROGRAM_PID])],
@@ -150,6 +167,11 @@ class _Hook:
             }[point.victim]
             send(number, others)
             self._point = None
+
+
+def _error(name: str, path: str) -> OSError:
+    number = getattr(errno, name)
+    return OSError(number, os.strerror(number), path)
 
 
 def main(role: str, argv: Sequence[str]) -> None:

@@ -12,12 +12,13 @@ from pathlib import Path
 from random import Random
 
 from tests.kill import points
-from tests.kill.points import Point
+from tests.kill.points import ALWAYS, ERRORS, PROGRAM, Point
 from tests.kill.subject import Subject
 
 HANG_SECONDS = 240.0
 _STOPS = ("INT", "INT INT", "INT INT INT", "TERM")
 SIGNALS = ("KILL", *_STOPS, "USR1", "HUP")
+FAULTS = tuple(name + how for name in ERRORS for how in ("", ALWAYS))
 VICTIMS = ("program", "engine", "group", "everything")
 _SHARES = {  # how often a signal is chosen
     "KILL": 8, "INT": 2, "INT INT": 3, "INT INT INT": 2, "TERM": 2, "USR1": 1, "HUP": 2
@@ -31,7 +32,7 @@ class Strike:
 
     Attributes:
         command: "run", "status" or "report".
-        signals: their names, with one space between them.
+        signals: their names, with one space between them; or one of FAULTS.
         gaps: seconds between two signals.
         point: where it strikes by itself; None to strike after `delay` seconds.
         delay: from when the program answers signals; where an engine is the victim, the next one is
@@ -87,6 +88,17 @@ def choose(
     if victim == "engine":
         signals, gaps = signals.split()[0], ()
     return Strike(command, victim, signals, gaps, None, chance.random() ** 2 * seconds)
+
+
+def choose_fault(chance: Random, command: str, events: Counter[tuple[str, str]]) -> Strike:
+    """Choose a write of the program that fails.
+
+    Args:
+        events: their number in each role and area.
+    """
+    area = chance.choice(sorted(area for role, area in events if role == PROGRAM))
+    name, number = chance.choice(FAULTS), chance.randint(1, events[PROGRAM, area])
+    return Strike(command, PROGRAM, name, (), Point(PROGRAM, area, number, PROGRAM, name), 0.0)
 
 
 def strike(subject: Subject, chosen: Strike) -> Struck:
@@ -176,7 +188,9 @@ def wrong_end(struck: Struck, *, real: bool = False) -> str | None:
     chosen = struck.strike
     if "Traceback" in struck.said:
         return "a traceback"
-    if chosen.victim == "engine" or struck.where is None:
+    if chosen.signals in FAULTS:
+        allowed = {0, 2}
+    elif chosen.victim == "engine" or struck.where is None:
         # Before anything is made, the engine is tried: one that dies then is named.
         allowed = {0, 2} if struck.where == points.START or real else {0}
     elif chosen.signals in _STOPS:
