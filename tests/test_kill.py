@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -160,7 +161,9 @@ def test_processes_are_found_by_their_run(tmp_path: Path) -> None:
     subject = Subject(tmp_path / "study", REPLAY, 0.2)
     assert subject.processes() == []
     running = subject.start("run")
-    assert running.pid in subject.processes()
+    end = time.monotonic() + 10
+    while running.pid not in subject.processes():  # its environment is there soon after its start
+        assert time.monotonic() < end
     os.kill(running.pid, signal.SIGKILL)
     running.wait()
     assert RunFolder(subject.folder.root) == subject.folder
