@@ -3,6 +3,7 @@
 CaffeTransferError
  +-- BadInput        a file, name or option that cannot be used
  |    +-- FormatError    a file that is truncated, inconsistent, or of another format
+ |         +-- BadResume     a resume file of caffe-torch
  +-- Busy            another process works in the same folder
  +-- Incomplete      something that is needed first does not exist yet
  +-- EngineError     the training program is missing or failed
@@ -38,6 +39,10 @@ class BadInput(CaffeTransferError):
 
 class FormatError(BadInput):
     """A file is truncated, inconsistent, or of another format."""
+
+
+class BadResume(FormatError):
+    """A resume file is broken, or does not fit the training."""
 
 
 class Busy(CaffeTransferError):

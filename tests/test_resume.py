@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as of_numpy
 
-from caffe_transfer.errors import BadInput
+from caffe_transfer.errors import BadInput, BadResume
 from caffe_transfer.formats import resume
-from caffe_transfer.formats.resume import Arrays, BadResume, Kept, Resume, part, under
+from caffe_transfer.formats.resume import Arrays, Kept, Resume, part, under
 
 SMALL = Resume(
     "ab", "cd", Kept([["Data d"], []], "cpu", ["x"], {"0/0/place": np.array(3), "rng": np.eye(2)})

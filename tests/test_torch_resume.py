@@ -23,6 +23,7 @@ from caffe_transfer.caffe_torch import command
 from caffe_transfer.caffe_torch.cuda_graph import CudaRecorder
 from caffe_transfer.caffe_torch.precision import Precision
 from caffe_transfer.caffe_torch.solver import Action, Solver
+from caffe_transfer.errors import BadResume
 from caffe_transfer.formats import resume
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.prototxt import read_solver
@@ -400,7 +401,7 @@ def test_arrays_of_any_kind_are_refused_or_restored(
                     arrays[name] = np.asarray(kind)
                 with resume_file(state).open("wb") as file:
                     resume.write(replace(whole, kept=replace(whole.kept, arrays=arrays)), file)
-                with suppress(resume.BadResume):
+                with suppress(BadResume):
                     solver.restore(state)
                     continue
                 refused += 1

@@ -19,10 +19,9 @@ from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.caffe_torch.snapshot import load_weights, set_prefix
 from caffe_transfer.caffe_torch.solver import Action, Solver
 from caffe_transfer.caffe_torch.solver_nets import build_net
-from caffe_transfer.errors import BadInput, CaffeTransferError
+from caffe_transfer.errors import BadInput, BadResume, CaffeTransferError
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.prototxt import read_net, read_solver
-from caffe_transfer.formats.resume import BadResume
 
 FAILED = 1
 _EFFECTS = {"none": Action.NONE, "stop": Action.STOP, "snapshot": Action.SNAPSHOT}

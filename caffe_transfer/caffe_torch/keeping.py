@@ -19,9 +19,9 @@ from caffe_transfer.caffe_torch.layers import Layer
 from caffe_transfer.caffe_torch.layers.python import Python
 from caffe_transfer.caffe_torch.net import Net
 from caffe_transfer.caffe_torch.rng import Rng, set_twister
-from caffe_transfer.errors import BadInput
+from caffe_transfer.errors import BadInput, BadResume
 from caffe_transfer.formats import resume
-from caffe_transfer.formats.resume import Arrays, BadResume, Kept, part, under, vector
+from caffe_transfer.formats.resume import Arrays, Kept, part, under, vector
 from caffe_transfer.paths import resume_file
 
 

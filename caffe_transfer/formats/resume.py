@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from caffe_transfer.errors import BadInput, FormatError
+from caffe_transfer.errors import BadInput, BadResume
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -26,10 +26,6 @@ EXACT, AS_CAFFE = "exact", "as Caffe"
 REMEDY = "remove it, or give --restart-data, to begin the data at its first record as Caffe does"
 _HEAD = b"caffe-torch resume file 1, SHA-256 "
 _ABOUT = "about"
-
-
-class BadResume(FormatError):
-    """A resume file that is broken, or does not fit the training."""
 
 
 @dataclass(frozen=True)
