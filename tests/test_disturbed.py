@@ -20,13 +20,13 @@ import pytest
 from caffe_transfer.cli import cli
 from caffe_transfer.data_prep.lists import ImageList
 from caffe_transfer.data_prep.lmdbs import write_lmdb
-from caffe_transfer.errors import BadInput, Busy, FormatError, Interrupted
+from caffe_transfer.errors import BadInput, Busy, EngineError, FormatError, Interrupted
 from caffe_transfer.lock_records import Record, records
 from caffe_transfer.paths import RunFolder, lock_record
 from caffe_transfer.pipeline import prepare_run
 from caffe_transfer.studies.study import Study
 from caffe_transfer.training import snapshots
-from caffe_transfer.training.engine import Engine
+from caffe_transfer.training.engine import CAFFE, CAFFE_TORCH, Engine, find_engine
 from caffe_transfer.training.snapshots import newest_complete
 from tests.kill.checks import listing, problems
 from tests.kill.subject import REPLAY, Reference, Subject
@@ -226,3 +226,30 @@ def test_a_run_that_is_moved(reference: Reference, tmp_path: Path) -> None:
         assert subject.start(command).wait(120) == 0, subject.last_words()
     assert listing(subject.folder.root) == before
     assert problems(subject, reference.subject) == []
+
+
+@pytest.mark.parametrize("name", [CAFFE, CAFFE_TORCH])
+def test_a_database_that_breaks_under_a_training(
+    name: str, small_run: SmallRun, tmp_path: Path
+) -> None:
+    """The engine dies of it; what it has trained so far is kept."""
+    solver = replace(small_run.study.solver, max_iter=100_000, snapshot=20)
+    run = SmallRun(
+        small_run.folder.root, replace(small_run.study, solver=solver), find_engine(name)
+    )
+    folder = run.folder.network(BASE)
+
+    def cut() -> None:
+        wait_until(lambda: newest_complete(folder.snapshots))
+        os.truncate(run.folder.data.lmdb("half0A_train") / "data.mdb", 8192)
+
+    thread = threading.Thread(target=cut)
+    thread.start()
+    with pytest.raises(
+        EngineError, match=f"^{name} ended with status -7: a file that it reads, such"
+    ):
+        run.train(BASE)
+    thread.join()
+    assert newest_complete(folder.snapshots)
+    with pytest.raises(FormatError, match=r"page \d+ of .*lmdb/data\.mdb is damaged"):
+        run.train(BASE)

@@ -40,6 +40,8 @@ if os.getppid() != int(sys.argv[2]):
     sys.exit("the parent has ended")
 os.execv(sys.argv[3], sys.argv[3:])
 """
+# What SIGBUS says of a program that maps its databases; its log then says nothing of the end.
+_CUT_OFF = "a file that it reads, such as a database, was cut off or cannot be read any more"
 _FROM_SUPERVISORS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 _LOG_TO_STDERR = {"GLOG_logtostderr": "1"}  # and not into files in the temporary folder
 _THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -279,7 +281,7 @@ def failed(engine: Engine, status: int, log: Path) -> EngineError:
     that a disk or a device may mend is to blame.
     """
     text = log.read_text(errors="replace")
-    words = last_words(text)
+    words = _CUT_OFF if status == -signal.SIGBUS else last_words(text)
     is_fatal = any(line.startswith("F") for line in text.splitlines())
     refused = is_fatal and _SET_UP not in text and not _MAY_PASS.search(words)
     kind = RefusedNet if refused else EngineError
