@@ -1,5 +1,6 @@
 """Runs inputs in child processes, whose death or hang is a result like any other."""
 
+import faulthandler
 import os
 import re
 import resource
@@ -163,6 +164,7 @@ def _child(jobs: Sequence[Callable[[], str]], said: int, writing: int) -> NoRetu
     sys.stdout = os.fdopen(1, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
     sys.stderr = os.fdopen(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
     warnings.resetwarnings()
+    faulthandler.disable()  # a death is told by its signal; pytest's report would go elsewhere
     for job in jobs:
         for descriptor in (said, printed):
             os.ftruncate(descriptor, 0)
