@@ -5,7 +5,7 @@ Beside the database lie, as long as it is not finished:
 lmdb.unfinished/      data.mdb, whole up to its last commit; sum.npz, the sum of its images, where
                       a mean is wanted
 lmdb.unfinished.json  what it is made of: only the same job goes on with it
-lmdb.unfinished.lock  held by the process that works on it, whose host and number it names
+lmdb.unfinished.lock  held by the process that works on it
 """
 
 import json
@@ -19,7 +19,7 @@ from pathlib import Path
 from caffe_transfer import paths
 from caffe_transfer.data_prep.records import CopyJob, LmdbJob
 from caffe_transfer.errors import Busy
-from caffe_transfer.files import atomic_text, host, remove_leftovers, unwritable
+from caffe_transfer.files import atomic_text, remove_leftovers, unwritable
 from caffe_transfer.lock import locked
 
 
@@ -85,10 +85,7 @@ def unfinished(path: Path, job: LmdbJob | CopyJob, root: Path) -> Iterator[Unfin
         Busy: another process works on it, here or on another machine.
         BadInput: the folder is not writable, or its file system does not support locks.
     """
-    lock = paths.lock_beside(paths.unfinished(path))
-    with locked(lock) as held:
-        _claim(held.descriptor, lock)
-        work = Unfinished(path)
+    with _locked(path) as work:
         try:
             remove_leftovers(path)
             work.begin(job, root)
@@ -97,7 +94,6 @@ def unfinished(path: Path, job: LmdbJob | CopyJob, root: Path) -> Iterator[Unfin
             raise unwritable(path, error) from error
         finally:
             work.end()
-            lock.unlink(missing_ok=True)
 
 
 def forget_unfinished(path: Path) -> None:
@@ -106,12 +102,9 @@ def forget_unfinished(path: Path) -> None:
     Raises:
         Busy: another process works on it, here or on another machine.
     """
-    lock = paths.lock_beside(paths.unfinished(path))
     if paths.unfinished(path).exists():
-        with locked(lock) as held:
-            _claim(held.descriptor, lock)
-            Unfinished(path).forget()
-            lock.unlink(missing_ok=True)
+        with _locked(path) as work:
+            work.forget()
 
 
 def clear_finished(path: Path) -> None:
@@ -124,16 +117,23 @@ def clear_finished(path: Path) -> None:
     lock = paths.lock_beside(folder)
     left = (lock, paths.lock_record(lock), paths.record(folder))
     if any(each.exists() for each in left) and not folder.exists():
-        with locked(lock) as held:
-            _claim(held.descriptor, lock)
-            Unfinished(path).forget()
+        with _locked(path) as work:
+            work.forget()
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[Unfinished]:
+    """Hold the lock of the unfinished database `path`, whose file goes after the block.
+
+    Raises:
+        Busy: another process works on it, here or on another machine.
+        BadInput: the folder is not writable, or its file system does not support locks.
+    """
+    lock = paths.lock_beside(paths.unfinished(path))
+    with locked(lock) as held:
+        if not lock.exists() or not os.path.samestat(os.fstat(held.descriptor), lock.stat()):
+            raise Busy(f"another process has just worked in {lock.parent}; run this again")
+        try:
+            yield Unfinished(path)
+        finally:
             lock.unlink(missing_ok=True)
-
-
-def _claim(descriptor: int, lock: Path) -> None:
-    """Write this process into the lock file, if that has still its name."""
-    opened = os.fstat(descriptor)
-    if not lock.exists() or not os.path.samestat(opened, lock.stat()):
-        raise Busy(f"another process has just worked in {lock.parent}; run this again")
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{host()}\t{os.getpid()}\n".encode(), 0)

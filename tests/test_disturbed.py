@@ -3,13 +3,11 @@
 Two machines in one folder, folders that move, clocks that jump, files that are exchanged.
 """
 
-import json
 import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,8 +19,8 @@ from caffe_transfer.cli import cli
 from caffe_transfer.data_prep.lists import ImageList
 from caffe_transfer.data_prep.lmdbs import write_lmdb
 from caffe_transfer.errors import BadInput, Busy, EngineError, FormatError, Interrupted
-from caffe_transfer.lock_records import Record, records
-from caffe_transfer.paths import RunFolder, lock_record
+from caffe_transfer.lock_records import records
+from caffe_transfer.paths import RunFolder
 from caffe_transfer.pipeline import prepare_run
 from caffe_transfer.studies.study import Study
 from caffe_transfer.training import snapshots
@@ -32,6 +30,7 @@ from tests.kill.checks import listing, problems
 from tests.kill.subject import REPLAY, Reference, Subject
 from tests.replay_engine import MARK, replay_script
 from tests.small_study import SmallRun
+from tests.test_lock import machine_at_work
 
 BASE, TRANSFER, RANDOM = "half0A", "transfer0A0B_1_3", "nolearn_1_2"
 
@@ -61,27 +60,6 @@ def stop_in_the_middle(run: SmallRun, name: str) -> None:
     with pytest.raises(Interrupted):
         run.train(name, stop)
     thread.join()
-
-
-@contextmanager
-def machine_at_work(lock: Path) -> Iterator[None]:
-    """Another machine, which holds a lock inside the block."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    record = Record("node7", "boot", 17, "2026-11-27 09:20:00 UTC", "theirs")
-    lock_record(lock).write_text(json.dumps(vars(record)))
-    over = threading.Event()
-
-    def beat() -> None:
-        while not over.wait(0.05):
-            record.rewrite(lock)
-
-    thread = threading.Thread(target=beat)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def contents(root: Path) -> dict[str, bytes]:

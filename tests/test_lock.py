@@ -10,6 +10,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from caffe_transfer.errors import BadInput, Busy, Interrupted
 from caffe_transfer.files import is_locked
 from caffe_transfer.lock import is_held, locked
 from caffe_transfer.lock_records import Record, records, release
+from caffe_transfer.paths import lock_record
 
 BUSY = (
     r"another process works in .*folder \(process \d+ on .+ since 20.+ UTC\); wait for it or stop"
@@ -129,8 +132,27 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
 def record_of(path: Path, host: str, name: str = "first") -> Record:
     """Write the record of a holder on another machine."""
     record = Record(host, "boot", 17, "2026-11-27 09:20:00 UTC", name)
-    path.with_name("lock.held").write_text(json.dumps(vars(record)))
+    lock_record(path).write_text(json.dumps(vars(record)))
     return record
+
+
+@contextmanager
+def machine_at_work(path: Path, host: str = "node7") -> Iterator[None]:
+    """Another machine, which holds the lock `path` inside the block."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    record, over = record_of(path, host), threading.Event()
+
+    def beat() -> None:
+        while not over.wait(0.05):
+            assert record.rewrite(path)
+
+    thread = threading.Thread(target=beat)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 @pytest.mark.usefixtures("fast")
@@ -146,23 +168,12 @@ class TestOtherMachines:
 
     def test_one_that_beats_is_alive(self, tmp_path: Path) -> None:
         path = tmp_path / "lock"
-        record = record_of(path, "node7")
-        over = threading.Event()
-
-        def beat() -> None:
-            while not over.wait(0.05):
-                assert record.rewrite(path)
-
-        thread = threading.Thread(target=beat)
-        thread.start()
         message = (
             f"another process works in {tmp_path} (process 17 on node7 since 2026-11-27 09:20:00 "
             "UTC); wait for it or stop it first"
         )
-        with pytest.raises(Busy, match=re.escape(message)), locked(path):
+        with machine_at_work(path), pytest.raises(Busy, match=re.escape(message)), locked(path):
             pass
-        over.set()
-        thread.join()
 
     def test_one_whose_work_goes_on_is_alive(self, tmp_path: Path) -> None:
         """Its process is stopped, by Ctrl-Z say, and its engine is not."""

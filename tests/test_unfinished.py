@@ -1,6 +1,5 @@
 """Databases that were stopped, killed or failed, and the runs that go on with them."""
 
-import json
 import os
 import signal
 import subprocess
@@ -26,10 +25,9 @@ from caffe_transfer.data_prep.records import LmdbRecord, read_record
 from caffe_transfer.data_prep.stores import Store
 from caffe_transfer.data_prep.unfinished import clear_finished
 from caffe_transfer.errors import BadInput, Busy, Interrupted
-from caffe_transfer.lock_records import Record
 from tests.images import count_reads, write_images
 from tests.test_data_lmdbs import records
-from tests.test_lock import kill_holder
+from tests.test_lock import kill_holder, machine_at_work
 
 SIZE = 16
 
@@ -250,21 +248,9 @@ class TestOthers:
 
     def test_on_another_machine(self, images: ImageList, tmp_path: Path) -> None:
         lock = self.lock(tmp_path, "far\t17\n", age=10)
-        record = Record("far", "boot", 17, "2026-11-27 09:20:00 UTC", "first")
-        record_file = paths.lock_record(lock)
-        record_file.write_text(json.dumps(vars(record)))
-        over = threading.Event()
-
-        def beat() -> None:
-            while not over.wait(0.05):
-                record.rewrite(lock)
-
-        thread = threading.Thread(target=beat)
-        thread.start()
-        with pytest.raises(Busy, match=r"another process works in .* \(process 17 on far since"):
+        message = r"another process works in .* \(process 17 on far since"
+        with machine_at_work(lock, "far"), pytest.raises(Busy, match=message):
             write(images, tmp_path, "db")
-        over.set()
-        thread.join()
         assert lock.read_text() == "far\t17\n"
 
     @pytest.mark.parametrize("age", [1, 1e8, -1e8])

@@ -63,7 +63,7 @@ def export_command(
 def _print_net(done: Exported) -> None:
     for name, shape in done.deploy.inputs.items():
         first = "batch" if done.any_batch else shape[0]
-        click.echo(f"input    {name} ({', '.join(map(str, (first, *shape[1:])))})")
+        echo(f"input    {name} ({', '.join(map(str, (first, *shape[1:])))})")
     echo(f"output   {' '.join(done.deploy.outputs)}")
     if dropped := done.deploy.dropped:
         more = f" ... ({len(dropped)})" if len(dropped) > LISTED else ""

@@ -41,8 +41,13 @@ def parse(text: str, message: M, name: str) -> M:
     Raises:
         FormatError: the text is not such a message; names the file, the line and the fault.
     """
+    _look_over(text, name)
+    return _parsed(text, message, name)
+
+
+def _parsed(text: str, message: M, name: str) -> M:
+    """The same, of a text that was looked over."""
     with reading(name, "a prototxt of this kind", "correct it"):
-        _look_over(text, name)
         try:
             return text_format.Parse(text, message)
         except text_format.ParseError as error:
@@ -123,11 +128,12 @@ def read_prototxt(path: Path) -> pb.SolverParameter | pb.NetParameter:
         FormatError: the file is neither; names the line that is not valid in a net.
         BadInput: the file cannot be read.
     """
-    text = _decoded(_read(path), path)
+    text, name = _decoded(_read(path), path), str(path)
+    _look_over(text, name)
     try:
-        return parse(text, pb.SolverParameter(), str(path))
+        return _parsed(text, pb.SolverParameter(), name)
     except FormatError:
-        net = parse(text, pb.NetParameter(), str(path))
+        net = _parsed(text, pb.NetParameter(), name)
         _check_size(net, path)
         return net
 

@@ -7,8 +7,8 @@ it tells by their hashes.  Its first line has the hash of the rest, an .npz of n
 import hashlib
 import io
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -16,7 +16,8 @@ from typing import Any, BinaryIO, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from caffe_transfer.errors import BadInput, BadResume
+from caffe_transfer.errors import BadResume, FormatError, Incomplete
+from caffe_transfer.reading import reading
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -119,21 +120,16 @@ def read(path: Path) -> Resume | None:
         BadInput: it cannot be read.
     """
     try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror}; {REMEDY}") from error
-    head, newline, body = content.partition(b"\n")
-    if head + newline != _head_of(body):
-        raise BadResume(f"{path} is broken, or of another version; {REMEDY}")
-    try:
-        return _parsed(body)
-    except (
-        ValueError, KeyError, TypeError, OSError, EOFError, MemoryError, RecursionError,
-        NotImplementedError, zipfile.BadZipFile,
-    ) as error:  # fmt: skip
+        with suppress(Incomplete), reading(path, "a resume file", REMEDY):
+            head, newline, body = path.read_bytes().partition(b"\n")
+            if head + newline != _head_of(body):
+                raise BadResume(f"{path} is broken, or of another version; {REMEDY}")
+            return _parsed(body)
+    except BadResume:
+        raise
+    except FormatError as error:
         raise BadResume(f"{path} is no resume file; {REMEDY}") from error
+    return None
 
 
 def _parsed(body: bytes) -> Resume:

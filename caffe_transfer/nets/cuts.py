@@ -150,7 +150,6 @@ def find_cut(net: pb.NetParameter, name: str) -> Cut:
 def _cuts(graph: Graph, net: pb.NetParameter) -> Iterator[Cut]:
     layers = weight_layers(net)
     last = {layer.name for layer in classifiers(net)}
-    below: tuple[WeightLayer, ...] = ()
     number = 0
     seen: set[int] = set()
     names: set[str] = set()  # of the layers below
