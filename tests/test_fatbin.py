@@ -56,6 +56,13 @@ def test_one_that_is_cut_off(length: int, tmp_path: Path) -> None:
         read_gpu_code(path)
 
 
+def test_an_empty_one(tmp_path: Path) -> None:
+    path = tmp_path / "lib.so"
+    path.touch()
+    with pytest.raises(FormatError, match=r"lib\.so is not a library or program: .*again"):
+        read_gpu_code(path)
+
+
 @pytest.mark.parametrize(
     ("card", "runs"),
     [((7, 5), True), ((8, 0), True), ((8, 9), True), ((7, 0), False), ((6, 1), False),

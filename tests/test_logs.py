@@ -362,3 +362,15 @@ def test_years_before_caffe_are_taken_as_they_are(tmp_path: Path) -> None:
         "I1203 06:46:22.716258 233 solver.cpp:218] Iteration 4, loss = 1\n"
     )
     assert logs.read_logs([path]).last_iteration == 4
+
+
+def test_numbers_that_no_training_reaches(tmp_path: Path) -> None:
+    """Python refuses to convert thousands of digits."""
+    path, many = tmp_path / "train.log", b"9" * 5000
+    head = b"I0403 06:46:22.716258 23304 solver.cpp:447] "
+    path.write_bytes(
+        head + b"Snapshotting to binary proto file net_iter_" + many + b".caffemodel\n"
+        + head + b"Iteration 0, Testing net (#" + many + b")\n"
+        + head + b"Snapshotting to binary proto file net_iter_20.caffemodel\n"
+    )  # fmt: skip
+    assert logs.read_logs([path]).last_iteration == 20

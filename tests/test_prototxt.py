@@ -1,6 +1,7 @@
 """Nets and solvers as files of any age, read by one reader."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,23 @@ def test_what_looks_like_it_is_read(tmp_path: Path) -> None:
     comment = f"# {'{' * 200} {'word ' * 2000}\n"
     path.write_text(comment + 'name: "{{ # \\\\0 \\001 \\x01"\nlayer { name: "a" } # }\n' + comment)
     assert read_net(path).name == "{{ # \\0 \x01 \x01"
+
+
+@pytest.mark.parametrize("text", [r"a\/b", r"a\\\s", r"\8", r"a\ b"])
+def test_escapes_that_caffe_refuses(text: str, tmp_path: Path, caffe_bin: Path) -> None:
+    """Python's parser takes them, with a warning."""
+    path = tmp_path / "solver.prototxt"
+    path.write_text(f'# a\\/b\nnet: "{text}" solver_mode: CPU\n')
+    with pytest.raises(FormatError, match=r"an escape in .* cannot be read; correct it"):
+        read_solver(path)
+    done = subprocess.run([caffe_bin, "train", f"--solver={path}"], capture_output=True, text=True)
+    assert "Invalid escape sequence" in done.stderr
+
+
+def test_all_escapes_that_caffe_reads(tmp_path: Path, caffe_bin: Path) -> None:
+    path = tmp_path / "solver.prototxt"
+    text = r"\a\b\f\n\r\t\v\\\'\"\101\x41\u0041\U00000041"
+    path.write_text(f'net: "{text}" solver_mode: CPU\n')
+    assert read_solver(path).net == "\a\b\f\n\r\t\v\\'\"AAAA"
+    done = subprocess.run([caffe_bin, "train", f"--solver={path}"], capture_output=True, text=True)
+    assert "Error parsing text-format" not in done.stderr

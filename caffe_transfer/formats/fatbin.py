@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from caffe_transfer.errors import FormatError
+from caffe_transfer.reading import reading
 
 Capability = tuple[int, int]
 
@@ -57,11 +58,16 @@ def read_gpu_code(library: Path) -> GpuCode | None:
     """Read for which GPUs a library or program has code; None if it has none.
 
     Raises:
-        FormatError: a fat binary in it is damaged.
-        OSError: it cannot be read.
+        Incomplete: there is no such file.
+        BadInput: it cannot be read.
+        FormatError: it is empty, or a fat binary in it is damaged.
     """
     found: dict[int, set[Capability]] = {_PTX: set(), _MACHINE: set()}
-    with library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    with (
+        reading(library, "a library or program", "install it again"),
+        library.open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+    ):
         for kind, architecture in _entries(data, library):
             if kind in found:
                 found[kind].add(divmod(architecture, 10))

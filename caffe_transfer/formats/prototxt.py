@@ -29,6 +29,8 @@ _TOKENS = re.compile(r"""#[^\n]*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|[{}<>:,
 _NUL = re.compile(
     r"\0|(?<!\\)(?:\\\\)*\\(?:000|0{1,2}(?![0-7])|[xX]00?(?![0-9a-fA-F])|u0{4}|U0{8})"
 )
+# Caffe's parser refuses it, Python's takes it with a warning; \? is a ? to Caffe alone.
+_BAD_ESCAPE = re.compile(r"""(?<!\\)(?:\\\\)*\\(?![abfnrtv\\'"0-7xXuU])""")
 M = TypeVar("M", bound=Message)
 
 
@@ -58,12 +60,12 @@ def _parsed(text: str, message: M, name: str) -> M:
 
 def _look_over(text: str, name: str) -> None:
     """Refuse what no net or solver has, and what would keep the parser or the commands busy."""
-    if (why := _excess(text)) or (why := _NUL.search(text) and "a text in it holds a NUL"):
+    if (why := _fault(text)) or (why := _NUL.search(text) and "a text in it holds a NUL"):
         raise FormatError(f"{name} is not a prototxt of this kind: {why}; correct it")
 
 
-def _excess(text: str) -> str | None:
-    """What a text has too much of."""
+def _fault(text: str) -> str | None:
+    """What a text has that no net or solver has."""
     if len(text) > MOST_CHARACTERS:
         return f"it has more than {MOST_CHARACTERS:,} characters"
     if _LONG_WORD.search(text):
@@ -75,8 +77,11 @@ def _excess(text: str) -> str | None:
                 level += 1
             case "}" | ">":
                 level -= 1
-            case '"' | "'" if len(found[0]) > MOST_IN_A_WORD:
-                return f"a text in it has more than {MOST_IN_A_WORD:,} characters"
+            case '"' | "'":
+                if len(found[0]) > MOST_IN_A_WORD:
+                    return f"a text in it has more than {MOST_IN_A_WORD:,} characters"
+                if _BAD_ESCAPE.search(found[0]):
+                    return f"an escape in {shortened(found[0])} cannot be read"
         if level > MOST_LEVELS:
             return f"it has brackets in brackets, more than {MOST_LEVELS} deep"
         if number > MOST_VALUES:

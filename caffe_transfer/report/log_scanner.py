@@ -20,11 +20,11 @@ from caffe_transfer.report.score_names import Score, ScoreNames
 
 _GLOG_PREFIX = re.compile(rb"^[IWEF](?:\d{4}|\d{8}) \d\d:\d\d:\d\d\.\d+ +\d+ \S+\] ", re.M)
 _TEST = re.compile(
-    rb"Testing net(?: \(#(?P<net>\d+)\))?"
+    rb"Testing net(?: \(#(?P<net>\d{1,18})\))?"
     rb"|Test (?:score|net output) #(?P<output>\d+): (?:(?P<name>\S+) = )?(?P<value>\S+)"
     rb"(?P<weighted> \(\*)?"
 )
-_SAVED = re.compile(rb".*_iter_(\d+)")
+_SAVED = re.compile(rb".*_iter_(\d{1,18})(?!\d)")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from caffe_transfer.errors import EngineError, FormatError
+from caffe_transfer.errors import CaffeTransferError, EngineError
 from caffe_transfer.formats.fatbin import Capability, GpuCode, dotted, read_gpu_code
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.training.engine import Engine, last_words, run_aside
@@ -159,7 +159,7 @@ def gpu_code(program: Path) -> GpuCode | None:
     libraries = _loaded(program)
     try:
         return read_gpu_code(libraries.get("libcaffe", program))
-    except (OSError, ValueError, FormatError):  # ValueError: an empty file cannot be mapped
+    except CaffeTransferError:
         return None
 
 
