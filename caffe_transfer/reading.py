@@ -41,6 +41,14 @@ def reading(
 
 def reason_of(error: Exception) -> str:
     """What a library says is wrong, in a few words."""
-    # A KeyError shows its key in quotes, whatever it is.
-    said = error.args[0] if isinstance(error, KeyError) and error.args else error
-    return shortened(str(said).strip().removesuffix(".") or type(error).__name__)
+    said = str(error)
+    match error:
+        case KeyError() if error.args:  # it shows its key in quotes, whatever it is
+            said = str(error.args[0])
+        case UnicodeDecodeError():
+            return "not all of its text is UTF-8"
+        case RecursionError():
+            return "it has lists in lists, or the like, too deep"
+        case ValueError() if "set_int_max_str_digits" in said:  # Python's advice is for programs
+            return "a number in it has thousands of digits"
+    return shortened(said.strip().removesuffix(".") or type(error).__name__)

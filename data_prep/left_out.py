@@ -7,8 +7,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from caffe_transfer.data_prep.names import shown
-from caffe_transfer.errors import BadInput, FormatError
+from caffe_transfer.errors import BadInput
 from caffe_transfer.files import atomic_write
+from caffe_transfer.reading import reading
 
 SHOWN_PROBLEMS = 10
 
@@ -86,17 +87,12 @@ def read_left_out(path: Path) -> list[LeftOut]:
     Raises:
         FormatError: the file holds something else.
     """
-    try:
+    if not path.exists():
+        return []
+    with reading(path, "a list of files that were left out", "remove it and its database"):
         lines = path.read_bytes().decode().split("\n")[:-1]
         rows = [line.split("\t", 1) for line in lines]
         return [LeftOut(_read(name), Fault(fault)) for fault, name in rows]
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError) as error:
-        raise FormatError(
-            f"{path} is not a list of files that were left out; remove it, and the database that "
-            "it belongs to"
-        ) from error
 
 
 def _read(name: str) -> str:

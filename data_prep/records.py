@@ -17,6 +17,7 @@ from caffe_transfer import paths
 from caffe_transfer.data_prep.lists import ImageList
 from caffe_transfer.errors import FormatError
 from caffe_transfer.files import atomic_text
+from caffe_transfer.reading import reading
 from caffe_transfer.version import __version__
 
 
@@ -112,21 +113,20 @@ def read_record(path: Path, kind: type[Record]) -> Record | None:
         FormatError: the file is not such a record.
     """
     file = paths.record(path)
-    try:
-        table = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not file.exists():
         return None
-    except (OSError, ValueError, RecursionError):
-        table = None
+    remedy = f"remove it to use {path.name} as it is"
+    with reading(file, f"a record of what {path.name} was made of", remedy):
+        return _record(json.loads(file.read_text(encoding="utf-8")), kind)
+
+
+def _record(table: Any, kind: type[Record]) -> Record:
     if kind is LmdbRecord and isinstance(table, dict) and "broken" in table:
         # As records were before training sets kept the order of the whole.
         table = {"order_of": None, "left_out": table.pop("broken"), **table}
     names = {field.name for field in fields(kind)}
     if not isinstance(table, dict) or set(table) != names or _has_other_lists(table):
-        raise FormatError(
-            f"{file} is not a record of what {path.name} was made of; remove it to use "
-            f"{path.name} as it is"
-        )
+        raise ValueError("other keys or values")
     return kind(**table)
 
 

@@ -132,9 +132,9 @@ QUICK = "[quick.solver]\nmax_iter = 2\n"
         ("batch = 4", "batch = {}", "batch is a table; it must be a whole number"),
         ("batch = 4", "batch = []", r"batch is \[\]; it"),
         ("batch = 4", "batch = 2024-01-01", "batch is 2024-01-01; it"),
-        ("batch = 4", f"batch = {'9' * 5000}", "a number has thousands of digits"),
+        ("batch = 4", f"batch = {'9' * 5000}", "a number in it has thousands of digits"),
         ("batch = 4", f"batch = 0x{'f' * 5000}", "batch is a value too long to show; it must"),
-        ("batch = 4", "batch = " + "[" * 5000 + "]" * 5000, "lists stand in lists too deep"),
+        ("batch = 4", "batch = " + "[" * 5000 + "]" * 5000, "lists in lists, .*too deep"),
         ("batch = 4", f'batch = "{"x" * 999}"', r'batch is "x{39}\.\.\.; it'),
         ("max_iter = 4", "max_iter = 3.5", r"solver\.max_iter is 3\.5; it must be a whole"),
         ("base_lr = 0.001", "base_lr = inf", r"solver\.base_lr is inf; it must be a number"),
@@ -178,7 +178,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, message: str
 def test_a_file_that_is_not_text(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_bytes(b"\xff\xfe")
-    with pytest.raises(BadInput, match="is not a TOML file: it is not text in UTF-8"):
+    with pytest.raises(BadInput, match="is not a TOML file: not all of its text is UTF-8"):
         load_study(str(path))
 
 

@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import lmdb
@@ -25,8 +26,7 @@ def raised(error: Exception) -> CaffeTransferError:
     [
         RuntimeError("Unable to get link info."), TypeError("no"), OverflowError("too large"),
         NotImplementedError("compression type 9"), zlib.error("Error -3"), lmdb.Error("mdb_get"),
-        DecodeError("Wrong wire type"), RecursionError("too deep"), OSError("truncated file"),
-        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
+        DecodeError("Wrong wire type"), OSError("truncated file"),
         json.JSONDecodeError("Extra data", "1 2", 2),
     ],
     ids=lambda error: type(error).__name__,
@@ -37,6 +37,24 @@ def test_what_libraries_raise_is_a_format_error(error: Exception) -> None:
     assert type(found) is FormatError
     assert str(found) == f"folder/x.bin is not a net: {reason}; correct it"
     assert found.__cause__ is error
+
+
+@pytest.mark.parametrize(
+    ("read", "reason"),
+    [
+        (lambda: b"caf\xe9".decode(), "not all of its text is UTF-8"),
+        (lambda: json.loads("[" * 100_000), "it has lists in lists, or the like, too deep"),
+        (lambda: json.loads("9" * 5000), "a number in it has thousands of digits"),
+    ],
+)
+def test_what_python_tells_programmers_is_told_to_users(
+    read: Callable[[], object], reason: str
+) -> None:
+    with (
+        pytest.raises(FormatError, match=f"is not a net: {reason}; correct it"),
+        reading(PATH, "a net", "correct it"),
+    ):
+        read()
 
 
 def test_the_reason_is_never_empty_or_long() -> None:

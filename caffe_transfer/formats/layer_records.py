@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from caffe_transfer.errors import FormatError, Incomplete
+from caffe_transfer.errors import FormatError
 from caffe_transfer.formats import wire
 from caffe_transfer.formats.wire import Field, WireError
 from caffe_transfer.reading import reading
@@ -81,15 +81,15 @@ def mapped(path: Path) -> Iterator[memoryview]:
 
     Raises:
         Incomplete: the file does not exist.
-        FormatError: the file is empty or cannot be read.
+        BadInput: the file cannot be read.
+        FormatError: the file is empty.
     """
-    try:
-        with path.open("rb") as file:
-            mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except FileNotFoundError as error:
-        raise Incomplete(f"there is no file {path}; train or copy it first") from error
-    except (OSError, ValueError) as error:
-        raise FormatError(f"cannot read {path} as a model: {error}") from error
+    remedy = "train or copy it again"
+    with (
+        reading(path, "a model", remedy, missing="train or copy it first"),
+        path.open("rb") as file,
+    ):
+        mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     # Not closed explicitly: that would raise as long as a blob points into the mapping, which is
     # freed with its last view.
     yield memoryview(mapping)

@@ -17,6 +17,7 @@ from caffe_transfer.formats.datum import Labelling, is_complete, parsed
 from caffe_transfer.formats.lmdb_pages import check_pages
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.views import View, is_view, read_view
+from caffe_transfer.reading import reading
 from caffe_transfer.units import shape_text
 
 # Of databases larger than this, only the first and last records are checked.
@@ -33,6 +34,7 @@ _CHECKED: dict[_File, tuple[int, int]] = {}  # size and time of change when it w
 # Reentrant: a reader that nobody closed is closed when Python collects it, at any time, perhaps
 # while its own thread opens another.
 _OPENING = threading.RLock()
+_AN_LMDB = "an LMDB", "make it anew"
 
 
 @contextmanager
@@ -61,10 +63,10 @@ def _shared(path: Path) -> Iterator[lmdb.Environment]:
     if not path.is_dir():
         raise Incomplete(f"there is no database {path}; make it with caffe-transfer data lmdb")
     reader = object()
-    try:
+    if not (path / paths.LMDB_DATA).is_file():
+        raise FormatError(f"{path} is not an LMDB: it has no {paths.LMDB_DATA}; make it anew")
+    with reading(path, *_AN_LMDB):
         status = os.stat(path / paths.LMDB_DATA)
-    except OSError as error:
-        raise _no_lmdb(path, error) from error
     file = status.st_dev, status.st_ino
     try:
         with _OPENING:
@@ -87,15 +89,9 @@ def _leave(file: _File, reader: object) -> None:
 
 
 def _opened(path: Path, status: os.stat_result) -> lmdb.Environment:
-    try:
+    with reading(path, *_AN_LMDB):
         _check_once(path / paths.LMDB_DATA, status)
         return lmdb.open(str(path), readonly=True, lock=False, create=False)
-    except (OSError, lmdb.Error) as error:
-        raise _no_lmdb(path, error) from error
-
-
-def _no_lmdb(path: Path, error: Exception) -> FormatError:
-    return FormatError(f"{path} is not an LMDB: {error}; make it anew")
 
 
 def _check_once(file: Path, status: os.stat_result) -> None:

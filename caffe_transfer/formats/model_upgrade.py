@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from caffe_transfer.formats import wire
+from caffe_transfer.formats.binary import merge_binary
 from caffe_transfer.formats.layer_records import (
     LAYER_FIELDS,
     NET_LAYER,
@@ -49,7 +50,9 @@ def read_settings(path: Path, buffer: memoryview) -> Settings:
     blobs: list[Field] = []
     with reading(path, "a whole .caffemodel", "fetch or train it again"):
         parts = b"".join(_without_numbers(buffer, blobs))
-        return Settings(pb.NetParameter.FromString(parts), blobs)
+        net = pb.NetParameter()
+        merge_binary(net, parts)
+        return Settings(net, blobs)
 
 
 def upgraded(settings: Settings, name: str) -> pb.NetParameter:

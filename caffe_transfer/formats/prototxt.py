@@ -14,6 +14,7 @@ from google.protobuf import text_format
 from google.protobuf.message import DecodeError, Message
 
 from caffe_transfer.errors import FormatError, shortened
+from caffe_transfer.formats.binary import merge_binary
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.upgrade import upgrade_net, upgrade_solver
 from caffe_transfer.reading import reading
@@ -161,7 +162,7 @@ def _decoded(content: bytes, path: Path) -> str:
 
 def _is_binary_net(content: bytes, net: pb.NetParameter) -> bool:
     try:
-        net.ParseFromString(content)
+        merge_binary(net, content)
     except DecodeError:
         return False
     return bool(net.layer or net.layers)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from caffe_transfer.formats import wire
+from caffe_transfer.formats.binary import merge_binary
 from caffe_transfer.formats.caffemodel import Blob, as_blob, hdf5_blob
 from caffe_transfer.formats.hdf5 import open_hdf5
 from caffe_transfer.formats.layer_records import blob_record, is_hdf5, mapped
@@ -55,7 +56,7 @@ def _read_binary(path: Path, buffer: memoryview) -> SolverState:
             if field.number == pb.SolverState.HISTORY_FIELD_NUMBER:
                 history.append(as_blob(blob_record(buffer, field, f"history {len(history)}")))
             else:
-                message.MergeFromString(bytes(buffer[field.start : field.end]))
+                merge_binary(message, bytes(buffer[field.start : field.end]))
         if not (message.HasField("iter") and message.HasField("current_step")):
             raise ValueError("its last field is missing")
     return SolverState(message.iter, message.current_step, tuple(history), message.learned_net)

@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from caffe_transfer import paths
 from caffe_transfer.errors import FormatError, Incomplete
+from caffe_transfer.reading import reading
 from caffe_transfer.version import __version__
 
 Numbers: TypeAlias = npt.NDArray[np.uint32]
@@ -144,17 +145,17 @@ def read_view(path: Path) -> View:
         FormatError: a file of it is damaged.
         Incomplete: its LMDB is not there.
     """
-    try:
+    remedy = f"remove {path} to make it anew"
+    with reading(path / paths.VIEW, "a view", remedy, missing=remedy):
         table = json.loads((path / paths.VIEW).read_text(encoding="utf-8"))
-        database, identity = str(table["database"]), Identity(**table["identity"])
+        database, identity = _joined(path, str(table["database"])), Identity(**table["identity"])
+        is_there = database.is_dir()
+    with reading(path / paths.VIEW_RECORDS, "what the view holds", remedy, missing=remedy):
         content = (path / paths.VIEW_RECORDS).read_bytes()
         if hashlib.sha256(content).hexdigest() != table["sha256"]:
             raise _damaged(path)
         numbers, labels, gaps = _arrays(content, table["count"], table["gaps"])
-        view = View(path, _joined(path, database), identity, numbers, labels, gaps)
-        is_there = view.database.is_dir()
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise _damaged(path) from error
+    view = View(path, database, identity, numbers, labels, gaps)
     if not _is_sound(view):
         raise _damaged(path)
     if not is_there:
@@ -173,13 +174,13 @@ def _joined(path: Path, relative: str) -> Path:
 
 
 def _arrays(content: bytes, count: int, gaps: int) -> list[npt.NDArray[Any]]:
-    """The arrays in the content of records.bin; a ValueError if it has another length."""
+    """The arrays in the content of records.bin."""
     arrays, at = [], 0
     for kind, length in zip(_KINDS, (count, count, gaps), strict=True):
         arrays.append(np.frombuffer(content, kind, length, at))
         at += arrays[-1].nbytes
     if at != len(content):
-        raise ValueError
+        raise ValueError("it has another length")
     return arrays
 
 

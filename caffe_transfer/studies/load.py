@@ -11,6 +11,7 @@ from typing import Any
 
 from caffe_transfer import paths
 from caffe_transfer.errors import BadInput
+from caffe_transfer.reading import reading
 from caffe_transfer.studies.study import Study
 from caffe_transfer.studies.tables import parse_study
 
@@ -59,20 +60,9 @@ def paper() -> Study:
 
 
 def _read_toml(path: Path) -> tuple[str, dict[str, Any]]:
-    try:
+    with reading(path, "a TOML file", "correct it"):
         text = path.read_text(encoding="utf-8")
         return text, tomllib.loads(text)
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror}; name a file you can read") from error
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{path} is not a TOML file: it is not text in UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
-        raise BadInput(f"{path} is not a TOML file: {error}") from error
-    except (ValueError, RecursionError) as error:
-        raise BadInput(
-            f"{path} cannot be read: a number has thousands of digits, or lists stand in lists too "
-            "deep; correct it"
-        ) from error
 
 
 def _heading(text: str) -> str:
