@@ -1,6 +1,7 @@
 """Shapes of blobs and parameters, as real Caffe has them."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -348,6 +349,31 @@ def test_refusals(text: str, message: str) -> None:
     shape = None if "batch_size: 4" in text else (3, 8, 8)
     with pytest.raises(BadInput, match=message):
         blob_shapes(parsed(text), shape)
+
+
+@pytest.mark.parametrize(
+    ("dims", "ours", "theirs"),
+    [
+        ((2, -1), "shape 2x-1; no axis can be negative", r"shape\[i\] >= 0"),
+        ((2**31, 0), "at most 2,147,483,647 numbers", r"shape\[i\] >= 0"),  # it wraps around
+        ((2**16, 2**15), "at most 2,147,483,647 numbers", "exceeds INT_MAX"),
+        ((1,) * 33, "at most 32 axes", "<= kMaxBlobAxes"),
+    ],
+)
+def test_shapes_that_no_blob_can_have(
+    dims: tuple[int, ...], ours: str, theirs: str, caffe_bin: Path, tmp_path: Path
+) -> None:
+    net = tmp_path / "net.prototxt"
+    net.write_text(source("x", *dims))
+    with pytest.raises(BadInput, match=rf"layer 'x' \(Input\) has a top of .*{ours}"):
+        blob_shapes(parsed(source("x", *dims)))
+    done = subprocess.run([caffe_bin, "time", f"--model={net}"], capture_output=True, text=True)
+    assert re.search(f"Check failed: .*{theirs}", done.stderr)
+
+
+@pytest.mark.parametrize("dims", [(0, 2**16, 2**16), (2**31 - 1,), (1,) * 32, ()])
+def test_shapes_at_the_limit(dims: tuple[int, ...]) -> None:
+    assert infer(parsed(source("x", *dims)).layer[0], []).tops == (dims,)
 
 
 def test_losses_of_2014_name_no_top() -> None:

@@ -1,10 +1,13 @@
 """caffe-torch's command line: flags, one sentence for each mistake, Caffe's log lines."""
 
 import re
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="no PyTorch here; pip install 'caffe-transfer[torch]'")
@@ -83,15 +86,60 @@ def test_flags_with_one_dash_or_two(net: Path, capfd: pytest.CaptureFixture[str]
     assert last(capfd) == "ERROR: unknown command line flag 'modle'"
 
 
-def test_memory_that_runs_out_is_told(
-    net: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    def full(*_: object) -> None:
-        raise torch.OutOfMemoryError
+def _full_gpu() -> None:
+    raise torch.OutOfMemoryError
 
-    monkeypatch.setitem(command._COMMANDS, "time", full)
+
+@pytest.mark.parametrize(
+    "ask", [_full_gpu, lambda: torch.empty(1 << 50), lambda: np.empty(1 << 50)]
+)
+def test_memory_that_runs_out_is_told(
+    ask: Callable[[], object],
+    net: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(command._COMMANDS, "time", lambda _line: ask())
     assert command.main(["time", "--model=net.prototxt"]) == 1
-    assert "out of memory; lower batch_size" in last(capfd)
+    assert last(capfd).endswith(
+        "there is not enough memory; lower batch_size, or raise iter_size instead"
+    )
+
+
+def test_other_faults_of_the_program_are_not_taken_for_it(
+    net: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(command._COMMANDS, "time", lambda _line: torch.zeros(2) @ torch.zeros(3))
+    with pytest.raises(RuntimeError, match="inconsistent tensor size"):
+        command.main(["time", "--model=net.prototxt"])
+
+
+@pytest.mark.parametrize("shift", ["1e30", "-1e30", "inf", "nan"])
+def test_exponents_beyond_all_numbers(
+    shift: str, tmp_path: Path, caffe_bin: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "exp.prototxt"
+    path.write_text(
+        'layer { name: "x" type: "DummyData" top: "x" dummy_data_param { shape { dim: 1 } } }\n'
+        f'layer {{ name: "y" type: "Exp" bottom: "x" top: "y" exp_param {{ shift: {shift} }} }}\n'
+    )
+    arguments = ["time", f"--model={path}", "--iterations=1"]
+    assert command.main(arguments) == 0
+    assert subprocess.run([caffe_bin, *arguments], capture_output=True).returncode == 0
+
+
+def test_ctrl_c_ends_what_trains_nothing_as_it_ends_caffe(net: Path, caffe_bin: Path) -> None:
+    for program in ([str(caffe_bin)], [sys.executable, "-m", "caffe_transfer.caffe_torch"]):
+        with subprocess.Popen(
+            [*program, "time", "--model=net.prototxt", "--iterations=1000000", "--logtostderr"],
+            stderr=subprocess.PIPE, text=True,
+        ) as process:  # fmt: skip
+            assert process.stderr is not None
+            while "Performing Forward" not in process.stderr.readline():
+                assert process.poll() is None
+            process.send_signal(signal.SIGINT)
+            assert "Traceback" not in process.stderr.read()
+        assert process.returncode == -signal.SIGINT
 
 
 def test_device_query_without_a_gpu(

@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("torch", reason="no PyTorch here; pip install 'caffe-transfer[torch]'")
 
-from caffe_transfer.caffe_torch import command, glog
+from caffe_transfer.caffe_torch import command, glog, usage
 from caffe_transfer.caffe_torch.flag_table import FLAGS, OWN
 from caffe_transfer.caffe_torch.flags import parse
 
@@ -306,6 +306,18 @@ def test_a_flag_file_that_reads_itself_is_told(tmp_path: Path) -> None:
     file = tmp_path / "flags"
     file.write_text(f"-flagfile={file}\n")
     assert parse([f"-flagfile={file}"], {}).errors == [f"ERROR: the flag file {file} reads itself"]
+
+
+def test_a_mistake_is_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever stands in a flag file."""
+    flags = tmp_path / "flags.txt"
+    flags.write_text(f"--iterations=\x1b[31m{'9' * 5000}\n--threads=two\n")
+    assert command.main([f"--flagfile={flags}"]) == usage.BAD_FLAGS
+    one, two, end = capsys.readouterr().err.split("\n")
+    assert one.isprintable()
+    assert len(one) < 300
+    assert "int32 flag 'iterations'" in one
+    assert (two, end) == ("ERROR: illegal value 'two' specified for uint32 flag 'threads'", "")
 
 
 def test_full_log_files_are_followed_by_new_ones(

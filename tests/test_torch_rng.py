@@ -1,5 +1,6 @@
 """Random numbers of Caffe, judged by real Caffe bit for bit."""
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from caffe_transfer.caffe_torch import fillers, ziggurat
 from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.formats.prototxt import read_net
 
 FILLERS = [
     'type: "gaussian" std: 0.01',
@@ -126,6 +128,40 @@ def test_unknown_fillers_are_named() -> None:
         fillers.fill(pb.FillerParameter(type="ones"), (1,), Rng(0), "fc")
     with pytest.raises(BadInput, match="layer 'fc': the bilinear filler needs square filters"):
         fillers.fill(pb.FillerParameter(type="bilinear"), (1, 1, 2, 3), Rng(0), "fc")
+
+
+@pytest.mark.parametrize(
+    ("filler", "ours", "theirs"),
+    [
+        ('type: "uniform" min: 1 max: 0.5', "finite numbers min <= max, not 1 and 0.5", "a <= b"),
+        ('type: "uniform" min: nan', "finite numbers min <= max, not nan and 1", "a <= b"),
+        ('type: "gaussian" std: 0', "a std above 0, not 0", "sigma > 0"),
+        ('type: "gaussian" std: nan', "a std above 0, not nan", "sigma > 0"),
+        ('type: "gaussian" sparse: 5', "a sparse of -1 to 4, .* not 5", "p <= 1"),
+        ('type: "gaussian" sparse: -2', "a sparse of -1 to 4, .* not -2", "sparse >= -1"),
+    ],
+)
+def test_settings_that_caffe_refuses(
+    filler: str, ours: str, theirs: str, caffe_bin: Path, tmp_path: Path
+) -> None:
+    net = tmp_path / "net.prototxt"
+    net.write_text(
+        'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }\n'
+        'layer { name: "fc" type: "InnerProduct" bottom: "x" top: "fc" '
+        f"inner_product_param {{ num_output: 4 weight_filler {{ {filler} }} }} }}\n"
+    )
+    given = read_net(net).layer[1].inner_product_param.weight_filler
+    with pytest.raises(BadInput, match=f"layer 'fc': the {given.type} filler needs {ours}"):
+        fillers.fill(given, (4, 3), Rng(0), "fc")
+    done = subprocess.run([caffe_bin, "time", f"--model={net}"], capture_output=True, text=True)
+    assert f"Check failed: {theirs}" in done.stderr
+
+
+@pytest.mark.parametrize("settings", ["max: inf", "min: -inf", "min: -3e38 max: 3e38"])
+def test_ranges_that_no_number_is_drawn_from(settings: str) -> None:
+    filler = text_format.Parse(f'type: "uniform" {settings}', pb.FillerParameter())
+    with pytest.raises(BadInput, match="the uniform filler needs finite numbers min <= max"):
+        fillers.fill(filler, (4, 3), Rng(0), "fc")
 
 
 @given(

@@ -3,7 +3,10 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 pytest.importorskip("torch", reason="no PyTorch here; pip install 'caffe-transfer[torch]'")
 
@@ -237,12 +240,39 @@ def test_rates_by_hand(policy: str, iteration: int, rate: float) -> None:
     assert learning_rate(param, iteration, step) == pytest.approx(rate, rel=1e-6)
 
 
+@pytest.mark.parametrize("policy", ["step", "exp", "inv", "multistep", "poly", "sigmoid"])
+@given(
+    st.floats(0, float(np.finfo(np.float32).max), width=32),
+    st.floats(width=32),
+    st.integers(0, 2**31 - 1),
+)
+def test_rates_beyond_all_numbers(policy: str, gamma: float, power: float, iteration: int) -> None:
+    """They are infinite or no numbers, as in Caffe, with neither an exception nor a warning."""
+    param = pb.SolverParameter(
+        base_lr=0.1, lr_policy=policy, gamma=gamma, power=power, stepsize=1, max_iter=2**31 - 1
+    )
+    assert isinstance(learning_rate(param, iteration, iteration), float)
+
+
+@pytest.mark.parametrize("settings", ["momentum: 1", "momentum: 3", "momentum2: 1.5"])
+def test_adam_beyond_all_numbers(
+    settings: str, folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    flag = solver(folder, "adam", f'base_lr: 0.1 lr_policy: "fixed" type: "Adam" {settings}')
+    status = command.main(["train", flag])
+    said = capfd.readouterr().err.splitlines()[-1]
+    assert (status, said[-18:]) == (0, "Optimization Done.") or "training has diverged" in said
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ('base_lr: 0.1 lr_policy: "fast"', "lr_policy 'fast' is unknown; choose one of fixed"),
         ('base_lr: 0.1 lr_policy: "step"', "lr_policy 'step' needs a stepsize above 0"),
         ('base_lr: 0.1 lr_policy: "exp" gamma: -1', "lr_policy 'exp' needs a gamma of 0 or more"),
+        ('base_lr: 0.1 lr_policy: "inv" gamma: nan', "lr_policy 'inv' needs a gamma of 0 or more"),
+        (f"{SGD} iter_size: 0", "the solver's iter_size is 0; it must be at least 1"),
+        (f"{SGD} average_loss: -1", "the solver's average_loss is -1; it must be at least 1"),
         (f'{SGD} type: "LBFGS"', "the solver's type 'LBFGS' is unknown; choose one of SGD"),
         (f'{SGD} regularization_type: "L3"', "regularization_type 'L3' is unknown"),
         (f'{SGD} train_net: "net.prototxt"', "it has net and train_net"),

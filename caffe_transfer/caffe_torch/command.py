@@ -55,10 +55,18 @@ def run(line: CommandLine) -> int:
     except CaffeTransferError as error:
         glog.fatal(str(error))
         return FAILED
-    except torch.OutOfMemoryError:
-        glog.fatal("the device is out of memory; lower batch_size, or raise iter_size instead")
+    except (MemoryError, RuntimeError) as error:
+        if not _is_lack_of_memory(error):
+            raise
+        glog.fatal("there is not enough memory; lower batch_size, or raise iter_size instead")
         return FAILED
     return 0
+
+
+def _is_lack_of_memory(error: Exception) -> bool:
+    # PyTorch has an exception for lack of a GPU's memory only.
+    lacks = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return lacks or "can't allocate memory" in str(error)
 
 
 def _train(line: CommandLine) -> None:

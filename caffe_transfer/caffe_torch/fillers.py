@@ -10,6 +10,7 @@ from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 
 Shape = tuple[int, ...]
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 def fill(filler: pb.FillerParameter, shape: Shape, rng: Rng, layer: str) -> Floats:
@@ -26,9 +27,25 @@ def fill(filler: pb.FillerParameter, shape: Shape, rng: Rng, layer: str) -> Floa
             f"layer {layer!r} has the unknown filler {filler.type!r}; the fillers are "
             f"{', '.join(sorted(_FILLERS))}"
         )
-    if filler.type == "bilinear" and (len(shape) != 4 or shape[2] != shape[3]):
-        raise BadInput(f"layer {layer!r}: the bilinear filler needs square filters, not {shape}")
+    if need := _unmet(filler, shape):
+        raise BadInput(f"layer {layer!r}: the {filler.type} filler needs {need}")
     return _FILLERS[filler.type](filler, shape, rng).reshape(shape)
+
+
+def _unmet(filler: pb.FillerParameter, shape: Shape) -> str | None:
+    """What a filler needs and does not have, as Caffe checks it; None if it has all."""
+    match filler.type:
+        case "bilinear" if len(shape) != 4 or shape[2] != shape[3]:
+            return f"square filters, not {shape}"
+        # Caffe takes an infinite range, too, and draws numbers that are none.
+        case "uniform" if not 0 <= filler.max - filler.min <= _LARGEST:
+            return f"finite numbers min <= max, not {filler.min:g} and {filler.max:g}"
+        case "gaussian" if not filler.std > 0:
+            return f"a std above 0, not {filler.std:g}"
+        case "gaussian" if not -1 <= filler.sparse <= shape[0]:
+            return f"a sparse of -1 to {shape[0]}, the number of outputs, not {filler.sparse}"
+        case _:
+            return None
 
 
 def _constant(filler: pb.FillerParameter, shape: Shape, _rng: Rng) -> Floats:

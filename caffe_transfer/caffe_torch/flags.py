@@ -18,7 +18,7 @@ from caffe_transfer.caffe_torch.flag_table import FLAGS, Flag, Value, default_of
 
 PROGRAM = "caffe-torch"
 _TRUE, _FALSE = ("1", "t", "true", "y", "yes"), ("0", "f", "false", "n", "no")
-_INTEGER = re.compile(r"0[xX][0-9a-fA-F]+|\s*[+-]?[0-9]+")
+_INTEGER = re.compile(r"0[xX][0-9a-fA-F]{1,4000}|\s*[+-]?[0-9]{1,4000}")
 _RANGES = {"int32": (-(2**31), 2**31), "uint32": (0, 2**32)}
 
 

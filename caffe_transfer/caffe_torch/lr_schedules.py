@@ -11,8 +11,12 @@ Schedule = Callable[[pb.SolverParameter, int, int], float]
 
 
 def learning_rate(solver: pb.SolverParameter, iteration: int, step: int) -> float:
-    """The rate of one iteration; `step` counts the steps taken (lr_policy step, multistep)."""
-    return float(np.float32(_SCHEDULES[solver.lr_policy](solver, iteration, step)))
+    """The rate of one iteration; `step` counts the steps taken (lr_policy step, multistep).
+
+    As in Caffe it may be infinite, or no number.
+    """
+    with np.errstate(all="ignore"):
+        return float(np.float32(_SCHEDULES[solver.lr_policy](solver, iteration, step)))
 
 
 def step_of(solver: pb.SolverParameter, iteration: int, step: int) -> int:
@@ -35,7 +39,7 @@ def check_schedule(solver: pb.SolverParameter) -> None:
             f"the solver's lr_policy {solver.lr_policy!r} is unknown; choose one of "
             f"{', '.join(_SCHEDULES)}"
         )
-    if solver.lr_policy not in ("fixed", "poly") and solver.gamma < 0:
+    if solver.lr_policy not in ("fixed", "poly") and not solver.gamma >= 0:
         raise BadInput(f"lr_policy {solver.lr_policy!r} needs a gamma of 0 or more")
     if solver.lr_policy in ("step", "sigmoid") and solver.stepsize <= 0:
         raise BadInput(f"lr_policy {solver.lr_policy!r} needs a stepsize above 0")
@@ -46,11 +50,11 @@ def _fixed(solver: pb.SolverParameter, _iteration: int, _step: int) -> float:
 
 
 def _stepped(solver: pb.SolverParameter, _iteration: int, step: int) -> float:
-    return solver.base_lr * solver.gamma**step
+    return float(solver.base_lr * np.float64(solver.gamma) ** step)
 
 
 def _exp(solver: pb.SolverParameter, iteration: int, _step: int) -> float:
-    return solver.base_lr * solver.gamma**iteration
+    return float(solver.base_lr * np.float64(solver.gamma) ** iteration)
 
 
 def _inv(solver: pb.SolverParameter, iteration: int, _step: int) -> float:

@@ -4,10 +4,10 @@ The history includes the learning rate, so that a change of rate does not rescal
 in PyTorch's optimizers it does not.  A parameter without a gradient has one of 0, and so decays.
 """
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -185,10 +185,11 @@ def _adadelta(solver: pb.SolverParameter, grad: Tensor, history: list[Tensor], r
 def _adam(solver: pb.SolverParameter, grad: Tensor, history: list[Tensor], rate: float,
           iteration: int) -> Tensor:  # fmt: skip
     mean, square = history
-    beta1, beta2, t = solver.momentum, solver.momentum2, iteration + 1
-    mean.mul_(beta1).add_(grad, alpha=1 - beta1)
-    square.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
-    correction = math.sqrt(1 - beta2**t) / (1 - beta1**t)
+    beta1, beta2, t = np.float64(solver.momentum), np.float64(solver.momentum2), iteration + 1
+    mean.mul_(solver.momentum).add_(grad, alpha=1 - solver.momentum)
+    square.mul_(solver.momentum2).addcmul_(grad, grad, value=1 - solver.momentum2)
+    with np.errstate(all="ignore"):  # as in Caffe it may be infinite, or no number
+        correction = float(np.sqrt(1 - beta2**t) / (1 - beta1**t))
     return mean.div(square.sqrt().add_(solver.delta)).mul_(rate * correction)
 
 

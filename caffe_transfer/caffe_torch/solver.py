@@ -19,7 +19,7 @@ from caffe_transfer.caffe_torch.optimizers import Optimizer
 from caffe_transfer.caffe_torch.precision import Precision
 from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.caffe_torch.solver_nets import build_net, test_nets, training_net
-from caffe_transfer.errors import EngineError
+from caffe_transfer.errors import BadInput, EngineError
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.resume import AS_CAFFE, Kept
 
@@ -61,6 +61,9 @@ class Solver:
             BadInput: a setting or a net does not fit.
         """
         check_schedule(param)
+        for name in ("iter_size", "average_loss"):
+            if (value := getattr(param, name)) < 1:
+                raise BadInput(f"the solver's {name} is {value}; it must be at least 1")
         self.param = param
         self.iteration = 0
         self._step = 0
@@ -75,7 +78,7 @@ class Solver:
         if param.snapshot or param.snapshot_after_train:
             snapshot.check_prefix(param, self.net)
         self._pass = self._graphed(recorder) if recorder else self._run
-        self._losses: deque[Tensor] = deque(maxlen=max(1, param.average_loss))
+        self._losses: deque[Tensor] = deque(maxlen=param.average_loss)
         self._changing = Changing((self.net, *self.test_nets), rng, self._losses)
         self._kept: Kept | None = None  # at the start of the test that runs, if one does
         self._norms: list[Tensor] = []  # of gradients, not yet told

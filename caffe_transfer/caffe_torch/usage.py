@@ -9,6 +9,7 @@ from xml.sax.saxutils import escape
 
 from caffe_transfer.caffe_torch.flag_table import FLAGS, OWN, TOOL, Flag
 from caffe_transfer.caffe_torch.flags import CommandLine, program_name
+from caffe_transfer.errors import one_line
 from caffe_transfer.version import __version__
 
 BAD_FLAGS = HELPED = 1  # gflags' own status, after help too
@@ -47,7 +48,7 @@ def answer(line: CommandLine) -> int | None:
         print(f"{program_name()} {__version__} (PyTorch {metadata.version('torch')})")
         return 0
     if line.errors:
-        print("\n".join(line.errors), file=sys.stderr)
+        print("\n".join(map(one_line, line.errors)), file=sys.stderr)
         return BAD_FLAGS
     if len(line.arguments) != 1:
         print(usage(line, _of_command))

@@ -13,7 +13,8 @@ from pathlib import Path
 from tests.fuzz.mutations import mutate
 from tests.fuzz.runner import ACCEPTED, SENTENCE, Result, run_all
 from tests.fuzz.samples import write_samples
-from tests.fuzz.targets import OUT, Target, targets
+from tests.fuzz.target import Target
+from tests.fuzz.targets import OUT, targets
 
 BATCH = 12  # inputs of one target in a child
 

@@ -4,7 +4,7 @@ import gzip
 import random
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 Change = Callable[[random.Random, bytes], bytes]
 
@@ -19,7 +19,9 @@ _WORDS = (
 )  # fmt: skip
 _ENCODINGS = ("utf-16", "utf-32", "utf-8-sig", "latin-1", "cp037", "shift_jis", "utf-7")
 _OPENERS = (b"[", b"{", b"a {", b"layer {", b"(", b"a = [", b"<", b"{% if 1 %}", b"a.", b'{"a":')
+_FITTING = (b"0", b"1", b"2", b"3", b"5", b"7", b"12", b"40", b"300", b"2147483647")
 _NUMBER = re.compile(rb"\d+")
+_LETTERS = re.compile(rb"[a-z]{3,}")
 _WORD = re.compile(rb"\w+")
 
 
@@ -89,16 +91,37 @@ def other_number(chosen: random.Random, data: bytes) -> bytes:
     return _replace(_NUMBER, chosen, data)
 
 
+def near_number(chosen: random.Random, data: bytes) -> bytes:
+    """Numbers that may stand in their places, but do not fit the others."""
+    for _ in range(chosen.choice((1, 1, 2, 5))):
+        data = _replace(_NUMBER, chosen, data, _FITTING)
+    return data
+
+
+def other_text(chosen: random.Random, data: bytes) -> bytes:
+    """A letter of a name, in whatever stands around it, becomes one of no encoding."""
+    found = list(_LETTERS.finditer(data))
+    if not found:
+        return data + b"\xff"
+    at = chosen.randrange(*chosen.choice(found).span())
+    return data[:at] + chosen.choice((b"\xff", b"\0", b"\n", b"\x1b", b"/")) + data[at + 1 :]
+
+
 def other_word(chosen: random.Random, data: bytes) -> bytes:
     return _replace(_WORD, chosen, data)
 
 
-def _replace(pattern: "re.Pattern[bytes]", chosen: random.Random, data: bytes) -> bytes:
+def _replace(
+    pattern: "re.Pattern[bytes]",
+    chosen: random.Random,
+    data: bytes,
+    words: Sequence[bytes] = _WORDS,
+) -> bytes:
     found = list(pattern.finditer(data))
     if not found:
-        return data + chosen.choice(_WORDS)
+        return data + chosen.choice(words)
     at = chosen.choice(found)
-    return data[: at.start()] + chosen.choice(_WORDS) + data[at.end() :]
+    return data[: at.start()] + chosen.choice(words) + data[at.end() :]
 
 
 def long_word(chosen: random.Random, data: bytes) -> bytes:
@@ -146,12 +169,15 @@ def foreign(chosen: random.Random, data: bytes) -> bytes:
 OF_BYTES: dict[str, Change] = {
     "bits": flip_bits, "early bits": flip_early_bits, "cut": cut, "cut out": cut_out,
     "insert": insert, "zero": zero, "lengths": lengths, "blocks": shuffle_blocks,
-    "foreign": foreign,
+    "text": other_text, "foreign": foreign,
 }  # fmt: skip
 OF_TEXT: dict[str, Change] = {
-    "bits": flip_bits, "cut": cut, "insert": insert, "number": other_number, "word": other_word,
+    "bits": flip_bits, "cut": cut, "insert": insert, "number": other_number,
+    "near number": near_number, "word": other_word,
     "long word": long_word, "nest": nest, "lines": lines, "encoding": encode, "foreign": foreign,
 }  # fmt: skip
+# What leaves a prototxt readable, so that its settings are looked at.
+OF_SETTINGS = {name: OF_TEXT[name] for name in ("number", "near number", "word", "lines")}
 
 
 def zipped(change: Change) -> Change:

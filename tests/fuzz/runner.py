@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from caffe_transfer import cli
-from caffe_transfer.errors import MOST_CHARACTERS, CaffeTransferError
+from caffe_transfer.errors import MOST_CHARACTERS, BadResume, CaffeTransferError
 
 SECONDS = 30  # that one input may take on a busy machine
+LONGEST_WORK = 5  # seconds of caffe-torch
 MEMORY = 6 << 30  # bytes of addresses
 SENTENCE, ACCEPTED = "sentence", "accepted"
 _ENDED = b"\0"
+_SENTENCE = re.compile(r"caffe-transfer: |ERROR: |F\d{8} \S+ +\d+ caffe_torch\.py:0\] ")
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,23 @@ def by_command(arguments: Sequence[str]) -> str:
     return SENTENCE if status == CaffeTransferError.status else f"status {status}"
 
 
+def by_engine(arguments: Sequence[str]) -> str:
+    """Run caffe-torch, which gets SIGINT if it works for long, as some broken files make it."""
+    from caffe_transfer.caffe_torch import command
+
+    signal.signal(signal.SIGALRM, lambda _number, _frame: os.kill(os.getpid(), signal.SIGINT))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.alarm(LONGEST_WORK)
+    try:
+        status = command.main(arguments)
+    except KeyboardInterrupt:  # of commands other than train
+        status = 0
+    signal.alarm(0)
+    if status == 0:
+        return ACCEPTED
+    return SENTENCE if status in (command.FAILED, BadResume.status) else f"status {status}"
+
+
 def by_reader(read: Callable[[], object]) -> str:
     """Call a reader; the message of an error of the library goes where a command's does."""
     try:
@@ -66,7 +85,7 @@ def fault_of(said: str) -> str | None:
     if re.search(r"^\S+:\d+: \w*Warning: ", said, re.MULTILINE):
         return "Python's warning"
     for line in said.split("\n"):
-        if len(line) > MOST_CHARACTERS + len("caffe-transfer: "):
+        if len(_SENTENCE.sub("", line, count=1)) > MOST_CHARACTERS:
             return "long line"
         if not line.isprintable():
             return "control characters"
@@ -80,7 +99,7 @@ def judged(outcome: str, said: str, printed: str) -> str:
     if outcome not in (SENTENCE, ACCEPTED):
         return outcome
     lines = said.removesuffix("\n").split("\n")
-    if outcome == SENTENCE and not lines[-1].startswith("caffe-transfer"):
+    if outcome == SENTENCE and not _SENTENCE.match(lines[-1]):
         return "other lines than one sentence"
     return fault_of(said) or outcome
 

@@ -1,6 +1,8 @@
 """A small good file of every kind, in one folder, where commands can use them together."""
 
+import contextlib
 import gzip
+import importlib.util
 import io
 import json
 import shutil
@@ -13,6 +15,7 @@ import h5py
 import numpy as np
 
 from caffe_transfer import paths
+from caffe_transfer.caffe_torch.flags import PROGRAM
 from caffe_transfer.data_prep import lists, lmdbs, records, sources
 from caffe_transfer.data_prep.image_index import ImageIndex
 from caffe_transfer.data_prep.lists import ImageList
@@ -41,6 +44,18 @@ SIZE = 28  # of the small study's images
 NETWORK = "results/netbase"  # a network that can be trained
 GIVEN = "results/halfmineA"  # a base that was given
 LOGGED = "logged/results/half0A"  # one that was trained
+# One thread, since a child of a process with threads hangs in PyTorch.
+CAFFE_TORCH = "caffe-torch --threads=1 --logtostderr --minloglevel=3"
+ALONE = """\
+net: "alone.prototxt"
+test_iter: 1 test_interval: 2
+base_lr: 0.001 lr_policy: "step" gamma: 0.1 stepsize: 2
+momentum: 0.9 weight_decay: 0.0005
+max_iter: 3 display: 1
+snapshot_after_train: false
+solver_mode: CPU
+random_seed: 1
+"""
 LOG = """\
 I0403 06:46:22.716258 23304 solver.cpp:74] Solving small
 I0403 06:46:22.800000 23304 solver.cpp:330] Iteration 0, Testing net (#0)
@@ -67,6 +82,7 @@ def write_samples(folder: Path) -> None:
     _models(folder)
     _networks(folder)
     _database(folder)
+    _trained(folder)
     _texts(folder)
     _archives(folder)
     _photos(folder)
@@ -98,6 +114,9 @@ def _networks(folder: Path) -> None:
     root = folder / NETWORK
     for name, file in (("net", "train_val"), ("deploy", "deploy"), ("solver", "solver")):
         shutil.copy(root / f"{file}.prototxt", folder / f"{name}.prototxt")
+    for name in ("net", "deploy"):
+        content = read_net(folder / f"{name}.prototxt").SerializeToString()
+        (folder / f"{name}.binary").write_bytes(content)
     (folder / "old.prototxt").write_text(OLD_NET)
     text = (folder / "small.toml").read_text().replace('"mini"', '"net.prototxt"')
     (folder / "given.toml").write_text(text)
@@ -123,6 +142,26 @@ def _networks(folder: Path) -> None:
     shutil.copy(folder / "V2.caffemodel", folder / GIVEN / "given.caffemodel")
     record = {"model": "given.caffemodel", "sha256": sha256(folder / "V2.caffemodel"), "names": {}}
     (folder / GIVEN / "manifest.json").write_text(json.dumps({"given": record}))
+
+
+def _trained(folder: Path) -> None:
+    """What caffe-torch trains in this folder alone, with snapshots after two iterations."""
+    text = (folder / NETWORK / "train_val.prototxt").read_text()
+    (folder / "alone.prototxt").write_text(text.replace("../../", ""))
+    (folder / "alone_solver.prototxt").write_text(ALONE)
+    shutil.copy(Path(__file__).with_name("zoo.prototxt"), folder)
+    (folder / "flags.txt").write_text(
+        "--model=alone.prototxt\n--weights=kept_iter_2.caffemodel\n# one batch\n--iterations=1\n"
+        f"other\n--noflag\n{PROGRAM}\n"
+    )
+    if importlib.util.find_spec("torch"):
+        from caffe_transfer.caffe_torch import command
+
+        with contextlib.chdir(folder):
+            for form in ("BINARYPROTO", "HDF5"):
+                kept = f'snapshot: 2 snapshot_prefix: "kept" snapshot_format: {form}\n'
+                Path("kept.prototxt").write_text(ALONE + kept)
+                command.main([*CAFFE_TORCH.split()[1:], "train", "--solver=kept.prototxt"])
 
 
 def _database(folder: Path) -> None:

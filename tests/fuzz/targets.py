@@ -1,9 +1,7 @@
 """What is given broken files: every reader of the library, and every command that takes files."""
 
 import importlib.util
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -42,65 +40,13 @@ from caffe_transfer.report.settings import SettingsReader
 from caffe_transfer.studies.load import load_study
 from caffe_transfer.studies.solver import keys_of_file
 from caffe_transfer.training import given, init_weights, manifest, preflight, snapshots
-from tests.fuzz.mutations import OF_BYTES, OF_TEXT, Change, zipped
-from tests.fuzz.runner import by_command, by_reader
+from tests.fuzz.mutations import OF_BYTES, OF_SETTINGS, OF_TEXT, Change, zipped
+from tests.fuzz.samples import CAFFE_TORCH
+from tests.fuzz.target import Read, Target, of_command, of_each, of_engine, of_reader
 
-SLOW = ("report", "new", "run", "data lmdb", "train")  # commands that get fewer inputs
-Read = Callable[[Path], object]
 _NET = "results/netbase"
 _TRAIN = f"train {_NET} --engine ./engine"
 OUT = "made"  # what a command writes; removed afterwards
-
-
-@dataclass(frozen=True)
-class Target:
-    """What reads a file.
-
-    Attributes:
-        name: unique; of a command its line.
-        file: the sample that is broken, relative to the folder of samples.
-        changes: the ways in which it is broken.
-        run: reads the broken file; called in the folder, returns the outcome.
-        line: the command line that does the same, for those who look into a failure.
-    """
-
-    name: str
-    file: str
-    changes: dict[str, Change]
-    run: Callable[[], str]
-    line: str
-
-    @property
-    def is_slow(self) -> bool:
-        """Whether it takes seconds, and gets fewer inputs."""
-        return self.line.startswith(SLOW)
-
-    @property
-    def group(self) -> str:
-        """The line of the table that counts it."""
-        kind = Path(self.file).suffix.removeprefix(".") or "text"
-        command = "a reader" if self.line.startswith("python") else self.line.split(" FILE")[0]
-        words = command.split()[: 2 if command.startswith(("data", "a ")) else 1]
-        return f"{' '.join(words)}: {kind}"
-
-
-def _command(line: str, file: str, changes: dict[str, Change] = OF_BYTES) -> Target:
-    return Target(f"{line} [{file}]", file, changes, partial(by_command, line.split()), line)
-
-
-def _reader(name: str, read: Read, file: str, changes: dict[str, Change] = OF_BYTES) -> Target:
-    root = Path(file)
-    call = partial(by_reader, partial(read, root))
-    line = f"python -m tests.fuzz --read {name!r} {file}"
-    return Target(f"{name} [{file}]", file, changes, call, line)
-
-
-def _each(
-    kinds_of_file: Sequence[str], changes: dict[str, Change], *lines: str
-) -> Iterator[Target]:
-    for file in kinds_of_file:
-        for line in lines:
-            yield _command(line.replace("FILE", file), file, changes)
 
 
 def _model(path: Path) -> None:
@@ -180,7 +126,7 @@ READERS: dict[str, tuple[Read, dict[str, Change], tuple[str, ...]]] = {
     "kinds": (kinds.kind_of, OF_BYTES, ("V2.caffemodel", "net.solverstate.h5")),
     "blobs": (binaryproto.read_blob, OF_BYTES, ("mean.binaryproto",)),
     "nets": (prototxt.read_net, OF_TEXT, ("net.prototxt", "old.prototxt")),
-    "binary nets": (prototxt.read_net, OF_BYTES, ("V1.caffemodel",)),
+    "binary nets": (prototxt.read_net, OF_BYTES, ("V1.caffemodel", "net.binary")),
     "solvers": (prototxt.read_solver, OF_TEXT, ("solver.prototxt",)),
     "solvers of studies": (keys_of_file, OF_TEXT, ("solver.prototxt",)),
     "prototxts": (prototxt.read_prototxt, OF_TEXT, ("solver.prototxt", "deploy.prototxt")),
@@ -236,78 +182,108 @@ READERS: dict[str, tuple[Read, dict[str, Change], tuple[str, ...]]] = {
 def targets() -> list[Target]:
     """All of them, in an order that never changes."""
     found = [
-        _reader(name, read, file, changes)
+        of_reader(name, read, file, changes)
         for name, (read, changes, files) in READERS.items()
         for file in files
     ]
     models = ("V0.caffemodel", "V1.caffemodel", "V2.caffemodel", "model.caffemodel.h5")
     nets = ("net.prototxt", "old.prototxt", "solver.prototxt", "deploy.prototxt")
-    found += _each(
+    found += of_each(
         models, OF_BYTES, "inspect FILE", "inspect FILE --stats", "copy FILE made.caffemodel --n 2",
         "compare FILE V2.caffemodel", "compare V2.caffemodel FILE --match-fresh",
         "inspect FILE --net deploy.prototxt", "upgrade FILE made.caffemodel",
     )  # fmt: skip
-    found += _each(
+    found += of_each(
         ("net.solverstate", "net.solverstate.h5", "mean.binaryproto"), OF_BYTES, "inspect FILE",
         "inspect FILE --stats", "compare FILE FILE", "compare made.binaryproto FILE",
     )  # fmt: skip
-    found += _each(
+    found += of_each(
         nets, OF_TEXT, "inspect FILE", "inspect FILE --json", "compare FILE net.prototxt",
         "compare old.prototxt FILE", "upgrade FILE made.prototxt",
     )  # fmt: skip
-    found += _each(("net.prototxt", "old.prototxt"), OF_TEXT, "cuts FILE --shape 1,28,28")
-    found += _each(
+    found += of_each(("net.prototxt", "old.prototxt"), OF_TEXT, "cuts FILE --shape 1,28,28")
+    found += of_each(
         ("template.prototxt.j2", "net.prototxt"), OF_TEXT,
         "generate --net FILE --study small.toml --mode base --split 0 --out made",
     )  # fmt: skip
-    found += _each(("list.txt",), OF_TEXT, "compare FILE photos.txt", "data lmdb FILE root made")
-    found += _each(
+    found += of_each(("list.txt",), OF_TEXT, "compare FILE photos.txt", "data lmdb FILE root made")
+    found += of_each(
         ("small.toml", "given.toml"), OF_TEXT,
         "generate --study FILE --mode base --split 0 --out made", "generate --study FILE --all "
         "--out made", "run FILE --out made --from given --prepare",
     )  # fmt: skip
-    found += _each(
+    found += of_each(
         ("logged/results/half0A/train_val.prototxt", "logged/results/half0A/solver.prototxt"),
         OF_TEXT, "status logged",
     )  # fmt: skip
     found += [
-        _command("inspect db", "db/data.mdb"),
-        _command("inspect view", "view/records.bin"),
-        _command("data mean db made", "db/data.mdb"),
-        _command("data mean view made", "db/data.mdb"),
-        _command("data lmdb --from-view view made", "db/data.mdb"),
-        _command("data lmdb --from-view view made", "view/view.json", OF_TEXT),
-        _command("data lmdb --from-view view made", "view/records.bin"),
-        _command(_TRAIN, "db/data.mdb"),
-        _command(_TRAIN, "made.binaryproto"),
+        of_command("cuts net.binary --shape 1,28,28", "net.binary"),
+        of_command("inspect fitting.caffemodel --net deploy.binary", "deploy.binary"),
+        of_command("inspect db", "db/data.mdb"),
+        of_command("inspect view", "view/records.bin"),
+        of_command("data mean db made", "db/data.mdb"),
+        of_command("data mean view made", "db/data.mdb"),
+        of_command("data lmdb --from-view view made", "db/data.mdb"),
+        of_command("data lmdb --from-view view made", "view/view.json", OF_TEXT),
+        of_command("data lmdb --from-view view made", "view/records.bin"),
+        of_command(_TRAIN, "db/data.mdb"),
+        of_command(_TRAIN, "made.binaryproto"),
         *(
-            _command(_TRAIN, f"{_NET}/{name}", OF_TEXT)
+            of_command(_TRAIN, f"{_NET}/{name}", OF_TEXT)
             for name in ("solver.prototxt", "train_val.prototxt", "deploy.prototxt",
                          "manifest.json", "cut.json")
         ),
-        _command("status results", f"{_NET}/manifest.json", OF_TEXT),
-        _command("status logged", "logged/results/half0A/logs/train.log.gz"),
-        _command("report logged --out made", "logged/results/half0A/logs/train.log.gz"),
-        _command("report logged --out made --published results.csv", "results.csv", OF_TEXT),
-        _command("data fetch tiny-imagenet --from tiny.zip --out made", "tiny.zip"),
-        _command("data fetch list --from given --out made", "given/train.txt", OF_TEXT),
-        _command("data fetch folder --from photos --out made", "photos/a/photo.png"),
-        _command("data split --images fetched --out made --split 0", "fetched/train.txt", OF_TEXT),
-        _command(
-            "data split --images fetched --out made --split 1", "fetched/classes.txt", OF_TEXT
+        of_command("status results", f"{_NET}/manifest.json", OF_TEXT),
+        of_command("status logged", "logged/results/half0A/logs/train.log.gz"),
+        of_command("report logged --out made", "logged/results/half0A/logs/train.log.gz"),
+        of_command("report logged --out made --published results.csv", "results.csv", OF_TEXT),
+        of_command("data fetch tiny-imagenet --from tiny.zip --out made", "tiny.zip"),
+        of_command("data fetch list --from given --out made", "given/train.txt", OF_TEXT),
+        of_command("data fetch folder --from photos --out made", "photos/a/photo.png"),
+        *(
+            of_command(f"data split --images fetched --out made --split {split}", file, OF_TEXT)
+            for split, file in enumerate(("fetched/train.txt", "fetched/classes.txt"))
         ),
-        _command("data split --images fetched --out made --custom x A.txt B.txt",
+        of_command("data split --images fetched --out made --custom x A.txt B.txt",
                  "A.txt", OF_TEXT),
         *(
-            _command("data lmdb photos.txt photos made --size 8", f"photos/a/photo.{ending}")
+            of_command("data lmdb photos.txt photos made --size 8", f"photos/a/photo.{ending}")
             for ending in ("png", "jpg", "webp", "bmp", "tiff")
         ),
-        _command("new made.toml --images photos", "photos/a/photo.jpg"),
-        _command("new made.toml --images photos --net net.prototxt", "net.prototxt", OF_TEXT),
-        _command("new made.toml --images photos --net net.prototxt --weights fitting.caffemodel",
+        of_command("new made.toml --images photos", "photos/a/photo.jpg"),
+        of_command("new made.toml --images photos --net net.prototxt", "net.prototxt", OF_TEXT),
+        of_command("new made.toml --images photos --net net.prototxt --weights fitting.caffemodel",
                  "fitting.caffemodel"),
     ]  # fmt: skip
     if importlib.util.find_spec("safetensors"):
         line = "export fitting.caffemodel --net deploy.prototxt --to safetensors made.safetensors"
-        found += [_command(line, "fitting.caffemodel"), _command(line, "deploy.prototxt", OF_TEXT)]
+        found += [
+            of_command(line, "fitting.caffemodel"),
+            of_command(line, "deploy.prototxt", OF_TEXT),
+        ]
+    if importlib.util.find_spec("torch"):
+        found += _engine_targets()
     return found
+
+
+def _engine_targets() -> Iterator[Target]:
+    """The commands of caffe-torch."""
+    train = f"{CAFFE_TORCH} train --solver=alone_solver.prototxt"
+    yield of_engine(train, "alone_solver.prototxt", OF_TEXT)
+    yield of_engine(train, "alone.prototxt", OF_TEXT)
+    resumed = f"{train} --snapshot=kept_iter_2.solverstate"
+    yield of_engine(resumed, "alone_solver.prototxt", OF_SETTINGS)
+    yield of_engine(resumed, "alone.prototxt", OF_SETTINGS)
+    yield of_engine(train, "db/data.mdb")
+    yield of_engine(train, "made.binaryproto")
+    for ending in ("", ".h5"):
+        model, state = (f"kept_iter_2.{kind}{ending}" for kind in ("caffemodel", "solverstate"))
+        yield of_engine(f"{train} --weights={model}", model)
+        for each in (model, state, f"{state}.resume"):
+            yield of_engine(f"{train} --snapshot={state}", each)
+    tested = f"{CAFFE_TORCH} test --model=alone.prototxt --weights=kept_iter_2.caffemodel"
+    yield of_engine(f"{tested} --iterations=1", "alone.prototxt", OF_TEXT)
+    for phase in ("TRAIN", "TEST"):
+        timed = f"{CAFFE_TORCH} time --model=zoo.prototxt --iterations=1 --phase={phase}"
+        yield of_engine(timed, "zoo.prototxt", OF_SETTINGS)
+    yield of_engine(f"{CAFFE_TORCH} test --flagfile=flags.txt", "flags.txt", OF_TEXT)

@@ -12,6 +12,8 @@ from caffe_transfer.caffe_torch.layers.base import Layer
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.nets.shapes import Shape
 
+_LARGEST_EXPONENT = 709  # of e, in a float64
+
 
 class Neuron(Layer):
     """A layer that maps one bottom to one top."""
@@ -167,7 +169,9 @@ class Exp(_Logarithmic):
     def prepare(self, bottoms: Sequence[Shape], tops: Sequence[Shape]) -> None:
         given = self.param.exp_param
         log_base = self._log_of(given.base)
-        self._inner, self._outer = log_base * given.scale, math.exp(log_base * given.shift)
+        shift = log_base * given.shift
+        self._inner = log_base * given.scale
+        self._outer = math.inf if shift > _LARGEST_EXPONENT else math.exp(shift)
 
     def apply(self, x: Tensor) -> Tensor:
         return torch.exp(x.float() * self._inner) * self._outer

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.units import shape_text
 
+_MOST_AXES, _MOST_NUMBERS = 32, 2**31 - 1  # kMaxBlobAxes and INT_MAX
 Shape = tuple[int, ...]
 Count = tuple[int, int | None]  # least and most; None: any number
 
@@ -83,11 +85,14 @@ def infer(
     _check_count(layer, "bottoms", len(bottoms), found.bottoms)
     if layer.top or not found.is_loss:  # nets of 2014 do not name the tops of losses
         _check_count(layer, "tops", len(layer.top), found.tops)
-    if not found.from_files:
-        return found.infer(layer, bottoms)
-    if items is None:
+    if found.from_files and items is None:
         raise refuse(layer, "reads files, whose shape the net does not declare; give the shape")
-    return found.infer(layer, items)
+    shapes = found.infer(layer, items if found.from_files and items is not None else bottoms)
+    for name, blobs in (("top", shapes.tops), ("parameter", shapes.parameters)):
+        for shape in blobs:
+            if why := _no_blob(shape):
+                raise refuse(layer, f"has a {name} of shape {shape_text(shape)}; {why}")
+    return shapes
 
 
 def is_loss(layer: pb.LayerParameter) -> bool:
@@ -136,6 +141,20 @@ def _rule_of(layer: pb.LayerParameter) -> _Rule:
     if layer.type not in _RULES:
         raise unknown_type(layer)
     return _RULES[layer.type]
+
+
+def _no_blob(shape: Shape) -> str | None:
+    """Why no blob can have a shape (Blob::Reshape in blob.cpp); None if one can."""
+    if len(shape) > _MOST_AXES:
+        return f"a blob has at most {_MOST_AXES} axes"
+    count = 1
+    for size in shape:
+        if size < 0:
+            return "no axis can be negative"
+        if count and size > _MOST_NUMBERS // count:
+            return f"a blob holds at most {_MOST_NUMBERS:,} numbers"
+        count *= size
+    return None
 
 
 def _check_count(layer: pb.LayerParameter, what: str, found: int, count: Count) -> None:
