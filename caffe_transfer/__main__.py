@@ -3,8 +3,10 @@
 try:
     import os
     import signal
+    from contextlib import suppress
     from types import FrameType
 
+    from caffe_transfer import streams
     from caffe_transfer.errors import STOPPED, Interrupted
 except KeyboardInterrupt:  # within the milliseconds before `main` can answer it
     raise SystemExit(130) from None
@@ -17,6 +19,8 @@ def main() -> None:
     for number in _STOPS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup and `&` have it
             signal.signal(number, _end)
+    streams.reserve()
+    streams.tell_where_possible()
     from caffe_transfer import cli
 
     try:
@@ -32,7 +36,8 @@ def main() -> None:
 
 def _end(_number: int, _frame: FrameType | None) -> None:
     """End without an exception, which would come out of an import as a traceback, or be lost."""
-    os.write(2, f"caffe-transfer: {STOPPED}\n".encode())
+    with suppress(OSError):  # nobody may be there to read it
+        os.write(2, f"caffe-transfer: {STOPPED}\n".encode())
     os._exit(Interrupted.status)
 
 

@@ -171,7 +171,13 @@ def unwritable(path: Path, error: OSError) -> BadInput:
 
 
 def temporary_path(path: Path) -> Path:
-    """Return an unused name beside `path`, which tells host and process."""
+    """Return an unused name beside `path`, which tells host and process.
+
+    Raises:
+        BadInput: it is no name of a file, such as "." or "/".
+    """
+    if not path.name:
+        raise BadInput(f"{path} is a folder; name a file")
     # The random part keeps apart the threads of one process.
     owner = f"{os.urandom(4).hex()}.{os.getpid()}@{host()}"
     return path.with_name(f".{path.name}.{owner}.part")

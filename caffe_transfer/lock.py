@@ -26,6 +26,7 @@ BEAT_SECONDS = 5.0
 # Less than the silence, so that the work has ended before another machine begins it.
 LEASE_SECONDS = 60.0
 SILENCE_SECONDS = 150.0
+_PATIENCE_SECONDS = 1.0
 _WATCH_SECONDS = 0.5  # between two looks at a holder on another machine
 
 
@@ -153,15 +154,26 @@ def is_held(path: Path) -> bool:
 
 
 def _acquire(descriptor: int, path: Path) -> None:
+    # Who asks whether it is held takes it for a moment, which is long on a slow file system.
+    patience = time.monotonic() + _PATIENCE_SECONDS
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise _busy(path, _holder(path)) from error
+        while not _taken(descriptor):
+            if time.monotonic() > patience:
+                raise _busy(path, _holder(path))
+            time.sleep(_PATIENCE_SECONDS / 20)
     except OSError as error:
         raise BadInput(
             f"the file system of {path.parent} does not support locks ({error.strerror}); mount it "
             "with flock, or name a folder elsewhere"
         ) from error
+
+
+def _taken(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _claimed(

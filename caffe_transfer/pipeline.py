@@ -95,11 +95,13 @@ def run(
         callbacks.trained()
         if not stop.is_set():
             progress = stoppable(callbacks.step, stop)
-            make_report(
+            report = make_report(
                 folder.results,
                 folder.report,
                 progress=lambda done, total, _: progress("reading logs", done, total),
             )
+            for problem in report.problems:
+                callbacks.warn(problem)
     by_name = {result.name: result for result in results}
     return [by_name[network.name] for network in study.networks]
 

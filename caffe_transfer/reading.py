@@ -1,11 +1,15 @@
 """The boundary of all readers: what a broken file makes other libraries raise becomes an error of
 ours, which names the file."""
 
+import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from caffe_transfer.errors import BadInput, CaffeTransferError, FormatError, Incomplete, shortened
+
+_OPENED_BY_THE_SHELL = ("/dev/fd/", "/dev/null", "/dev/stdin", "/proc/")
 
 
 @contextmanager
@@ -21,9 +25,10 @@ def reading(
 
     Raises:
         Incomplete: it is not there.
-        BadInput: it cannot be read.
+        BadInput: it cannot be read, or is a pipe or a device.
         FormatError: whatever else a library raises in the block.
     """
+    refuse_endless(path)
     try:
         yield
     except CaffeTransferError:
@@ -37,6 +42,22 @@ def reading(
         if isinstance(error, OSError) and error.errno is not None:
             raise BadInput(f"cannot read {path}: {error.strerror}; {remedy}") from error
         raise FormatError(f"{path} is not {kind}: {reason_of(error)}; {remedy}") from error
+
+
+def refuse_endless(path: Path | str) -> None:
+    """Refuse what would be waited for or read for ever, unless the shell has opened it.
+
+    Raises:
+        BadInput: it is a named pipe, a socket or a device.
+    """
+    if str(path).startswith(_OPENED_BY_THE_SHELL):
+        return
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):  # whoever reads it says so
+        return
+    if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode):
+        raise BadInput(f"{path} is a pipe or a device; name a file")
 
 
 def reason_of(error: Exception) -> str:

@@ -15,6 +15,7 @@ from caffe_transfer.data_prep.containers import JPEG, container_fault, end_of_jp
 from caffe_transfer.data_prep.left_out import Fault
 from caffe_transfer.data_prep.stores import Store
 from caffe_transfer.formats.datum import planes
+from caffe_transfer.formats.images import decode_image
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 
@@ -66,7 +67,7 @@ def decode(data: bytes, gray: bool) -> Pixels | Fault:
 
 def _decoded(data: bytes, gray: bool) -> Pixels | None:
     mode = cv2.IMREAD_GRAYSCALE if gray else cv2.IMREAD_COLOR
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
+    image = decode_image(data, mode)
     return None if image is None else image.astype(np.uint8, copy=False)
 
 

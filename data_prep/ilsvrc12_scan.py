@@ -207,7 +207,7 @@ def _class_in(tar: Path, member: tars.Member) -> int:
             text = os.pread(file.fileno(), min(member.size, 20), member.offset).strip()
     except OSError as error:
         raise BadInput(f"{shown(tar)} cannot be read: {error.strerror}") from error
-    if not text.isdigit() or int(text) >= len(_LABELS):
+    if not re.fullmatch(rb"[0-9]{1,9}", text) or int(text) >= len(_LABELS):
         raise FormatError(
             f"{shown(tar)}: {shown(member.name)} holds no class's number from 0 to "
             f"{len(_LABELS) - 1}; make the shards anew"

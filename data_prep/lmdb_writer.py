@@ -41,6 +41,8 @@ class LmdbWriter:
             )
         except lmdb.Error as error:
             raise self._failed(error) from error
+        except UnicodeEncodeError as error:
+            raise BadInput(f"{self._path} is not UTF-8, as LMDB needs; name another") from error
         self._last_key = next((key for key, _ in self.records(reverse=True)), b"")
         return self
 

@@ -20,7 +20,7 @@ from caffe_transfer.data_prep.stores import check_names, open_store
 from caffe_transfer.errors import BadInput, Incomplete
 from caffe_transfer.files import atomic_folder, atomic_text, writing
 from caffe_transfer.paths import ImagesFolder
-from caffe_transfer.reading import reading
+from caffe_transfer.reading import reading, refuse_endless
 
 FOLDER = "folder"  # the one source whose images may have to be divided
 FETCHED = ("fashion-mnist", "tiny-imagenet")  # the others' images are the user's own
@@ -100,6 +100,7 @@ def fetch(
     filler = _filler(name, valid_fraction)
     if not destination.is_dir():
         if given is not None:  # or else the source says what it needs
+            refuse_endless(given)
             check_given(name, given)
         # A folder's images have just been seen, all of them.
         _bring(filler, destination, given and given.absolute(), progress, check=name != FOLDER)

@@ -22,7 +22,7 @@ from caffe_transfer.errors import BadInput
 from caffe_transfer.files import atomic_text
 from caffe_transfer.paths import DataFolder
 from caffe_transfer.reading import reading
-from caffe_transfer.studies.network import MAX_SPLIT_SEED, NATMAN, Split
+from caffe_transfer.studies.network import MAX_SPLIT_SEED, NATMAN, Split, is_split
 from caffe_transfer.studies.study import ALL
 
 # ILSVRC2012 class indices of living things, plants, food and landscapes: the authors'
@@ -58,6 +58,10 @@ def ilsvrc12_synsets() -> tuple[str, ...]:
     return tuple((files("caffe_transfer.data_prep") / "ilsvrc12_synsets.txt").read_text().split())
 
 
+def _no_seed(key: object) -> BadInput:
+    return BadInput(f"split {key} is not a seed from 0 to {MAX_SPLIT_SEED}; name another")
+
+
 def random_halves(seed: int, class_count: int) -> Halves:
     """Two random halves of the classes; for 1000 classes, exactly the authors'.
 
@@ -67,7 +71,7 @@ def random_halves(seed: int, class_count: int) -> Halves:
         BadInput: fewer than two classes, or a seed that numpy does not take.
     """
     if not 0 <= seed <= MAX_SPLIT_SEED:
-        raise BadInput(f"split {seed} is not a seed from 0 to {MAX_SPLIT_SEED}; name another")
+        raise _no_seed(seed)
     if class_count < 2:
         raise BadInput(f"{class_count} classes cannot be split into two tasks; 2 are needed")
     random = np.random.RandomState([seed])
@@ -170,6 +174,8 @@ def halves_of(
         BadInput: the classes cannot be split so.
     """
     if split.kind == "random":
+        if not is_split(split.key):
+            raise _no_seed(split.key)
         return random_halves(int(split.key), len(classes))
     if split.kind == NATMAN:
         return natural_man_made(classes)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +16,7 @@ from caffe_transfer.data_prep.progress import OnStep, paced, silent
 from caffe_transfer.errors import BadInput, FormatError
 from caffe_transfer.paths import image_index
 
+_LARGEST = 1 << 30  # bytes of an image's file
 _KEPT_OPEN = 256  # tars; systems allow a process 1024 files or more
 # Fewer images of a folder are looked up one by one: a folder may hold a million others.
 _FEW = 20
@@ -41,7 +43,11 @@ class _Folder:
         self._root = root
 
     def read(self, name: str) -> bytes:
-        return (self._root / name).read_bytes()
+        path = self._root / name
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST:  # one would wait for a pipe
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), str(path))
+        return path.read_bytes()
 
     def missing(self, names: Iterable[str]) -> list[str]:
         asked = Counter[str]()

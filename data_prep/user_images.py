@@ -12,6 +12,7 @@ from caffe_transfer.data_prep.splits import PARTS, read_classes
 from caffe_transfer.errors import BadInput, Incomplete
 from caffe_transfer.paths import ImagesFolder
 
+_MOST_CLASSES = 1_000_000
 LISTS = {"train": ("train.txt",), "valid": ("valid.txt", "val.txt")}
 Found = tuple[dict[str, ImageList], list[str]]
 
@@ -23,12 +24,20 @@ def fill_list(folder: ImagesFolder, given: Path | None, progress: OnStep) -> Fou
 
     Raises:
         Incomplete: `given` is None, or a list is missing.
+        BadInput: a label is far too large.
     """
     root = needed_folder(given, "a folder with train.txt and valid.txt")
     found = _link_and_read(folder, root, dict.fromkeys(PARTS, root))
     names = root / folder.classes.name
+    if names.is_file():
+        return found, list(read_classes(names))
     count = max(images.class_count for images in found.values())
-    return found, list(read_classes(names)) if names.is_file() else list(map(str, range(count)))
+    if count > _MOST_CLASSES:
+        raise BadInput(
+            f"a list in {shown(root)} has the label {count - 1}; number the classes from 0, up to "
+            f"{_MOST_CLASSES:,} of them"
+        )
+    return found, list(map(str, range(count)))
 
 
 def fill_folder(

@@ -98,3 +98,24 @@ def test_matplotlib_waits_for_figures() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (MemoryError(), "there is not enough memory; free some, or see caffe-transfer doctor"),
+        (ImportError("x.so: failed to map segment"), "x.so: failed to map segment; free some"),
+    ],
+)
+def test_too_little_memory_is_one_sentence(
+    error: Exception, message: str, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(cli.cli, "main", fail)
+    assert cli.status_of(["report"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"caffe-transfer: {message}")
+    assert said.count("\n") == 1

@@ -276,3 +276,14 @@ def test_progress_counts_bytes_and_ends_once(
         tmp_path / "x/zero", tmp_path / "y/zero", progress=lambda *each: seen.append(each)
     )
     assert (nothing.verdict, seen) == (Verdict.IDENTICAL, [])
+
+
+def test_pipes_and_loops_of_links_are_broken(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.txt")
+    (tmp_path / "loop.txt").symlink_to("loop.txt")
+    (tmp_path / "list.txt").write_text("a.png 0\n" * 5000)  # no link of a checkout without them
+    for name, why in (("pipe.txt", "is a pipe or a device"), ("loop.txt", "symbolic link")):
+        for left, right in ((name, "list.txt"), ("list.txt", name)):
+            (found,) = compare(tmp_path / left, tmp_path / right)
+            assert found.verdict is Verdict.BROKEN
+            assert why in found.lines[0]

@@ -287,6 +287,7 @@ def net_of(*parts: str) -> str:
          "layer 'aux' reads 'boxes', which is neither image nor label"),
         (net_of(DATA, SMALL.replace('"conv1"', '"accuracy"'), ending("fc")),
          "layer 'accuracy' uses the name 'accuracy', which a study's own layers have; rename it"),
+        (layer("SoftmaxWithLoss", "x y", "loss"), "does not compare scores of classes"),
     ],
 )  # fmt: skip
 def test_what_no_study_can_use(text: str, message: str) -> None:

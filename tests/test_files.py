@@ -177,3 +177,15 @@ def test_what_cannot_be_written_is_one_sentence(number: int) -> None:
         writing(Path("runs/x")),
     ):
         raise OSError(number, os.strerror(number))
+
+
+@pytest.mark.parametrize("path", [".", "/", ".."])
+def test_a_file_needs_a_name(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    if path == "..":  # it is one to pathlib, and in the way
+        with pytest.raises(BadInput, match="cannot write"):
+            atomic_text(Path(path), "x")
+        return
+    with pytest.raises(BadInput, match="is a folder; name a file"):
+        atomic_text(Path(path), "x")
+    assert not list(tmp_path.iterdir())

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from caffe_transfer.data_prep import fashion_mnist, ilsvrc12_truth, sources, tiny_imagenet
+from caffe_transfer.data_prep import fashion_mnist, ilsvrc12_truth, lists, sources, tiny_imagenet
 from caffe_transfer.data_prep.ilsvrc12_truth import published_labels
 from caffe_transfer.data_prep.prepare import prepare
 from caffe_transfer.data_prep.tars import members
 from caffe_transfer.errors import BadInput, CaffeTransferError, FormatError
 from caffe_transfer.paths import RunFolder
 from caffe_transfer.studies.load import load_study
+from tests.images import write_images
 from tests.replay_engine import ROOT
 from tests.small_ilsvrc12 import tar_bytes
 from tests.small_study import TEXT, write_study
@@ -242,3 +243,43 @@ def test_a_net_is_read_without_running_its_python_layers(
     )  # fmt: skip
     assert done.returncode in (0, 2), done.stderr
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_label_that_asks_for_a_hundred_million_classes(tmp_path: Path) -> None:
+    given = tmp_path / "given"
+    given.mkdir()
+    for name in ("train", "valid"):
+        (given / f"{name}.txt").write_text("0.png 100000000\n1.png 0\n")
+    with pytest.raises(BadInput, match="has the label 100000000; number the classes from 0"):
+        sources.fetch("list", tmp_path / "out", given)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("data", "split", "--images", "x", "--out", "y", "--split", "9" * 5000), "is not a seed"),
+        (("copy", "x.caffemodel", "y.caffemodel", "--n", "9" * 5000), "there is no file"),
+        (("data", "fetch", "list", "--from", "pipe", "--out", "y"), "is a pipe or a device"),
+        (("data", "fetch", "fashion-mnist", "--from", "pipe", "--out", "y"), "is a pipe or a"),
+        (("data", "lmdb", "list.txt", "root", b"\xff\xfe"), "is not UTF-8, as LMDB needs; name"),
+    ],
+)
+def test_arguments_from_strangers(
+    arguments: tuple[str | bytes, ...], message: str, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    lists.write(write_images(tmp_path / "root", count=4, classes=2), tmp_path / "list.txt")
+    sources.fetch("list", tmp_path / "x", _listed(tmp_path))
+    command: list[str | bytes] = [sys.executable, "-m", "caffe_transfer", *arguments]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, message in done.stderr) == (2, True), done.stderr
+    assert done.stderr.splitlines()[-1].startswith("caffe-transfer: ")
+
+
+def _listed(folder: Path) -> Path:
+    """A folder with the lists of an image source."""
+    given = folder / "given"
+    images = write_images(given, count=4, classes=2)
+    for name in ("train", "valid"):
+        lists.write(images, given / f"{name}.txt")
+    return given

@@ -1,9 +1,13 @@
 """Hashes of files and blobs."""
 
 import hashlib
+import os
 from pathlib import Path
 
-from caffe_transfer.formats.hashes import blob_hashes, sha256
+import pytest
+
+from caffe_transfer.errors import BadInput
+from caffe_transfer.formats.hashes import blob_hashes, sha256, sha256_of_start
 from tests.models import LAYERS, write_model
 
 LEARNED = [name for name, (_, shapes) in LAYERS.items() if shapes]
@@ -29,3 +33,10 @@ def test_hashes_tell_layers_apart(tmp_path: Path) -> None:
     assert list(first) == LEARNED
     assert all(first[name] != second[name] for name in LEARNED)
     assert blob_hashes(tmp_path / "a", ["none"]) == {}
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for hashed in (sha256, sha256_of_start):
+        with pytest.raises(BadInput, match="pipe is a pipe or a device"):
+            hashed(tmp_path / "pipe")

@@ -98,3 +98,15 @@ def test_a_folder_without_space_is_one_sentence(
     monkeypatch.setattr(Path, "write_text", fail)
     with pytest.raises(BadInput, match=r"init\.caffemodel: No space left on device; free"):
         draw_weights(loaded, small_run.settings.engine, loaded.folder.init)
+
+
+def test_a_base_whose_model_has_changed_is_refused(small_run: SmallRun) -> None:
+    small_run.train("half0A")
+    loaded = load_network(small_run.write("transfer0A0B_1_3"))
+    model = trained_model(loaded.folder.basenet)
+    content = bytearray(model.read_bytes())
+    content[content.index(b"conv1") + 300] ^= 0x40
+    model.write_bytes(content)
+    with pytest.raises(BadInput, match=r"iter_\d+\.caffemodel has changed since training ended"):
+        prepare_init(loaded, small_run.settings.engine)
+    assert not loaded.folder.init.exists()

@@ -1,11 +1,12 @@
 """Recognising Caffe's files by name and by content."""
 
+import os
 from pathlib import Path
 
 import h5py
 import pytest
 
-from caffe_transfer.errors import Incomplete
+from caffe_transfer.errors import BadInput, Incomplete
 from caffe_transfer.formats.kinds import Kind, kind_of
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.solverstate import SolverState
@@ -64,3 +65,9 @@ def test_contents_tell_hdf5_files_apart(tmp_path: Path, suffix: str) -> None:
 def test_a_binary_model_under_an_hdf5_name(tmp_path: Path) -> None:
     write_model(tmp_path / "model.h5")
     assert kind_of(tmp_path / "model.h5") is Kind.MODEL
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(BadInput, match="pipe is a pipe or a device"):
+        kind_of(tmp_path / "pipe")

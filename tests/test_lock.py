@@ -313,3 +313,14 @@ def test_many_processes_on_machines_with_clocks_that_jump(tmp_path: Path) -> Non
     assert hosts == {"node0", "node1", "node2"}
     assert sum(map(len, told)) > 20
     assert {worker.returncode for worker in workers} <= {0, -signal.SIGKILL, -signal.SIGALRM}
+
+
+def test_who_asks_whether_it_is_held_keeps_nobody_out(tmp_path: Path) -> None:
+    """The question takes a shared lock for a moment, which is long on a slow file system."""
+    path = tmp_path / "lock"
+    path.touch()
+    with path.open() as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        threading.Timer(0.3, fcntl.flock, (file, fcntl.LOCK_UN)).start()
+        with locked(path):
+            assert is_locked(path)

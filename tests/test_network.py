@@ -166,3 +166,9 @@ def test_outputs_are_the_tasks_classes() -> None:
 
 def test_kinds_of_splits() -> None:
     assert [Split(key).kind for key in ("3", "natman", "mine")] == ["random", "natman", "custom"]
+
+
+@pytest.mark.parametrize("name", ["half{}A", "nolearn_1_{}", "reduced-{}", "netbase-seed{}"])
+def test_names_that_no_folder_can_have(name: str) -> None:
+    with pytest.raises(BadInput, match="is not the name of a network"):
+        Network.parse(name.format("9" * 5000))

@@ -1,6 +1,7 @@
 """The boundary of readers: only the library's own errors leave it."""
 
 import json
+import os
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from google.protobuf.message import DecodeError
 
 from caffe_transfer.errors import BadInput, Busy, CaffeTransferError, FormatError, Incomplete
-from caffe_transfer.reading import reading
+from caffe_transfer.reading import reading, refuse_endless
 
 PATH = Path("folder/x.bin")
 
@@ -83,3 +84,28 @@ def test_own_errors_and_signals_pass() -> None:
     assert raised(own) is own
     with pytest.raises(KeyboardInterrupt), reading(PATH, "a net", "correct it"):
         raise KeyboardInterrupt
+
+
+def test_what_would_be_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "x.bin"
+    os.mkfifo(pipe)
+    with (
+        pytest.raises(BadInput, match=r"x\.bin is a pipe or a device; name a file"),
+        reading(pipe, "a net", "correct it"),
+    ):
+        pipe.read_bytes()
+    with pytest.raises(BadInput, match="/dev/zero is a pipe or a device"):
+        refuse_endless("/dev/zero")
+
+
+def test_what_the_shell_has_opened_is_read(tmp_path: Path) -> None:
+    """As of `caffe-transfer inspect <(zcat net.prototxt.gz)`."""
+    reader, writer = os.pipe()
+    os.write(writer, b"text")
+    os.close(writer)
+    path = Path(f"/dev/fd/{reader}")
+    with reading(path, "a net", "correct it"):
+        assert path.read_bytes() == b"text"
+    os.close(reader)
+    for harmless in ("/dev/null", tmp_path, tmp_path / "none", "a\0b", "a" * 5000):
+        refuse_endless(harmless)

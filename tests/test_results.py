@@ -445,3 +445,16 @@ def test_a_given_base_has_no_results_and_is_passed_over(tmp_path: Path) -> None:
     found = results.collect(tmp_path)
     assert [row.network.name for row in found.rows] == ["halfmineB", "transfermineAB_1_2"]
     assert found.problems == ()
+
+
+def test_logs_that_lack_the_end_of_a_finished_training(tmp_path: Path) -> None:
+    path = network(tmp_path, "netbase", log([3, 2], [0.5]), max_iter=40)
+    manifest = {"finished": "2026-01-01", "max_iter": 40}
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    (problem,) = results.collect(tmp_path).problems
+    assert problem.endswith(
+        "netbase is trained to iteration 40, but its logs end at 20; its results are of what is "
+        "left of them"
+    )
+    (path / "job.o1").write_text(log([3, 2, 1], [0.5]))
+    assert results.collect(tmp_path).problems == ()

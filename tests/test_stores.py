@@ -131,3 +131,13 @@ class TestOwnPaths:
         ]  # fmt: skip
         (root / "more.tar").write_bytes(b"another")  # no reason to say nothing
         assert own_paths(tmp_path / "images/train", [one]) == [f"{root}/{one}"]
+
+
+def test_what_no_image_can_be_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "large.png").touch()
+    os.truncate(tmp_path / "large.png", (1 << 30) + 1)
+    with open_store(tmp_path) as store:
+        for name in ("pipe.png", "large.png"):
+            with pytest.raises(OSError, match="Invalid argument"):
+                store.read(name)

@@ -192,3 +192,15 @@ def test_log_lines_have_glogs_form(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_the_precisions_are_those_that_caffe_transfer_offers() -> None:
     assert tuple(Precision) == PRECISIONS == FLAGS["precision"].choices
+
+
+def test_names_from_files_do_not_move_the_cursor(
+    net: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    net.write_text(NET.replace('name: "fc"', 'name: "\\033[31mfc"'))
+    assert command.main(["time", "--model=net.prototxt", "--logtostderr"]) == 0
+    assert command.main(["--model=\x1b[31mx", "--help"]) == 1
+    said = capfd.readouterr()
+    assert "\\x1b[31mfc" in said.err
+    assert "\tforward: " in said.err
+    assert "\x1b" not in said.err + said.out

@@ -1,5 +1,6 @@
 """Layers that bring data: the batches of real Caffe, number for number."""
 
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import Mock
@@ -19,6 +20,11 @@ from caffe_transfer.errors import CaffeTransferError
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from tests.images import write_images
 from tests.torch_data import data_layer, ours, put, theirs, write_lmdb
+
+HDF5_DATA = (
+    'layer {{ name: "d" type: "HDF5Data" top: "x" hdf5_data_param {{ source: "{source}" '
+    "batch_size: 2 }} }}"
+)
 
 
 @pytest.mark.parametrize("phase", [pb.TRAIN, pb.TEST])
@@ -198,8 +204,10 @@ def test_a_broken_record_further_on_is_told_when_it_is_reached(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
-        ('type: "HDF5Data" top: "x" hdf5_data_param { source: "none" }', "cannot read its list"),
-        ('type: "ImageData" top: "x" top: "y" image_data_param { source: "none" }', "is no list"),
+        ('type: "HDF5Data" top: "x" hdf5_data_param { source: "none" }',
+         "there is no file none; correct it, or the source of layer"),
+        ('type: "ImageData" top: "x" top: "y" image_data_param { source: "none" }',
+         "there is no file none; correct it, or the source of the ImageData layer"),
         ('type: "DummyData" top: "x" top: "y" dummy_data_param { shape {} shape {} shape {} }',
          "needs one shape, or one for each top"),
         ('type: "Input" top: "x" top: "y" input_param { shape {} shape {} shape {} }',
@@ -230,3 +238,70 @@ def test_only_what_takes_long_to_decode_gets_several_threads(
     )
     assert on_gpu == (8 if is_encoded else 1)
     assert on_cpu == 1
+
+
+def _array(value: object) -> Callable[[h5py.File], None]:
+    return lambda file: file.create_dataset("x", data=value)
+
+
+def _link_to_itself(file: h5py.File) -> None:
+    file["x"] = h5py.SoftLink("/x")
+
+
+def _without_numbers(file: h5py.File) -> None:
+    file["x"] = h5py.Empty("f4")
+
+
+@pytest.mark.parametrize(
+    ("fill", "message"),
+    [
+        (_array(1.0), r"d\.h5 is not a whole HDF5 file with the tops of layer 'd': "),
+        (_without_numbers, "is not a whole HDF5 file"),
+        (_link_to_itself, "is not a whole HDF5 file"),
+        (_array(np.zeros((0, 3))), "layer 'd' .* needs the same number of rows in all datasets"),
+        (lambda file: file.create_group("x"), "it has a group where an array should be"),
+    ],
+)
+def test_broken_hdf5_files(fill: Callable[[h5py.File], None], message: str, tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "d.h5", "w") as file:
+        fill(file)
+    (tmp_path / "list").write_text(f"{tmp_path}/d.h5\n")
+    with pytest.raises(CaffeTransferError, match=message):
+        ours(HDF5_DATA.format(source=tmp_path / "list"), pb.TRAIN)
+
+
+def test_a_list_of_hdf5_files_that_is_not_text(tmp_path: Path) -> None:
+    (tmp_path / "list").write_bytes(b"\xff.h5\n")
+    with pytest.raises(CaffeTransferError, match="is not a list of HDF5 files: not all of"):
+        ours(HDF5_DATA.format(source=tmp_path / "list"), pb.TRAIN)
+
+
+def _png(side: int) -> bytes:
+    """The head of a PNG with these sides, and no pixels."""
+    head = b"IHDR" + side.to_bytes(4, "big") * 2 + b"\x08\0\0\0\0"
+    checked = (13).to_bytes(4, "big") + head + zlib.crc32(head).to_bytes(4, "big")
+    return b"\x89PNG\r\n\x1a\n" + checked
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "size", "message"),
+    [
+        ("large.png", _png(65535), 0, r"layer 'd' .* cannot decode the image .*large\.png"),
+        ("empty.png", b"", 0, r"empty\.png is not an image that OpenCV decodes"),
+        ("text.png", b"text", 0, r"layer 'd' \(ImageData\) cannot decode the image .*text\.png"),
+        ("\x1b[31m.png", None, 0, r"there is no file .*\\x1b\[31m\.png; check the name"),
+        ("0.png", None, 4_000_000, r"0\.png is not an image that OpenCV decodes: .*memory"),
+    ],
+)
+def test_broken_images(
+    name: str, content: bytes | None, size: int, message: str, tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    write_images(tmp_path / "images", count=1)
+    if content is not None:
+        (tmp_path / "images" / name).write_bytes(content)
+    (tmp_path / "list.txt").write_text(f"{name} 0\n")
+    settings = f'root_folder: "{tmp_path}/images/" new_height: {size} new_width: {size} }} }}'
+    with pytest.raises(CaffeTransferError, match=message):
+        ours(data_layer(tmp_path, "", "ImageData") + settings, pb.TRAIN)
+    assert capfd.readouterr().err == ""  # OpenCV tells nothing by itself

@@ -194,3 +194,9 @@ def test_a_state_goes_on_elsewhere(before: list[int], after: int, way: str) -> N
 def test_what_is_no_state(state: dict[str, npt.NDArray[np.uint32]]) -> None:
     with pytest.raises(ValueError, match="no state of an MT19937"):
         Rng(1).restore({**Rng(1).state(), **state})
+
+
+@pytest.mark.parametrize("kind", ["constant", "uniform", "gaussian", "xavier", "msra", "bilinear"])
+def test_a_blob_without_numbers_is_not_filled(kind: str) -> None:
+    with pytest.raises(BadInput, match=rf"the {kind} filler needs a blob of numbers .* shape 2x0"):
+        fillers.fill(pb.FillerParameter(type=kind), (2, 0), Rng(0), "fc")

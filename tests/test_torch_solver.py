@@ -330,3 +330,41 @@ def test_memory_that_runs_out_names_the_batch(
     monkeypatch.setattr(Net, "forward", full)
     assert command.main(["train", solver(folder, "full", SGD)]) == 1
     assert "out of memory with batches of 5; lower batch_size" in capfd.readouterr().err
+
+
+def test_a_test_of_no_batches(folder: Path, caffe_bin: Path) -> None:
+    settings = f"{SGD} test_iter: 0 test_interval: 5 test_compute_loss: true"
+    caffe(caffe_bin, solver(folder, "theirs", settings))
+    assert command.main(["train", solver(folder, "ours", settings)]) == 0
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        'base_lr: 3.4e38 lr_policy: "fixed" type: "Nesterov" momentum: 0.9',
+        'base_lr: 3e38 lr_policy: "fixed" weight_decay: 3e38',
+        'base_lr: 3e38 lr_policy: "fixed" type: "Adam" momentum: 0.9',
+    ],
+)
+def test_products_beyond_all_floats(
+    settings: str, folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    net = (folder / "net.prototxt").read_text()
+    (folder / "net.prototxt").write_text(net.replace("lr_mult: 2", "lr_mult: 20"))
+    assert command.main(["train", solver(folder, "large", settings)]) == 1
+    assert "training has diverged" in capfd.readouterr().err.splitlines()[-1]
+
+
+def test_names_that_no_file_can_have(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """They are told as what they are: of no folder, and of a model that is beside its state."""
+    flag = solver(folder, "long", SGD)
+    path = folder / "long.prototxt"
+    path.write_text(path.read_text().replace('"long"', f'"{"x" * 300}"'))
+    assert command.main(["train", flag]) == 1
+    assert "File name too long" in capfd.readouterr().err.splitlines()[-1]
+    (folder / "x.solverstate").write_bytes(
+        pb.SolverState(iter=1, current_step=0, learned_net="y" * 300).SerializeToString()
+    )
+    flag = solver(folder, "short", 'base_lr: 0.1 lr_policy: "fixed" type: "SGD"')
+    assert command.main(["train", flag, f"--snapshot={folder}/x.solverstate"]) == 1
+    assert "blobs of history" in capfd.readouterr().err.splitlines()[-1]

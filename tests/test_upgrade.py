@@ -124,3 +124,10 @@ def test_the_solvers_type_becomes_a_name() -> None:
 def test_what_no_caffe_knew(text: str, message: str) -> None:
     with pytest.raises(FormatError, match=message):
         upgrade_net(text_format.Parse(text, pb.NetParameter()), "my net")
+
+
+@pytest.mark.parametrize("shapes", ["input_shape { dim: 1 }", "input_dim: [1, 3, 8, 8]"])
+def test_an_input_without_its_shape(shapes: str) -> None:
+    net = text_format.Parse(f'input: "a" input: "b" {shapes}', pb.NetParameter())
+    with pytest.raises(FormatError, match=r"^x has 2 inputs, but shapes for 1 of them$"):
+        upgrade_net(net, "x")

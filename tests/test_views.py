@@ -286,3 +286,7 @@ def test_bases_that_do_not_fit(sets: Sets) -> None:
         write_copy(sets.path, sets.view)
     with pytest.raises(BadInput, match=r"whole/lmdb is there already"):
         write_copy(sets.view, sets.path)
+
+
+def test_a_path_that_is_too_long_is_no_view() -> None:
+    assert not is_view(Path("a" * 5000))

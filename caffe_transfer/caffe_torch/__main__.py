@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 
+from caffe_transfer import streams
 from caffe_transfer.caffe_torch import usage
 from caffe_transfer.caffe_torch.flags import parse
 
@@ -16,6 +17,7 @@ def main() -> int:
     if importlib.util.find_spec("torch") is None:
         print("caffe-torch needs PyTorch; run pip install 'caffe-transfer[torch]'", file=sys.stderr)
         return NO_TORCH
+    streams.reserve()
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # ends it, as it ends Caffe; train takes it over
     line = parse(sys.argv[1:])
     # Every training asks for the version first: not worth the seconds of importing PyTorch.

@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats import wire
 from caffe_transfer.formats.datum import Labelling, check_once, is_complete, planes
+from caffe_transfer.formats.images import decode_image
 from caffe_transfer.formats.lmdb import Records, open_records
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.resume import Arrays, number
@@ -275,7 +276,7 @@ def _decode(data: bytes, param: pb.TransformationParameter) -> npt.NDArray[np.ui
     if param.force_color or param.force_gray:
         mode = cv2.IMREAD_COLOR if param.force_color else cv2.IMREAD_GRAYSCALE
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
+        image = decode_image(data, mode)
     except cv2.error:
         return None
     return None if image is None or image.dtype != np.uint8 else planes(image)

@@ -8,6 +8,7 @@ import numpy as np
 from caffe_transfer.caffe_torch.rng import Floats, Rng
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.proto import caffe_pb2 as pb
+from caffe_transfer.units import shape_text
 
 Shape = tuple[int, ...]
 _LARGEST = float(np.finfo(np.float32).max)
@@ -34,6 +35,8 @@ def fill(filler: pb.FillerParameter, shape: Shape, rng: Rng, layer: str) -> Floa
 
 def _unmet(filler: pb.FillerParameter, shape: Shape) -> str | None:
     """What a filler needs and does not have, as Caffe checks it; None if it has all."""
+    if not math.prod(shape):
+        return f"a blob of numbers to fill, not one of shape {shape_text(shape)}"
     match filler.type:
         case "bilinear" if len(shape) != 4 or shape[2] != shape[3]:
             return f"square filters, not {shape}"

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from caffe_transfer.caffe_torch.flag_table import FLAGS, Flag, Value, default_of
+from caffe_transfer.errors import CaffeTransferError
+from caffe_transfer.reading import reading
 
 PROGRAM = "caffe-torch"
 _TRUE, _FALSE = ("1", "t", "true", "y", "yes"), ("0", "f", "false", "n", "no")
@@ -155,9 +157,10 @@ class _Parser:
             self._errors["flagfile"] = f"the flag file {name} reads itself"
             return
         try:
-            text = Path(name).read_text(errors="surrogateescape")
-        except OSError as error:
-            self._errors["flagfile"] = f"{name}: {error.strerror}"
+            with reading(name, "a flag file", "name another"):
+                text = Path(name).read_text(errors="surrogateescape")
+        except CaffeTransferError as error:
+            self._errors["flagfile"] = str(error)
             return
         self._open_files.append(name)
         for_us, names_before = True, False

@@ -8,6 +8,7 @@ from typing import TextIO
 
 from caffe_transfer.caffe_torch.flags import CommandLine, parse
 from caffe_transfer.caffe_torch.log_files import LEVELS, LogFiles
+from caffe_transfer.errors import printable
 
 _INFO, _FATAL = LEVELS.index("INFO"), LEVELS.index("FATAL")
 _COLORS = ("", "33", "31", "31")
@@ -55,7 +56,8 @@ class _Log:
         flags = self._flags
         if level < flags.number("minloglevel"):
             return
-        line = f"{self._prefix(level, place)}{text}\n"
+        shown = "\t".join(map(printable, text.split("\t")))
+        line = f"{self._prefix(level, place)}{shown}\n"
         with self._lock:
             if flags.on("logtostdout"):
                 self._show(sys.stdout, "colorlogtostdout", level, line)

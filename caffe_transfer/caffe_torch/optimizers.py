@@ -4,6 +4,7 @@ The history includes the learning rate, so that a change of rate does not rescal
 in PyTorch's optimizers it does not.  A parameter without a gradient has one of 0, and so decays.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
@@ -14,6 +15,13 @@ from torch import Tensor
 from caffe_transfer.caffe_torch.parameters import Parameter
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.proto import caffe_pb2 as pb
+
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+def _as_float(product: float) -> float:
+    """A product of settings; infinite where C++'s float is, for PyTorch refuses larger ones."""
+    return math.copysign(math.inf, product) if abs(product) > _LARGEST else product
 
 
 class _FusedSGD:
@@ -100,7 +108,7 @@ class Optimizer:
             if self._solver.iter_size > 1:
                 grad.mul_(1 / self._solver.iter_size)
             histories = self.history[index :: len(self._parameters)]
-            local = rate * parameter.lr_mult
+            local = _as_float(rate * parameter.lr_mult)
             if self._is_fused and grad.stride() == value.stride():
                 alike[local, parameter.decay_mult].add(value, grad, histories[0])
             else:
@@ -109,7 +117,8 @@ class Optimizer:
         for value in values:
             value.grad = None
         for (local, decay), fused in alike.items():
-            fused.apply(local, self._solver.momentum, self._solver.weight_decay * decay)
+            decay = _as_float(self._solver.weight_decay * decay)
+            fused.apply(local, self._solver.momentum, decay)
         return norm
 
     def _moves(self, index: int, parameter: Parameter) -> bool:
@@ -136,7 +145,7 @@ class Optimizer:
         return norm
 
     def _regularize(self, parameter: Parameter, grad: Tensor) -> None:
-        decay = self._solver.weight_decay * parameter.decay_mult
+        decay = _as_float(self._solver.weight_decay * parameter.decay_mult)
         if decay and self._solver.regularization_type == "L2":
             grad.add_(parameter.value, alpha=decay)
         elif decay:
@@ -190,7 +199,7 @@ def _adam(solver: pb.SolverParameter, grad: Tensor, history: list[Tensor], rate:
     square.mul_(solver.momentum2).addcmul_(grad, grad, value=1 - solver.momentum2)
     with np.errstate(all="ignore"):  # as in Caffe it may be infinite, or no number
         correction = float(np.sqrt(1 - beta2**t) / (1 - beta1**t))
-    return mean.div(square.sqrt().add_(solver.delta)).mul_(rate * correction)
+    return mean.div(square.sqrt().add_(solver.delta)).mul_(_as_float(rate * correction))
 
 
 _RULES: dict[str, Rule] = {

@@ -1,6 +1,7 @@
 """Snapshots: .caffemodel and .solverstate files in Caffe's formats, and resume files."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 from io import BufferedRandom
 from pathlib import Path
@@ -35,7 +36,7 @@ def set_prefix(solver: pb.SolverParameter, path: Path) -> None:
     if not solver.HasField("snapshot_prefix"):
         solver.snapshot_prefix = str(path.with_suffix(""))
         reason = "was not specified and is set to"
-    elif given and Path(given).is_dir():
+    elif given and os.path.isdir(given):
         solver.snapshot_prefix = str(Path(given) / path.stem)
         reason = "was a directory and is replaced to"
     else:
@@ -159,5 +160,6 @@ def restore(path: Path, net: Net, history: Sequence[Tensor]) -> tuple[int, int]:
 
 def _beside(state: Path, learned_net: str) -> Path:
     """The model that the state names, or if that is gone, its namesake beside the state."""
+    # os.path, since it takes a name that is too long for one that is not there.
     named = Path(learned_net)
-    return named if named.exists() else state.with_name(named.name)
+    return named if os.path.exists(named) else state.with_name(named.name)

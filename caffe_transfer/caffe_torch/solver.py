@@ -263,7 +263,7 @@ class Solver:
                 sums[name] = sums[name] + blob if name in sums else blob.float()
         count = self.param.test_iter[index]
         if self.param.test_compute_loss:
-            glog.info(f"Test loss: {glog.number(float(loss) / count)}", "solver")
+            glog.info(f"Test loss: {glog.number(float(loss / count))}", "solver")
         means = {name: (blob / count).flatten().tolist() for name, blob in sums.items()}
         _say_outputs(net, "Test", means)
 

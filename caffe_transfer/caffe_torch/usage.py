@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 
 from caffe_transfer.caffe_torch.flag_table import FLAGS, OWN, TOOL, Flag
 from caffe_transfer.caffe_torch.flags import CommandLine, program_name
-from caffe_transfer.errors import one_line
+from caffe_transfer.errors import one_line, printable
 from caffe_transfer.version import __version__
 
 BAD_FLAGS = HELPED = 1  # gflags' own status, after help too
@@ -101,7 +101,7 @@ def _describe(flag: Flag, line: CommandLine) -> str:
 
 
 def _shown(flag: Flag, value: object) -> str:
-    return f'"{value}"' if flag.kind == "string" else str(value).lower()
+    return f'"{printable(str(value))}"' if flag.kind == "string" else str(value).lower()
 
 
 def _xml(line: CommandLine) -> str:

@@ -4,6 +4,7 @@ Commands only parse, call and print.  The library raises CaffeTransferError, whi
 turns into one sentence and an exit status.
 """
 
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -32,6 +33,9 @@ COMMANDS = {
     "export": "export",
     "doctor": "doctor",
 }
+
+READER_GONE = 128 + signal.SIGPIPE  # as a shell shows it of programs that die of it
+_DOCTOR = "caffe-transfer doctor"
 
 
 class LazyGroup(click.Group):
@@ -63,7 +67,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit.
 
     Exit status: 0 done; 1 compared or verified, and different; 2 cannot be done as requested;
-    130 interrupted.
+    130 interrupted; 141 nobody reads its output any more, as after `| head`.
     """
     sys.exit(status_of(argv))
 
@@ -94,6 +98,13 @@ def status_of(argv: Sequence[str] | None) -> int:
         )
         click.echo(one_line(said), err=True)
         return CaffeTransferError.status
+    except (MemoryError, ImportError) as error:
+        # Also a library that finds no room for itself; its files may be damaged, too.
+        what = "there is not enough memory" if isinstance(error, MemoryError) else str(error)
+        click.echo(one_line(f"caffe-transfer: {what}; free some, or see {_DOCTOR}"), err=True)
+        return CaffeTransferError.status
+    except SystemExit:  # click's, after an EPIPE
+        return READER_GONE
     except (KeyboardInterrupt, click.Abort):
         click.echo(f"caffe-transfer: {STOPPED}", err=True)
         return Interrupted.status

@@ -1,6 +1,7 @@
 """What several commands' options share: kinds of values, and options grouped into dataclasses."""
 
 import functools
+import re
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 import click
 
 from caffe_transfer.units import bytes_in
+
+_NUMBER = re.compile("-?[0-9]{1,18}")
 
 
 class CutName(click.ParamType):  # type: ignore[type-arg]  # generic in click 8.2 alone
@@ -19,7 +22,7 @@ class CutName(click.ParamType):  # type: ignore[type-arg]  # generic in click 8.
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> int | str:
         text = str(value)
-        return int(text) if text.isascii() and text.removeprefix("-").isdigit() else text
+        return int(text) if _NUMBER.fullmatch(text) else text
 
 
 class Size(click.ParamType):  # type: ignore[type-arg]  # generic in click 8.2 alone

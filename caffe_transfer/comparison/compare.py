@@ -25,6 +25,7 @@ from caffe_transfer.formats.prototxt import read_prototxt
 from caffe_transfer.formats.solverstate import open_state
 from caffe_transfer.formats.upgrade import upgrade_net, upgrade_solver
 from caffe_transfer.nets.dialect_2014 import FRESH_SUFFIX
+from caffe_transfer.reading import refuse_endless
 
 CHUNK_BYTES = 1 << 20
 MAX_LINES = 20
@@ -169,6 +170,8 @@ def compare_files(
         report: called with the bytes that are read of each.
     """
     try:
+        refuse_endless(left)
+        refuse_endless(right)
         if left.is_symlink() or right.is_symlink():
             return _compare_links(name, left, right, report)
         if _same_bytes(left, right, report):
@@ -190,7 +193,8 @@ def _compare_links(name: str, left: Path, right: Path, report: Callable[[int], N
         both = left.is_symlink() and right.is_symlink()
         return Comparison(name, Verdict.IDENTICAL if both else Verdict.SAME_MEANING)
     if None in targets:
-        return compare_files(name, left.resolve(), right.resolve(), False, report)
+        left, right = (Path(os.path.realpath(each, strict=True)) for each in (left, right))
+        return compare_files(name, left, right, False, report)
     return Comparison(name, Verdict.DIFFERENT, lines=(f"-> {targets[0]}", f"-> {targets[1]}"))
 
 

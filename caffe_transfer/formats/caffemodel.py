@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from caffe_transfer.formats.hdf5 import open_hdf5, read_array
+from caffe_transfer.formats.hdf5 import names, open_hdf5, read_array
 from caffe_transfer.formats.layer_records import BlobRecord, is_hdf5, mapped, read_records
 
 
@@ -109,7 +109,8 @@ def as_blob(record: BlobRecord) -> Blob:
 
 def _read_hdf5(path: Path) -> Model:
     with open_hdf5(path, ".caffemodel.h5", "fetch or train it again") as file:
-        layers = tuple(_hdf5_layer(name, group) for name, group in file["data"].items())
+        data = file["data"]
+        layers = tuple(_hdf5_layer(name, data[name]) for name in names(data))
         if not layers:
             raise ValueError("it holds no layers")
     return Model(path, "HDF5", "", layers)
@@ -124,4 +125,5 @@ def _hdf5_layer(name: str, group: Any) -> Layer:
 
 def hdf5_blob(dataset: Any) -> Blob:
     """Read a dataset of an open HDF5 file."""
-    return Blob(tuple(dataset.shape), read_array(dataset).reshape(-1))
+    values = read_array(dataset)
+    return Blob(values.shape, values.reshape(-1))

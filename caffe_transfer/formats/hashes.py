@@ -4,17 +4,21 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from caffe_transfer.reading import refuse_endless
+
 _START_BYTES = 1 << 20
 
 
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal."""
+    refuse_endless(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sha256_of_start(path: Path) -> str:
     """Return the SHA-256 of a file's first megabyte, or of all of a shorter one."""
+    refuse_endless(path)
     with path.open("rb") as file:
         return hashlib.sha256(file.read(_START_BYTES)).hexdigest()
 

@@ -18,6 +18,7 @@ from caffe_transfer.formats.names import (
     has_no_suffix,
 )
 from caffe_transfer.formats.solverstate import open_state
+from caffe_transfer.reading import refuse_endless
 
 
 class Kind(StrEnum):
@@ -46,6 +47,7 @@ def kind_of(path: Path) -> Kind:
     """Return the kind of a file; a folder counts as an LMDB.
 
     Raises:
+        BadInput: only its content would tell, and it is a pipe or a device.
         Incomplete: there is nothing at `path`.
     """
     if not path.exists():
@@ -61,6 +63,7 @@ def kind_of(path: Path) -> Kind:
 
 
 def _kind_of_content(path: Path) -> Kind:
+    refuse_endless(path)
     if h5py.is_hdf5(path):
         return _kind_of_hdf5(path)
     matches = (kind for kind, reader in _READERS.items() if _can_read(reader, path))

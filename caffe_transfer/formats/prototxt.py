@@ -151,6 +151,8 @@ def _read(path: Path) -> bytes:
 
 
 def _decoded(content: bytes, path: Path) -> str:
+    if len(content) > 4 * MOST_CHARACTERS:
+        raise FormatError(f"{path} is no prototxt: it has over {MOST_CHARACTERS:,} characters")
     try:
         return content.decode()
     except UnicodeDecodeError:

@@ -68,7 +68,8 @@ def upgrade_net(net: pb.NetParameter, name: str = "the net") -> pb.NetParameter:
         name: the file's name, for messages.
 
     Raises:
-        FormatError: a layer has a type or a setting that Caffe never had, or the net mixes formats.
+        FormatError: a layer has a type or a setting that Caffe never had, an input lacks its shape,
+            or the net mixes formats.
     """
     result = pb.NetParameter()
     result.CopyFrom(net)
@@ -81,7 +82,7 @@ def upgrade_net(net: pb.NetParameter, name: str = "the net") -> pb.NetParameter:
     upgraded = [_v1_layer(layer, name) for layer in result.layers]
     result.ClearField("layers")
     result.layer.extend(upgraded)
-    _input_layer(result)
+    _input_layer(result, name)
     _fix_batch_norm(result)
     return result
 
@@ -223,12 +224,17 @@ def _v1_layer(old: pb.V1LayerParameter, name: str) -> pb.LayerParameter:
     return new
 
 
-def _input_layer(net: pb.NetParameter) -> None:
+def _input_layer(net: pb.NetParameter, name: str) -> None:
     """Turn the net's input fields into an Input layer.
 
     Old models can have them without shapes; those are dropped.
     """
     if net.input and (net.input_shape or net.input_dim):
+        declared = len(net.input_shape) or len(net.input_dim) // 4
+        if declared < len(net.input):
+            raise FormatError(
+                f"{name} has {len(net.input)} inputs, but shapes for {declared} of them"
+            )
         layer = pb.LayerParameter(name="input", type="Input", top=net.input)
         for index in range(len(net.input)):
             shape = layer.input_param.shape.add()

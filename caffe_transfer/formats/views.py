@@ -135,7 +135,7 @@ def _last_number(transaction: lmdb.Transaction) -> int:
 
 def is_view(path: Path) -> bool:
     """Whether a folder holds a view."""
-    return (path / paths.VIEW).is_file()
+    return os.path.isfile(path / paths.VIEW)  # also of a path that is too long to be one
 
 
 def read_view(path: Path) -> View:

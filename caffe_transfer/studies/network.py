@@ -66,6 +66,7 @@ def is_split(key: str) -> bool:
     return re.fullmatch("[a-z]+", key) is not None and key != WHOLE
 
 
+_LONGEST_NAME = 255  # of a folder
 _SEED = r"(?:-seed(?P<seed>[1-9][0-9]*))?"
 _NAME_PATTERNS = tuple(
     re.compile(pattern + _SEED)
@@ -154,7 +155,7 @@ class Network:
             BadInput: it is not the name of a network.
         """
         match = next(filter(None, (p.fullmatch(name) for p in _NAME_PATTERNS)), None)
-        if match is None:
+        if match is None or len(name) > _LONGEST_NAME:
             raise BadInput(
                 f"{name!r} is not the name of a network; names are like half0A, "
                 "transfer0A0B_1_4, transfer-ft0A0B_1_4, nolearn_1_4, reduced-0010, netbase"

@@ -4,16 +4,18 @@ Copied layers come from the base's last model.  A network of random frozen filte
 own untrained weights, as Caffe draws them for its seed, so that freezing can be proven there too.
 """
 
+import os
 import threading
 from pathlib import Path
 
 from google.protobuf import text_format
 
 from caffe_transfer.errors import BadInput, EngineError, Incomplete
-from caffe_transfer.files import remove_leftovers, scratch_folder
-from caffe_transfer.formats.hashes import blob_hashes
+from caffe_transfer.files import remove_leftovers, scratch_folder, sync, writing
+from caffe_transfer.formats.hashes import blob_hashes, sha256
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.paths import NetworkFolder
+from caffe_transfer.training import manifest as manifests
 from caffe_transfer.training.engine import Engine, last_words, run_aside
 from caffe_transfer.training.finished import final_model
 from caffe_transfer.training.given import checked_model, read_given
@@ -52,6 +54,7 @@ def _transplant(loaded: LoadedNetwork) -> None:
     base, init = trained_model(loaded.folder.basenet), loaded.folder.init
     target = loaded.target()
     if not init.exists():
+        _check_unchanged(NetworkFolder(loaded.folder.basenet.resolve()), base)
         transplant_into(target, base, init)
         return
     here = blob_hashes(init, target.copied)
@@ -60,6 +63,21 @@ def _transplant(loaded: LoadedNetwork) -> None:
         raise BadInput(
             f"{init} does not hold the layers {target.copied[0]} to {target.copied[-1]} of {base}; "
             "remove the folder's init.caffemodel and snapshots to train it anew"
+        )
+
+
+def _check_unchanged(base: NetworkFolder, model: Path) -> None:
+    """Refuse a model that is not the one that its training ended with, by SHA-256.
+
+    Raises:
+        BadInput: it has changed since.
+    """
+    recorded = manifests.read(base.manifest).get("model", {})
+    wanted = recorded.get(os.path.relpath(model, base.root))
+    if wanted is not None and wanted != sha256(model):
+        raise BadInput(
+            f"{model} has changed since training ended with it; put the first one back, or remove "
+            f"{base.manifest} and {model.parent} to train {base.root.name} anew"
         )
 
 
@@ -111,4 +129,6 @@ def draw_weights(
                 f"{engine.name} did not draw the first weights of {loaded.name}: "
                 f"{last_words(done.stderr)}"
             )
-        drawn.replace(out)
+        with writing(out):
+            sync(drawn)
+            drawn.replace(out)

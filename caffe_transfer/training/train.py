@@ -256,7 +256,7 @@ def _finish(loaded: LoadedNetwork, settings: Settings) -> dict[str, Any]:
     manifest = manifests.read(loaded.folder.manifest)
     newest = newest_complete(loaded.snapshots)
     assert newest is not None
-    sync(newest.model)
+    sync(newest.model, *loaded.folder.logs.glob("*"))  # the logs are all that is known of it
     manifest["frozen"] = verify_frozen(loaded, newest.model)
     manifest["model"] = manifests.input_hashes(
         loaded.folder.root, [str(newest.model.relative_to(loaded.folder.root))]

@@ -8,6 +8,7 @@ Needs atheris (pip install atheris); with --where-possible its absence is told a
 import argparse
 import contextlib
 import importlib.util
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ READERS = {
     "log": ("train.log",),
 }
 SECONDS_EACH = 20  # for one input
+ROUND = 240  # seconds, after which another process goes on: some code that atheris changes leaks
 MOST_BYTES = 1 << 14
 
 
@@ -30,11 +32,28 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--failures", type=Path, default=Path("fuzz-failures"))
     parser.add_argument("--where-possible", action="store_true")
+    parser.add_argument("--corpus", type=Path, help="a folder of inputs to go on with")
     given = parser.parse_args()
     if importlib.util.find_spec("atheris") is None:
         print(f"{given.reader}: skipped; install atheris for it", file=sys.stderr)
         return 0 if given.where_possible else 2
+    if given.seconds > ROUND:
+        return _rounds(given)
     _fuzz(given)
+    return 0
+
+
+def _rounds(given: argparse.Namespace) -> int:
+    """Let several processes fuzz, one after the other, each with the inputs of those before it."""
+    corpus = given.corpus or Path(tempfile.mkdtemp())
+    for number, start in enumerate(range(0, given.seconds, ROUND)):
+        done = subprocess.run([
+            sys.executable, "-m", "tests.fuzz.coverage", given.reader, f"--corpus={corpus}",
+            f"--seconds={min(ROUND, given.seconds - start)}", f"--seed={given.seed + number}",
+            f"--failures={given.failures}",
+        ])  # fmt: skip
+        if done.returncode:
+            return done.returncode
     return 0
 
 
@@ -47,7 +66,7 @@ def _fuzz(given: argparse.Namespace) -> None:
 
     scratch = Path(tempfile.mkdtemp())
     write_samples(scratch)
-    corpus = Path(tempfile.mkdtemp())
+    corpus = given.corpus or Path(tempfile.mkdtemp())
     for name in READERS[given.reader]:
         (corpus / name).write_bytes((scratch / name).read_bytes()[:MOST_BYTES])
     given.failures.mkdir(parents=True, exist_ok=True)

@@ -19,9 +19,11 @@ from caffe_transfer.caffe_torch.rng import Rng
 from caffe_transfer.caffe_torch.transform import Transformer
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.datum import planes
+from caffe_transfer.formats.images import decode_image
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.resume import Arrays, number, part, under, vector
 from caffe_transfer.nets.shapes import Shape, infer, refuse
+from caffe_transfer.reading import reading
 
 
 class _Images(Layer):
@@ -186,20 +188,21 @@ class _Listed(NamedTuple):
     def decode(self) -> tuple[Pixels, int]:
         given = self.layer.image_data_param
         mode = cv2.IMREAD_COLOR if given.is_color else cv2.IMREAD_GRAYSCALE
-        image = cv2.imread(given.root_folder + self.file, mode)
+        path = Path(given.root_folder + self.file)
+        with reading(path, "an image that OpenCV decodes", "take it out of the list"):
+            image = decode_image(path.read_bytes(), mode)
+            if image is not None and given.new_height:
+                image = cv2.resize(image, (given.new_width, given.new_height))
         if image is None:
-            raise refuse(self.layer, f"cannot read {self.name}")
-        if given.new_height:
-            image = cv2.resize(image, (given.new_width, given.new_height))
+            raise refuse(self.layer, f"cannot decode {self.name}")
         return planes(image), self.label
 
 
 def _read_list(path: Path) -> list[tuple[str, int]]:
-    try:
+    remedy = "correct it, or the source of the ImageData layer"
+    with reading(path, 'a list of "path label" lines', remedy, missing=remedy):
         rows = [line.rpartition(" ") for line in path.read_text().splitlines()]
         lines = [(name, int(label)) for name, _, label in rows]
-    except (OSError, ValueError) as error:
-        raise BadInput(f'{path} is no list of "path label" lines: {error}') from error
     if not lines:
         raise BadInput(f"{path} lists no images")
     return lines

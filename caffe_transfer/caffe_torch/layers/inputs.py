@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -12,9 +11,11 @@ from torch import Tensor
 from caffe_transfer.caffe_torch import fillers
 from caffe_transfer.caffe_torch.layers.base import Layer, to_channels_last
 from caffe_transfer.caffe_torch.rng import set_twister, twister_state
+from caffe_transfer.formats.hdf5 import check_own, open_hdf5
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.resume import Arrays, number, part, under, vector
 from caffe_transfer.nets.shapes import Shape, infer
+from caffe_transfer.reading import reading
 
 
 class Input(Layer):
@@ -62,10 +63,9 @@ class HDF5Data(Layer):
 
     def set_up(self, bottoms: Sequence[Shape]) -> list[Shape]:
         given = self.param.hdf5_data_param
-        try:
+        remedy = f"correct it, or the source of layer {self.param.name!r}"
+        with reading(given.source, "a list of HDF5 files", remedy, missing=remedy):
             self._files = Path(given.source).read_text().split()
-        except OSError as error:
-            raise self.refuse(f"cannot read its list {given.source}: {error.strerror}") from error
         if not self._files:
             raise self.refuse(f"has a list, {given.source}, that names no file")
         # Caffe shuffles with the C library's generator, which cannot be reproduced.
@@ -122,12 +122,13 @@ class HDF5Data(Layer):
         return order
 
     def _load(self, name: str) -> list[np.ndarray]:
-        try:
-            with h5py.File(name) as file:
-                blobs = [np.asarray(file[top], np.float32) for top in self.param.top]
-        except (OSError, KeyError) as error:
-            raise self.refuse(f"cannot read {name}: {error}") from error
-        if len({len(blob) for blob in blobs}) != 1 or not len(blobs[0]):
+        kind = f"HDF5 file with the tops of layer {self.param.name!r}"
+        with open_hdf5(Path(name), kind, "correct it, or the list") as file:
+            for top in self.param.top:
+                check_own(file[top])
+            blobs = [np.asarray(file[top], np.float32) for top in self.param.top]
+            rows = {len(blob) for blob in blobs}
+        if len(rows) != 1 or not rows.pop():
             raise self.refuse(f"needs the same number of rows in all datasets of {name}")
         return blobs
 

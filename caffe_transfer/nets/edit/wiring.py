@@ -87,7 +87,7 @@ def _with_main_loss(net: pb.NetParameter) -> tuple[pb.NetParameter, int]:
     if not graph.losses():
         return _with_new_loss(found, graph, end)
     loss = found.layer[places[end]]
-    if loss.type not in _MAIN_LOSSES or len(loss.bottom) != 2:
+    if loss.type not in _MAIN_LOSSES or len(loss.bottom) != 2 or not graph.bottoms[end]:
         raise BadInput(
             f"the main loss, layer {loss.name!r} ({loss.type}), does not compare scores of classes "
             f"with labels; make it a SoftmaxWithLoss of both"
