@@ -14,8 +14,8 @@ HEAD = """# The commands
 Written by `make docs` from the programs' own help texts.
 
 Exit status: 0 done; 1 compared or verified and found different; 2 cannot be done as asked, one
-sentence on standard error; 130 interrupted, state kept; 141 nobody reads the output any more, as after
-`| head`.
+sentence on standard error; 130 interrupted, state kept; 141 nobody reads the output any more, as
+after `| head`.
 """
 
 

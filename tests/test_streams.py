@@ -10,6 +10,9 @@ import pytest
 
 from caffe_transfer.cli import READER_GONE
 from caffe_transfer.streams import Unfailing
+from tests.kill.checks import problems
+from tests.kill.subject import REPLAY, Reference, Subject
+from tests.replay_engine import ROOT
 
 PROGRAM = [sys.executable, "-m", "caffe_transfer"]
 NET = 'name: "x"\n'
@@ -18,7 +21,8 @@ NET = 'name: "x"\n'
 def shell(line: str, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run `line`, in which "$@" is the program with its arguments."""
     command = ["bash", "-c", line, "bash", *PROGRAM, *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}  # for the replaying engine
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
@@ -79,3 +83,16 @@ def test_what_can_be_told_is() -> None:
     stream = Unfailing(buffer, encoding="utf-8", line_buffering=True)
     print("Grüße", file=stream)
     assert buffer.getvalue() == "Grüße\n".encode()
+
+
+@pytest.mark.parametrize(
+    "line", ['"$@" 2>/dev/full', '"$@" 2>&1 >/dev/null | true; exit ${PIPESTATUS[0]}']
+)
+def test_a_run_whose_log_is_full_or_read_by_nobody_goes_on(
+    line: str, tmp_path: Path, reference: Reference
+) -> None:
+    subject = Subject(tmp_path / "study", REPLAY, 0.2)
+    done = shell(line, *subject.argv("run"), folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert problems(subject, reference.subject) == []
+    assert "half0A done" in subject.folder.log.read_text()
