@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "caffe_transfer"
 # Lowest first; a package imports what stands on a lower line, and itself.
 FLOORS = (
-    ("allocator", "errors", "paths", "units", "version"),
+    ("allocator", "errors", "paths", "streams", "units", "version"),
     ("files", "reading"),
     ("formats",),
     ("lock_records",),

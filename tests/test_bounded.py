@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -154,7 +155,8 @@ def fake(given: Given, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runs:
     """Networks whose training does nothing."""
     monkeypatch.setattr(local, "train_network", lambda *_: None)
     monkeypatch.setattr("caffe_transfer.questions.check_engine", lambda *_: None)
-    monkeypatch.setattr("caffe_transfer.pipeline.make_report", lambda *_, **__: None)
+    nothing = Mock(problems=())
+    monkeypatch.setattr("caffe_transfer.pipeline.make_report", lambda *_, **__: nothing)
     return Runs(given, tmp_path, script(tmp_path / "engine", "exit 0\n"))
 
 
