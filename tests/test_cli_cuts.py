@@ -68,3 +68,13 @@ def test_bad_input_is_one_sentence(
     assert done.returncode == 2
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_names_are_shown_as_they_are(tmp_path: Path) -> None:
+    """They do not color the terminal, by escapes or by the marks of what draws the table."""
+    net = (Path(__file__).parent / "data" / "residual.prototxt").read_text()
+    (tmp_path / "net.prototxt").write_text(net.replace('"conv1"', '"[red]\\033[31m"'))
+    done = call(tmp_path / "net.prototxt", "--shape", "3,32,32")
+    assert done.returncode == 0, done.stderr
+    assert "[red]\\x1b[31m" in done.stdout
+    assert "\x1b" not in done.stdout

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from caffe_transfer.cli.options import ImageShape
+from caffe_transfer.errors import printable
 from caffe_transfer.nets.cuts import CutSize, measured_cuts
 from caffe_transfer.nets.find import find_net
 from caffe_transfer.units import shape_text
@@ -52,7 +54,7 @@ def _table(found: Sequence[CutSize]) -> Table:
     table.add_column("shape", no_wrap=True)
     table.add_column("weight layers", min_width=longest)
     for each in found:
-        table.add_row(*_cells(each))
+        table.add_row(*(Text(printable(cell)) for cell in _cells(each)))
     return table
 
 

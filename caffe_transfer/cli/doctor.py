@@ -6,6 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from caffe_transfer.doctor import examine
+from caffe_transfer.errors import printable
 
 
 @click.command("doctor")
@@ -26,6 +27,6 @@ def doctor_command() -> int:
             if each.found
             else ("[red]missing[/]" if each.needed else "[yellow]none[/]")
         )
-        table.add_row(mark, each.name, Text(each.found or each.remedy))
+        table.add_row(mark, each.name, Text(printable(each.found or each.remedy)))
     Console(highlight=False).print(table)
     return 2 if any(each.needed and not each.found for each in findings) else 0

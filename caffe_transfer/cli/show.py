@@ -12,6 +12,7 @@ from rich.text import Text
 from caffe_transfer.cli.networks import Networks, training_note
 from caffe_transfer.cli.rows import Row, rendered
 from caffe_transfer.cli.run_log import RunLog
+from caffe_transfer.errors import printable
 from caffe_transfer.units import duration, size
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ class Screen:
 
     def _print(self, text: str, style: str = "") -> None:
         soft_wrap = not self.console.is_terminal
-        self.console.print(text, markup=False, soft_wrap=soft_wrap, style=style or None)
+        self.console.print(printable(text), markup=False, soft_wrap=soft_wrap, style=style or None)
 
     def _tell_stop(self) -> None:
         if self._stop.is_set() and not self._told:
