@@ -103,8 +103,11 @@ def test_matplotlib_waits_for_figures() -> None:
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (MemoryError(), "there is not enough memory; free some, or see caffe-transfer doctor"),
-        (ImportError("x.so: failed to map segment"), "x.so: failed to map segment; free some"),
+        (MemoryError(), "there is not enough memory; end other programs first"),
+        (
+            ImportError("x.so: failed to map segment"),
+            "x.so: failed to map segment; run caffe-transfer doctor",
+        ),
     ],
 )
 def test_too_little_memory_is_one_sentence(

@@ -107,3 +107,11 @@ def test_all_escapes_that_caffe_reads(tmp_path: Path, caffe_bin: Path) -> None:
     assert read_solver(path).net == "\a\b\f\n\r\t\v\\'\"AAAA"
     done = subprocess.run([caffe_bin, "train", f"--solver={path}"], capture_output=True, text=True)
     assert "Error parsing text-format" not in done.stderr
+
+
+def test_a_binary_net_that_begins_like_a_text(tmp_path: Path) -> None:
+    """Nothing is left of the attempt to read it as a text, which has an input."""
+    net = pb.NetParameter(layer=[{"name": "a", "type": "ReLU"}])
+    path = tmp_path / "net"
+    path.write_bytes(b'input:"XX"\n' + b"}" * 10 + net.SerializeToString())
+    assert [layer.name for layer in read_net(path).layer] == ["a"]

@@ -129,5 +129,5 @@ def test_what_no_caffe_knew(text: str, message: str) -> None:
 @pytest.mark.parametrize("shapes", ["input_shape { dim: 1 }", "input_dim: [1, 3, 8, 8]"])
 def test_an_input_without_its_shape(shapes: str) -> None:
     net = text_format.Parse(f'input: "a" input: "b" {shapes}', pb.NetParameter())
-    with pytest.raises(FormatError, match=r"^x has 2 inputs, but shapes for 1 of them$"):
+    with pytest.raises(FormatError, match=r"^x has 2 inputs, but shapes for 1 of them; give"):
         upgrade_net(net, "x")

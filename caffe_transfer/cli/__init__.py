@@ -35,7 +35,6 @@ COMMANDS = {
 }
 
 READER_GONE = 128 + signal.SIGPIPE  # as a shell shows it of programs that die of it
-_DOCTOR = "caffe-transfer doctor"
 
 
 class LazyGroup(click.Group):
@@ -98,10 +97,11 @@ def status_of(argv: Sequence[str] | None) -> int:
         )
         click.echo(one_line(said), err=True)
         return CaffeTransferError.status
-    except (MemoryError, ImportError) as error:
-        # Also a library that finds no room for itself; its files may be damaged, too.
-        what = "there is not enough memory" if isinstance(error, MemoryError) else str(error)
-        click.echo(one_line(f"caffe-transfer: {what}; free some, or see {_DOCTOR}"), err=True)
+    except MemoryError:
+        click.echo("caffe-transfer: there is not enough memory; end other programs first", err=True)
+        return CaffeTransferError.status
+    except ImportError as error:  # a library is damaged, or finds no room in memory
+        click.echo(one_line(f"caffe-transfer: {error}; run caffe-transfer doctor"), err=True)
         return CaffeTransferError.status
     except SystemExit:  # click's, after an EPIPE
         return READER_GONE

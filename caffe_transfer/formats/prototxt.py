@@ -163,6 +163,7 @@ def _decoded(content: bytes, path: Path) -> str:
 
 
 def _is_binary_net(content: bytes, net: pb.NetParameter) -> bool:
+    net.Clear()  # of what the parser of texts has left in it
     try:
         merge_binary(net, content)
     except DecodeError:

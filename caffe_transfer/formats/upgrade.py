@@ -233,7 +233,8 @@ def _input_layer(net: pb.NetParameter, name: str) -> None:
         declared = len(net.input_shape) or len(net.input_dim) // 4
         if declared < len(net.input):
             raise FormatError(
-                f"{name} has {len(net.input)} inputs, but shapes for {declared} of them"
+                f"{name} has {len(net.input)} inputs, but shapes for {declared} of them; give each "
+                "its shape"
             )
         layer = pb.LayerParameter(name="input", type="Input", top=net.input)
         for index in range(len(net.input)):
