@@ -194,6 +194,6 @@ def _pax_records(data: bytes) -> dict[bytes, bytes]:
         key, _, value = data[len(digits) + 1 : length - 1].partition(b"=")
         found[key] = value
         data = data[length:]
-    if int(found.get(b"size", b"0")) < 0:
+    if int(found.get(b"size", b"0")) < 0 or b"\0" in found.get(b"path", b""):
         raise ValueError
     return {key: found[key] for key in (b"path", b"size") if key in found}

@@ -269,3 +269,16 @@ def test_a_study_that_is_not_there(tmp_path: Path) -> None:
 def test_no_quick_form(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"has no \[quick\] table"):
         load_study(write(tmp_path, TEXT), quick=True)
+
+
+@pytest.mark.parametrize("key", ["a." * 20_000, '"a" . ' * 20_000, "[" + "a-b." * 20_000])
+def test_a_key_that_would_keep_the_parser_busy(key: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(f"{key}\n")
+    with pytest.raises(BadInput, match="a key in it has more than a hundred parts; correct it"):
+        load_study(str(tmp_path / "mine.toml"))
+
+
+def test_a_file_that_is_too_large(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("# " + "x" * (1 << 20))
+    with pytest.raises(BadInput, match="it has more than 1,048,576 characters; correct it"):
+        load_study(str(tmp_path / "mine.toml"))

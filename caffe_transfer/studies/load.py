@@ -5,6 +5,7 @@ docs/studies.md describes the file.
 
 import functools
 import itertools
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ from caffe_transfer.errors import BadInput
 from caffe_transfer.reading import reading
 from caffe_transfer.studies.study import Study
 from caffe_transfer.studies.tables import parse_study
+
+_MOST_CHARACTERS = 1 << 20
+# A dotted key, over which tomllib takes time by the square of its parts.
+_LONG_KEY = re.compile(r"""(?:[\w"'-]{1,100}[ \t]*\.[ \t]*){100}""")
 
 
 def built_in_studies() -> list[str]:
@@ -62,6 +67,10 @@ def paper() -> Study:
 def _read_toml(path: Path) -> tuple[str, dict[str, Any]]:
     with reading(path, "a TOML file", "correct it"):
         text = path.read_text(encoding="utf-8")
+        if len(text) > _MOST_CHARACTERS:
+            raise ValueError(f"it has more than {_MOST_CHARACTERS:,} characters")
+        if _LONG_KEY.search(text):
+            raise ValueError("a key in it has more than a hundred parts")
         return text, tomllib.loads(text)
 
 
