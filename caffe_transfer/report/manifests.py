@@ -56,3 +56,18 @@ def data_restarts(manifest: Manifest) -> tuple[int, ...]:
         if how == AS_CAFFE:
             found.append(first)
     return tuple(reversed(found))
+
+
+def lacking_logs(folder: Path, manifest: Manifest, reached: int) -> list[str]:
+    """A sentence on logs that end before the network's training did, as damaged ones do, or none.
+
+    Args:
+        reached: the last iteration in the logs.
+    """
+    end = manifest.get("max_iter")
+    if not manifest.get("finished") or not isinstance(end, int) or reached >= end:
+        return []
+    return [
+        f"{folder} is trained to iteration {end:,}, but its logs end at {reached:,}; its results "
+        "are of what is left of them"
+    ]

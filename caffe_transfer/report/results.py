@@ -8,7 +8,7 @@ Losses are the means of the ten lowest.  What a log does not record is None, in 
 import csv
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
@@ -22,7 +22,7 @@ from caffe_transfer.reading import reading, reason_of
 from caffe_transfer.report import logs, metric, tasks
 from caffe_transfer.report.csv_text import csv_text
 from caffe_transfer.report.intervals import Estimate, Repeat, Score, accuracy
-from caffe_transfer.report.manifests import data_restarts, manifest_of
+from caffe_transfer.report.manifests import data_restarts, lacking_logs, manifest_of
 from caffe_transfer.report.metric import Metric
 from caffe_transfer.report.settings import NetworkSettings, SettingsReader
 from caffe_transfer.studies.network import DEFAULT_SEED, Network
@@ -243,7 +243,7 @@ def collect(
         found = settings.read(child)
         log = logs.read_logs(files, found.scores, rates=rates)
         problems += log.problems
-        problems += _lacking(child, manifest, log.last_iteration)
+        problems += lacking_logs(child, manifest, log.last_iteration)
         if on_logs:
             on_logs(network.name, log)
         try:
@@ -256,17 +256,6 @@ def collect(
     if not rows:
         raise BadInput(f"{folder} holds no folder of a network, such as half0A")
     return Results.of(rows, (*problems, *settings.problems))
-
-
-def _lacking(folder: Path, manifest: Mapping[str, Any], reached: int) -> list[str]:
-    """A sentence on logs that end before the network's training did, as damaged ones do."""
-    end = manifest.get("max_iter")
-    if not manifest.get("finished") or not isinstance(end, int) or reached >= end:
-        return []
-    return [
-        f"{folder} is trained to iteration {end:,}, but its logs end at {reached:,}; its results "
-        "are of what is left of them"
-    ]
 
 
 def write_csv(path: Path, rows: Iterable[Row]) -> None:
