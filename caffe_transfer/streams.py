@@ -15,7 +15,7 @@ def reserve() -> None:
         try:
             os.fstat(descriptor)
         except OSError:  # the lowest that is free, and so this one
-            os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
 
 
 class Unfailing(io.TextIOWrapper):

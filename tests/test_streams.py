@@ -28,13 +28,16 @@ def shell(line: str, *arguments: str, folder: Path) -> subprocess.CompletedProce
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_no_file_gets_the_descriptor_of_a_closed_stream(closed: str, tmp_path: Path) -> None:
     """Or what a library prints would be written into it."""
+    opened = "with open('{}', 'w') as file: file.write(str(file.fileno()))"
     code = (
-        "from caffe_transfer import streams; streams.reserve()\n"
-        "with open('number', 'w') as file: file.write(str(file.fileno()))"
+        "import subprocess, sys; from caffe_transfer import streams; streams.reserve()\n"
+        f"{opened.format('number')}\n"
+        f"subprocess.run([sys.executable, '-c', {opened.format('child')!r}])"
     )
     line = f'exec {sys.executable} -c "$0" {closed}'
     subprocess.run(["bash", "-c", line, code], cwd=tmp_path, check=True)
     assert int((tmp_path / "number").read_text()) > 2
+    assert int((tmp_path / "child").read_text()) > 2
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
