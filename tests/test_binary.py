@@ -55,3 +55,16 @@ def test_no_reader_takes_one(form: str, tmp_path: Path) -> None:
         open_state(state),
     ):
         pass
+
+
+def test_required_fields(tmp_path: Path) -> None:
+    net = pb.NetParameter(layer=[{"type": "ReLU"}, {"type": "Clip", "clip_param": {"min": 0}}])
+    model, text = tmp_path / "x.caffemodel", tmp_path / "x.prototxt"
+    model.write_bytes(net.SerializePartialToString())
+    text.write_text('layer { type: "ReLU" } layer { type: "Clip" clip_param { min: 0 } }')
+    with pytest.raises(FormatError, match=r"it lacks layer\[1\]\.clip_param\.max; fetch or train"):
+        read_settings(model, memoryview(model.read_bytes()))
+    with pytest.raises(FormatError, match="is not a prototxt of this kind"):
+        read_net(model)
+    with pytest.raises(FormatError, match=r"it lacks layer\[1\]\.clip_param\.max; correct it"):
+        read_net(text)

@@ -104,6 +104,8 @@ def test_bad_ones(database: Path, tmp_path: Path) -> None:
         check_lmdb(database, classes=1)
     with pytest.raises(Incomplete, match="there is no database"):
         check_lmdb(tmp_path / "none")
+    with pytest.raises(Incomplete, match="there is no database"):
+        check_lmdb(Path("a" * 5000))
     with pytest.raises(FormatError, match="is not an LMDB"):
         check_lmdb(tmp_path / "images")
 

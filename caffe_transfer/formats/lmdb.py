@@ -60,7 +60,7 @@ def open_lmdb(path: Path) -> Iterator[lmdb.Environment]:
 
 @contextmanager
 def _shared(path: Path) -> Iterator[lmdb.Environment]:
-    if not path.is_dir():
+    if not os.path.isdir(path):  # also of a path that is too long to be one
         raise Incomplete(f"there is no database {path}; make it with caffe-transfer data lmdb")
     reader = object()
     if not (path / paths.LMDB_DATA).is_file():

@@ -14,7 +14,7 @@ from google.protobuf import text_format
 from google.protobuf.message import DecodeError, Message
 
 from caffe_transfer.errors import FormatError, shortened
-from caffe_transfer.formats.binary import merge_binary
+from caffe_transfer.formats.binary import check_required, merge_binary
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.formats.upgrade import upgrade_net, upgrade_solver
 from caffe_transfer.reading import reading
@@ -52,11 +52,13 @@ def _parsed(text: str, message: M, name: str) -> M:
     """The same, of a text that was looked over."""
     with reading(name, "a prototxt of this kind", "correct it"):
         try:
-            return text_format.Parse(text, message)
+            text_format.Parse(text, message)
         except text_format.ParseError as error:
             raise FormatError(
                 f"{name} is not a prototxt of this kind: line {shortened(error)}"
             ) from error
+        check_required(message)
+        return message
 
 
 def _look_over(text: str, name: str) -> None:
