@@ -133,7 +133,7 @@ def accuracy(draw: Draw) -> Case:
 
 
 def arg_max(draw: Draw) -> Case:
-    shape = draw.shape(2)
+    shape = draw.shape()
     axis = draw.pick(None, draw.number(-len(shape), len(shape) - 1))
     most = int(np.prod(shape[1:])) if axis is None else shape[axis]
     settings = (
@@ -229,6 +229,7 @@ MISSING = 'infogain_loss_param { source: "missing" }'
         ("Accuracy", "", [(2, 3), (3,)], "2 labels"),
         ("Accuracy", "accuracy_param { top_k: 4 }", [(2, 3), (2,)], "top_k 4"),
         ("ArgMax", "argmax_param { top_k: 4 }", [(2, 3)], "from 1 to 3"),
+        ("ArgMax", "", [()], "has a bottom without axes"),
     ],
 )  # fmt: skip
 def test_refusals(kind: str, settings: str, shapes: list[Shape], message: str) -> None:

@@ -1,5 +1,6 @@
 """Accuracy and ArgMax; neither has a gradient."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -57,7 +58,8 @@ class ArgMax(Layer):
         if self._axis is not None:
             values, indices = _largest(bottom, self._axis, given.top_k)
             return [values if given.out_max_val else indices]
-        values, indices = _largest(bottom.flatten(1), 1, given.top_k)
+        flat = bottom.reshape(len(bottom), math.prod(bottom.shape[1:]))
+        values, indices = _largest(flat, 1, given.top_k)
         found = [indices, values] if given.out_max_val else [indices]
         return [torch.stack(found, 1).view(self._shape)]
 

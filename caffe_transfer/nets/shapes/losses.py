@@ -66,6 +66,8 @@ def _accuracy(layer: pb.LayerParameter, bottoms: Sequence[Shape]) -> Shapes:
 def _arg_max(layer: pb.LayerParameter, bottoms: Sequence[Shape]) -> Shapes:
     """argmax_layer.cpp: top_k along an axis, or (batch, 1 or 2, top_k) of each image as a whole."""
     given, shape = layer.argmax_param, bottoms[0]
+    if not shape:
+        raise refuse(layer, "has a bottom without axes")
     axis = canonical_axis(layer, given.axis, shape) if given.HasField("axis") else None
     length = math.prod(shape[1:]) if axis is None else shape[axis]
     if not 1 <= given.top_k <= length:
