@@ -86,7 +86,7 @@ def euclidean_loss(draw: Draw) -> Case:
 
 
 def hinge_loss(draw: Draw) -> Case:
-    shape = draw.shape(2)
+    shape = draw.shape()
     labels = draw.labels(int(np.prod(shape[1:])), shape[:1])
     settings = f"hinge_loss_param {{ norm: {draw.pick('L1', 'L2')} }} {_weights(draw, 1)}"
     return Case("HingeLoss", settings, [draw.coarse(shape), labels])
@@ -104,7 +104,7 @@ def contrastive_loss(draw: Draw) -> Case:
 
 
 def multinomial_loss(draw: Draw) -> Case:
-    shape = draw.shape(2)
+    shape = draw.shape()
     labels = draw.labels(int(np.prod(shape[1:])), shape[:1])
     # Some are too small to divide by.
     chances = draw.pick(draw.between(0.01, 1, shape), draw.between(0, 2e-20, shape))

@@ -172,12 +172,12 @@ def test_an_engine_that_outlives_its_parent_keeps_the_lock(
     small_run: SmallRun, tmp_path: Path
 ) -> None:
     root = small_run.write("half0A")
-    engine = script(tmp_path / "orphan", "[ $1 = --version ] || sleep 1 & echo version 1")
+    engine = script(tmp_path / "orphan", "[ $1 = --version ] || sleep 3 & echo version 1")
     with pytest.raises(EngineError, match="ended before"):
         train_network(root, Settings(engine), lambda _: None)
     with pytest.raises(Busy):
         train_network(root, small_run.settings, lambda _: None)
-    time.sleep(1.2)
+    time.sleep(3.2)
     assert train_network(root, small_run.settings, lambda _: None)["finished"]
 
 

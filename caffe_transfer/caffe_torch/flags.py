@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from caffe_transfer.caffe_torch.flag_table import FLAGS, Flag, Value, default_of
-from caffe_transfer.errors import CaffeTransferError
-from caffe_transfer.reading import reading
+from caffe_transfer.errors import BadInput
+from caffe_transfer.reading import refuse_endless
 
 PROGRAM = "caffe-torch"
 _TRUE, _FALSE = ("1", "t", "true", "y", "yes"), ("0", "f", "false", "n", "no")
@@ -157,10 +157,13 @@ class _Parser:
             self._errors["flagfile"] = f"the flag file {name} reads itself"
             return
         try:
-            with reading(name, "a flag file", "name another"):
-                text = Path(name).read_text(errors="surrogateescape")
-        except CaffeTransferError as error:
+            refuse_endless(name)
+            text = Path(name).read_text(errors="surrogateescape")
+        except BadInput as error:
             self._errors["flagfile"] = str(error)
+            return
+        except OSError as error:
+            self._errors["flagfile"] = f"{name}: {error.strerror}"
             return
         self._open_files.append(name)
         for_us, names_before = True, False

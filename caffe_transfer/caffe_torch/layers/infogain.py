@@ -14,6 +14,7 @@ from caffe_transfer.caffe_torch.layers.labels import (
     normalizer,
     read_labels,
 )
+from caffe_transfer.caffe_torch.layers.parts import as_matrix
 from caffe_transfer.errors import CaffeTransferError
 from caffe_transfer.formats.binaryproto import read_blob
 from caffe_transfer.nets.shapes import Shape
@@ -97,7 +98,7 @@ class MultinomialLogisticLoss(Layer):
     """
 
     def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
-        probabilities = bottoms[0].float().flatten(1)
+        probabilities = as_matrix(bottoms[0].float())
         labels = read_labels(self, bottoms[1].reshape(-1, 1), probabilities.shape[1], None)
         found = probabilities.gather(1, labels.index)
         return [_NegativeLog.apply(found).sum() / len(probabilities)]  # type: ignore[no-untyped-call]

@@ -15,6 +15,7 @@ from caffe_transfer.caffe_torch.layers.labels import (
     normalizer,
     read_labels,
 )
+from caffe_transfer.caffe_torch.layers.parts import as_matrix
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.nets.shapes import Shape
 
@@ -35,7 +36,7 @@ class HingeLoss(Layer):
     """
 
     def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
-        scores = bottoms[0].float().flatten(1)
+        scores = as_matrix(bottoms[0].float())
         index = read_labels(self, bottoms[1].reshape(-1, 1), scores.shape[1], None).index
         sign = torch.ones_like(scores).scatter_(1, index, -1.0)
         gaps = torch.relu(1 + sign * scores)
@@ -71,7 +72,7 @@ class ContrastiveLoss(Layer):
     """
 
     def forward(self, bottoms: Sequence[Tensor]) -> list[Tensor]:
-        first, second = (bottom.float().flatten(1) for bottom in bottoms[:2])
+        first, second = (as_matrix(bottom.float()) for bottom in bottoms[:2])
         similar = bottoms[2].detach().reshape(-1, 1).long() != 0
         given = self.param.contrastive_loss_param
         settings = (similar, given.margin, given.legacy_version)

@@ -1,5 +1,6 @@
 """Blobs as rows of channels, part by part."""
 
+import math
 from collections.abc import Iterator
 
 from torch import Tensor
@@ -11,6 +12,11 @@ _ROWS = 1 << 12  # of a part on a CPU: so few that their plain sum in float32 is
 def as_rows(blob: Tensor) -> Tensor:
     """(batch, channels, ...) as (rows, channels): a view if the channels lie innermost."""
     return blob.movedim(1, -1).reshape(-1, blob.shape[1])
+
+
+def as_matrix(blob: Tensor) -> Tensor:
+    """(batch, ...) as (batch, values of one), which is one value where there is no other axis."""
+    return blob.reshape(len(blob), math.prod(blob.shape[1:]))
 
 
 def row_parts(*blobs: Tensor) -> Iterator[list[Tensor]]:

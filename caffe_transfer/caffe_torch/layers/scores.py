@@ -1,6 +1,5 @@
 """Accuracy and ArgMax; neither has a gradient."""
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -8,6 +7,7 @@ from torch import Tensor
 
 from caffe_transfer.caffe_torch.layers.base import Layer
 from caffe_transfer.caffe_torch.layers.labels import read_labels
+from caffe_transfer.caffe_torch.layers.parts import as_matrix
 from caffe_transfer.nets.shapes import Shape
 from caffe_transfer.nets.shapes.losses import class_view
 
@@ -58,8 +58,7 @@ class ArgMax(Layer):
         if self._axis is not None:
             values, indices = _largest(bottom, self._axis, given.top_k)
             return [values if given.out_max_val else indices]
-        flat = bottom.reshape(len(bottom), math.prod(bottom.shape[1:]))
-        values, indices = _largest(flat, 1, given.top_k)
+        values, indices = _largest(as_matrix(bottom), 1, given.top_k)
         found = [indices, values] if given.out_max_val else [indices]
         return [torch.stack(found, 1).view(self._shape)]
 
