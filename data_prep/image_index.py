@@ -67,7 +67,12 @@ class Draft:
     )
 
     def add(self, name: str, offset: int = _FILE, size: int = -1) -> None:
-        """Add an image of the last holder; a file of its own where no offset is given."""
+        """Add an image of the last holder; a file of its own where no offset is given.
+
+        A name with a line break is left out: no list can name it, and here it would be two.
+        """
+        if "\n" in name:
+            return
         self.names.append(name)
         for column, value in zip(
             self.places.values(), (len(self.holders) - 1, offset, size), strict=True

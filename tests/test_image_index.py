@@ -65,3 +65,13 @@ def test_a_tar_that_is_gone(tmp_path: Path) -> None:
     draft.index().write(tmp_path / "x.npz")
     with pytest.raises(BadInput, match=r"a\.tar, which holds images, cannot be read: No such"):
         ImageIndex.read(tmp_path / "x.npz", tmp_path)
+
+
+def test_a_name_with_a_line_break_is_left_out(tmp_path: Path) -> None:
+    """It would be two names, and all that follow would lie where others do."""
+    draft = Draft([Holder("a")])
+    for name, offset in (("b.jpg", 512), ("a\n.jpg", 1536), ("c.jpg", 2560)):
+        draft.add(name, offset, 1)
+    index = draft.index()
+    assert set(index.names()) == {"b.jpg", "c.jpg"}
+    assert index.find("c.jpg") == Place(0, 2560, 1)

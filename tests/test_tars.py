@@ -155,7 +155,7 @@ def test_damage_never_ends_in_another_error(
 
 
 def test_a_name_with_a_nul(tmp_path: Path) -> None:
-    """It would be two names in an index, which holds one after the other."""
+    """No file can have it."""
     content = tar_bytes({"a.jpg": b"a", "e" * 150: b"e"}, tarfile.PAX_FORMAT)
     (tmp_path / "a.tar").write_bytes(content.replace(b"path=eeee", b"path=ee\0e"))
     with pytest.raises(FormatError, match=r"a\.tar is damaged after a\.jpg, its last complete"):

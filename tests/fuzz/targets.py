@@ -95,8 +95,9 @@ def _preflight(path: Path) -> None:
 
 def _store(path: Path) -> None:
     for each in tars.members(path):
-        with open_store(path) as store:
-            store.read(each.name)
+        if "\n" not in each.name:  # or else no list can name it
+            with open_store(path) as store:
+                store.read(each.name)
 
 
 def _index(path: Path) -> None:
