@@ -36,6 +36,14 @@ class Store(Protocol):
         """Those of the names that are not there."""
 
 
+def _content(path: Path) -> bytes:
+    """The bytes of an image's file; an OSError if it is none, or far too large for one."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST:  # a pipe would be waited for
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), str(path))
+    return path.read_bytes()
+
+
 class _Folder:
     """A folder, to which the names are relative."""
 
@@ -43,11 +51,7 @@ class _Folder:
         self._root = root
 
     def read(self, name: str) -> bytes:
-        path = self._root / name
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST:  # one would wait for a pipe
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), str(path))
-        return path.read_bytes()
+        return _content(self._root / name)
 
     def missing(self, names: Iterable[str]) -> list[str]:
         asked = Counter[str]()
@@ -93,7 +97,7 @@ class _Indexed:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._root / name))
         path = self._paths[place.holder]
         if place.is_file:
-            return Path(path, os.path.basename(name)).read_bytes()
+            return _content(Path(path, os.path.basename(name)))
         with self._opened(place.holder) as descriptor:
             data = os.pread(descriptor, place.size, place.offset)
         if len(data) < place.size:

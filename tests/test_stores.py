@@ -133,11 +133,20 @@ class TestOwnPaths:
         assert own_paths(tmp_path / "images/train", [one]) == [f"{root}/{one}"]
 
 
-def test_what_no_image_can_be_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    os.mkfifo(tmp_path / "pipe.png")
-    (tmp_path / "large.png").touch()
-    os.truncate(tmp_path / "large.png", (1 << 30) + 1)
-    with open_store(tmp_path) as store:
-        for name in ("pipe.png", "large.png"):
+@pytest.mark.parametrize("is_indexed", [False, True])
+def test_what_no_image_can_be_is_not_read(is_indexed: bool, tmp_path: Path) -> None:
+    root, names = tmp_path / "given", ("pipe.png", "large.png")
+    root.mkdir()
+    os.mkfifo(root / "pipe.png")
+    (root / "large.png").touch()
+    os.truncate(root / "large.png", (1 << 30) + 1)
+    (tmp_path / "images").symlink_to(root)
+    if is_indexed:
+        draft = Draft([Holder("")])
+        for name in names:
+            draft.add(name)
+        draft.index().write(image_index(tmp_path / "images"))
+    with open_store(tmp_path / "images") as store:
+        for name in names:
             with pytest.raises(OSError, match="Invalid argument"):
                 store.read(name)

@@ -5,13 +5,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from caffe_transfer.caffe_torch.rng import Floats, Rng
+from caffe_transfer.caffe_torch.rng import LARGEST_FLOAT, Floats, Rng
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.units import shape_text
 
 Shape = tuple[int, ...]
-_LARGEST = float(np.finfo(np.float32).max)
 
 
 def fill(filler: pb.FillerParameter, shape: Shape, rng: Rng, layer: str) -> Floats:
@@ -41,7 +40,7 @@ def _unmet(filler: pb.FillerParameter, shape: Shape) -> str | None:
         case "bilinear" if len(shape) != 4 or shape[2] != shape[3]:
             return f"square filters, not {shape}"
         # Caffe takes an infinite range, too, and draws numbers that are none.
-        case "uniform" if not 0 <= filler.max - filler.min <= _LARGEST:
+        case "uniform" if not 0 <= filler.max - filler.min <= LARGEST_FLOAT:
             return f"finite numbers min <= max, not {filler.min:g} and {filler.max:g}"
         case "gaussian" if not filler.std > 0:
             return f"a std above 0, not {filler.std:g}"

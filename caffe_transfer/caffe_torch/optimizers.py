@@ -13,15 +13,14 @@ import torch
 from torch import Tensor
 
 from caffe_transfer.caffe_torch.parameters import Parameter
+from caffe_transfer.caffe_torch.rng import LARGEST_FLOAT
 from caffe_transfer.errors import BadInput
 from caffe_transfer.formats.proto import caffe_pb2 as pb
-
-_LARGEST = float(np.finfo(np.float32).max)
 
 
 def _as_float(product: float) -> float:
     """A product of settings; infinite where C++'s float is, for PyTorch refuses larger ones."""
-    return math.copysign(math.inf, product) if abs(product) > _LARGEST else product
+    return math.copysign(math.inf, product) if abs(product) > LARGEST_FLOAT else product
 
 
 class _FusedSGD:

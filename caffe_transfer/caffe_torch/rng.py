@@ -13,6 +13,7 @@ from caffe_transfer.caffe_torch import ziggurat
 from caffe_transfer.formats.resume import Arrays, number, vector
 
 Floats = npt.NDArray[np.float32]
+LARGEST_FLOAT = float(np.finfo(np.float32).max)
 _TWO_32 = np.float32(2**32)
 _WORDS = 624  # of an MT19937's state
 _BLOCK = 1 << 18  # numbers per chunk, whose arrays fit the processor's cache

@@ -62,11 +62,11 @@ def open_lmdb(path: Path) -> Iterator[lmdb.Environment]:
 def _shared(path: Path) -> Iterator[lmdb.Environment]:
     if not os.path.isdir(path):  # also of a path that is too long to be one
         raise Incomplete(f"there is no database {path}; make it with caffe-transfer data lmdb")
-    reader = object()
-    if not (path / paths.LMDB_DATA).is_file():
+    reader, data = object(), path / paths.LMDB_DATA
+    if not data.is_file():
         raise FormatError(f"{path} is not an LMDB: it has no {paths.LMDB_DATA}; make it anew")
     with reading(path, *_AN_LMDB):
-        status = os.stat(path / paths.LMDB_DATA)
+        status = data.stat()
     file = status.st_dev, status.st_ino
     try:
         with _OPENING:
