@@ -11,7 +11,7 @@ from pathlib import Path
 from google.protobuf import text_format
 
 from caffe_transfer.errors import BadInput, EngineError, Incomplete
-from caffe_transfer.files import remove_leftovers, scratch_folder, sync, writing
+from caffe_transfer.files import remove_leftovers, scratch_folder, sync
 from caffe_transfer.formats.hashes import blob_hashes, sha256
 from caffe_transfer.formats.proto import caffe_pb2 as pb
 from caffe_transfer.paths import NetworkFolder
@@ -129,6 +129,5 @@ def draw_weights(
                 f"{engine.name} did not draw the first weights of {loaded.name}: "
                 f"{last_words(done.stderr)}"
             )
-        with writing(out):
-            sync(drawn)
-            drawn.replace(out)
+        sync(drawn)
+        drawn.replace(out)
